@@ -1,0 +1,1 @@
+"""Two-view geometry: pure functions on numpy arrays and torch tensors; no image, no weights."""

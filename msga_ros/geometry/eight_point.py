@@ -1,0 +1,105 @@
+"""The weighted eight-point algorithm, batched and differentiable."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def weighted_eight_point(correspondences: Tensor, weights: Tensor, hartley: bool = False) -> Tensor:
+    """Essential matrix that minimises the weighted algebraic epipolar error.
+
+    Args:
+        correspondences: `(B, N, 4)`, normalised image coordinates.
+        weights: `(B, N)`, not negative; at least eight should be positive.
+        hartley: centre and scale each view by the weighted points before solving. More accurate
+            where the points lie far from the optical axis or in a small part of the image.
+
+    Returns:
+        `(B, 3, 3)`, Frobenius norm 1, the sign free. Computed in float64 and returned in the
+        dtype of `correspondences`.
+
+    The solution is the right singular vector of the smallest singular value of the 9-column system;
+    it is taken as the smallest eigenvector of `X^T diag(w) X`, whose gradient is well conditioned
+    where that eigenvalue is apart from the next (see `_smallest_eigenvector`).
+
+    Source: Hartley, "In defense of the eight-point algorithm", PAMI 1997; weighted as in Yi et al.,
+    "Learning to find good correspondences", CVPR 2018, eq. 3.
+    """
+    points = correspondences.double()
+    weight = weights.double()
+    first, second = points[..., 0:2], points[..., 2:4]
+    if hartley:
+        transform0 = _normalising_transform(first, weight)
+        transform1 = _normalising_transform(second, weight)
+        first = _apply(transform0, first)
+        second = _apply(transform1, second)
+    one = torch.ones_like(first[..., :1])
+    rows = _outer_rows(torch.cat((second, one), -1), torch.cat((first, one), -1))
+    normal_matrix = rows.transpose(-1, -2) @ (rows * weight.unsqueeze(-1))
+    essential = _smallest_eigenvector(normal_matrix).unflatten(-1, (3, 3))
+    if hartley:
+        essential = transform1.transpose(-1, -2) @ essential @ transform0
+        essential = essential / essential.flatten(-2).norm(dim=-1)[..., None, None]
+    return essential.to(correspondences.dtype)
+
+
+def _outer_rows(second: Tensor, first: Tensor) -> Tensor:
+    """Row `(x'x, x'y, x', y'x, y'y, y', x, y, 1)` of each match, `(B, N, 9)`."""
+    return (second.unsqueeze(-1) * first.unsqueeze(-2)).flatten(-2)
+
+
+def _normalising_transform(points: Tensor, weight: Tensor) -> Tensor:
+    """`(B, 3, 3)` similarity that gives the points weighted mean 0 and mean square norm 2."""
+    total = weight.sum(-1).clamp_min(1e-12)
+    mean = (points * weight.unsqueeze(-1)).sum(-2) / total.unsqueeze(-1)
+    spread = ((points - mean.unsqueeze(-2)).square().sum(-1) * weight).sum(-1) / total
+    scale = (2 / spread.clamp_min(1e-18)).sqrt()
+    transform = torch.zeros(*points.shape[:-2], 3, 3, dtype=points.dtype, device=points.device)
+    transform[..., 0, 0] = scale
+    transform[..., 1, 1] = scale
+    transform[..., 0, 2] = -scale * mean[..., 0]
+    transform[..., 1, 2] = -scale * mean[..., 1]
+    transform[..., 2, 2] = 1
+    return transform
+
+
+def _apply(transform: Tensor, points: Tensor) -> Tensor:
+    return points * transform[..., 0, 0][..., None, None] + transform[..., None, 0:2, 2]
+
+
+class _SmallestEigenvector(torch.autograd.Function):
+    """Eigenvector of the smallest eigenvalue of a symmetric matrix, with a bounded gradient.
+
+    `torch.linalg.eigh`'s backward divides by the gaps between all pairs of eigenvalues, which for a
+    single wanted eigenvector brings in gaps that have nothing to do with it. Only the gaps to the
+    smallest eigenvalue matter (Magnus, "On differentiating eigenvalues and eigenvectors", 1985);
+    they are kept from zero relative to the trace.
+    """
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, matrix: Tensor) -> Tensor:
+        values, vectors = torch.linalg.eigh(matrix)
+        ctx.save_for_backward(values, vectors)
+        return vectors[..., 0]
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> Tensor:
+        values, vectors = ctx.saved_tensors  # type: ignore[attr-defined]
+        gradient = gradients[0]
+        others = vectors[..., 1:]
+        gap = values[..., 1:] - values[..., :1]
+        gap = gap + _RELATIVE_GAP * values.sum(-1, keepdim=True).clamp_min(1e-30)
+        along = (gradient.unsqueeze(-2) @ others).squeeze(-2) / gap
+        direction = (others @ along.unsqueeze(-1)).squeeze(-1)
+        product = -direction.unsqueeze(-1) * vectors[..., :1].transpose(-1, -2)
+        return (product + product.transpose(-1, -2)) / 2
+
+
+_RELATIVE_GAP = 1e-9
+
+
+def _smallest_eigenvector(matrix: Tensor) -> Tensor:
+    """`(B, 9)` from `(B, 9, 9)` symmetric."""
+    vector: Tensor = _SmallestEigenvector.apply(matrix)
+    return vector

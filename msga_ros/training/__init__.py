@@ -1,0 +1,1 @@
+"""Data, losses, training and evaluation of the network; nothing here is needed at run time."""

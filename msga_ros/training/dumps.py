@@ -1,0 +1,152 @@
+"""Reader of correspondence dumps in the published HDF5 layout.
+
+The layout is that of the YFCC100M and SUN3D dumps of OANet (Zhang et al., ICCV 2019) and those that
+followed: groups `xs ys Rs ts ratios mutuals cx1s cy1s cx2s cy2s f1s f2s`, each with one data set a
+pair, named "0", "1", ... Where `ys` is absent it is computed from `Rs` and `ts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import h5py
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from msga_ros.geometry.epipolar import essential_from_pose, symmetric_epipolar_distance_squared
+
+
+class DumpError(ValueError):
+    """The file is not a dump in the published layout; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Putative matches of one image pair and the true motion between its cameras.
+
+    Attributes:
+        name: scene and images where the dump says so, else the index.
+        correspondences: `(N, 4)` float32, `(x, y, x', y')` in normalised coordinates.
+        residual: `(N,)` float32, squared symmetric epipolar distance to the true matrix.
+        rotation, translation: `(3, 3)` and unit `(3,)` float64, `x' = R x + t`.
+        ratios: `(N,)` float32, best over second-best descriptor distance.
+        mutuals: `(N,)` bool, each other's nearest neighbour.
+        focal0, focal1: `(2,)` float64, pixels.
+    """
+
+    name: str
+    correspondences: NDArray[np.float32]
+    residual: NDArray[np.float32]
+    rotation: NDArray[np.float64]
+    translation: NDArray[np.float64]
+    ratios: NDArray[np.float32]
+    mutuals: NDArray[np.bool_]
+    focal0: NDArray[np.float64]
+    focal1: NDArray[np.float64]
+
+    @property
+    def scene(self) -> str:
+        """The part of the name before the first separator: the place the pair is from."""
+        return self.name.split("/")[0].split(":")[0].split(" ")[0]
+
+
+class DumpFile:
+    """One dump, opened for reading; `dump[i]` is a `Pair`. Use as a context manager."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            self._file = h5py.File(self.path, "r")
+        except OSError as error:
+            raise DumpError(f"{self.path}: not a readable HDF5 file ({error})") from error
+        missing = [name for name in ("xs", "Rs", "ts") if name not in self._file]
+        if missing:
+            self._file.close()
+            raise DumpError(f"{self.path}: groups missing: {', '.join(missing)}")
+        self._length = len(self._file["xs"])
+        names = self._file.get("names")
+        self._names = names if isinstance(names, (h5py.Group, h5py.Dataset)) else None
+
+    def __enter__(self) -> DumpFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; the dump is of no use after it."""
+        self._file.close()
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Pair]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> Pair:
+        if not 0 <= index < self._length:
+            raise IndexError(index)
+        correspondences = self._array("xs", index).reshape(-1, 4).astype(np.float32)
+        count = len(correspondences)
+        rotation = self._array("Rs", index).reshape(3, 3).astype(np.float64)
+        translation = self._array("ts", index).reshape(3).astype(np.float64)
+        translation /= np.linalg.norm(translation)
+        if "ys" in self._file:
+            residual = self._array("ys", index).reshape(-1).astype(np.float32)
+        else:
+            residual = true_residual(correspondences, rotation, translation)
+        return Pair(
+            name=self._name(index),
+            correspondences=correspondences,
+            residual=residual,
+            rotation=rotation,
+            translation=translation,
+            ratios=self._optional("ratios", index, np.ones(count)).astype(np.float32),
+            mutuals=self._optional("mutuals", index, np.ones(count)).astype(bool),
+            focal0=self._focal("f1s", index),
+            focal1=self._focal("f2s", index),
+        )
+
+    def _array(self, group: str, index: int) -> NDArray[np.float64]:
+        return np.asarray(self._file[group][str(index)])
+
+    def _optional(
+        self, group: str, index: int, default: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        if group not in self._file:
+            return default
+        return self._array(group, index).reshape(-1)
+
+    def _focal(self, group: str, index: int) -> NDArray[np.float64]:
+        values = self._optional(group, index, np.full(2, np.nan)).astype(np.float64)
+        return np.repeat(values, 2)[:2] if values.size == 1 else values[:2]
+
+    def _name(self, index: int) -> str:
+        if self._names is None:
+            return str(index)
+        entry = self._names[str(index) if isinstance(self._names, h5py.Group) else index]
+        value = entry[()] if isinstance(entry, h5py.Dataset) else entry
+        value = value.reshape(-1)[0] if isinstance(value, np.ndarray) else value
+        return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def true_residual(
+    correspondences: NDArray[np.float32],
+    rotation: NDArray[np.float64],
+    translation: NDArray[np.float64],
+) -> NDArray[np.float32]:
+    """`(N,)` squared symmetric epipolar distance of `(N, 4)` matches to the true motion."""
+    essential = essential_from_pose(torch.from_numpy(rotation), torch.from_numpy(translation))
+    distance = symmetric_epipolar_distance_squared(
+        torch.from_numpy(correspondences.astype(np.float64)), essential
+    )
+    return distance.numpy().astype(np.float32)
