@@ -1,0 +1,16 @@
+"""MSGA-Net: outlier removal on putative matches."""
+
+from msga_ros.network.checkpoint import CheckpointError, packaged_weights, save_checkpoint
+from msga_ros.network.config import MSGANetConfig
+from msga_ros.network.net import INLIER_THRESHOLD, MSGANet, MSGANetResult, inlier_probability
+
+__all__ = [
+    "INLIER_THRESHOLD",
+    "CheckpointError",
+    "MSGANet",
+    "MSGANetConfig",
+    "MSGANetResult",
+    "inlier_probability",
+    "packaged_weights",
+    "save_checkpoint",
+]

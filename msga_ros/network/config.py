@@ -1,0 +1,43 @@
+"""Structure of the network; the defaults are the published one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MSGANetConfig:
+    """Sizes of MSGA-Net. A checkpoint of ours carries its own."""
+
+    channels: int = 128  # width of the features
+    neighbours: tuple[int, int] = (9, 6)  # of each graph, in the first and the second module
+    residual_blocks: int = 4  # before the shallow graph, and again before the deeper one
+    grid: int = 16  # side of the grid of clusters
+    msformer_layers: int = 2  # on that grid
+    heads: int = 4  # of their channel attention
+    keep: float = 0.5  # share of the matches that each module keeps
+
+    def __post_init__(self) -> None:
+        if self.channels % self.heads:
+            raise ValueError(f"channels ({self.channels}) must be a multiple of heads")
+        if len(self.neighbours) != 2 or any(k < 3 or k % 3 for k in self.neighbours):
+            raise ValueError(f"neighbours must be two multiples of 3, not {self.neighbours}")
+        if not 0 < self.keep < 1:
+            raise ValueError(f"keep must be between 0 and 1, not {self.keep}")
+        if min(self.channels, self.grid, self.heads) < 1:
+            raise ValueError("channels, grid and heads must be positive")
+        if min(self.residual_blocks, self.msformer_layers) < 0:
+            raise ValueError("residual_blocks and msformer_layers must not be negative")
+
+    @property
+    def min_matches(self) -> int:
+        """Fewest matches from which enough survive: eight for the essential matrix, and as many in
+        the second module as it wants neighbours."""
+        count = 8
+        while (
+            int(int(count * self.keep) * self.keep) < 8
+            or int(count * self.keep) < self.neighbours[1]
+            or count < self.neighbours[0]
+        ):
+            count += 1
+        return count

@@ -1,0 +1,124 @@
+"""Building blocks on `(B, N, C)` features: channels last, so that a 1x1 convolution is one product.
+
+Every block that mixes matches takes `valid`, a `(B, N)` bool mask or None where all are; padded
+rows hold finite values that nobody reads.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch norm over all leading dimensions of `(..., C)`; masked rows stay out of the statistics.
+
+    A batch with a single row is normalised with the running statistics, not an error.
+    """
+
+    def forward(self, features: Tensor, valid: Tensor | None = None) -> Tensor:
+        flat = features.reshape(-1, features.shape[-1])
+        if not self.training or valid is None:
+            rows = flat
+        else:
+            rows = flat[valid.reshape(-1)]
+        batch_statistics = self.training and len(rows) > 1
+        if not batch_statistics or rows is flat:
+            return self._normalise(flat, batch_statistics).view_as(features)
+        normalised = torch.zeros_like(flat)
+        normalised[valid.reshape(-1)] = self._normalise(rows, True)  # type: ignore[union-attr]
+        return normalised.view_as(features)
+
+    def _normalise(self, rows: Tensor, batch_statistics: bool) -> Tensor:
+        momentum = self.momentum if self.momentum is not None else 0.1
+        return F.batch_norm(
+            rows,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            batch_statistics,
+            momentum,
+            self.eps,
+        )
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """`(scale, shift)`, each `(C,)`: what the layer does in evaluation."""
+        assert self.running_mean is not None and self.running_var is not None
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+        return scale, self.bias - self.running_mean * scale
+
+
+class ContextNorm(nn.Module):
+    """Instance norm over the valid matches of each sample, then batch norm.
+
+    Source: context normalisation of Yi et al., CVPR 2018, section 3.2.
+    """
+
+    def __init__(self, channels: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.norm = BatchNorm(channels)
+
+    def forward(self, features: Tensor, valid: Tensor | None) -> Tensor:
+        if valid is None:
+            variance, mean = torch.var_mean(features, dim=1, keepdim=True, correction=0)
+        else:
+            weight = valid.unsqueeze(-1).to(features.dtype)
+            count = weight.sum(1, keepdim=True).clamp_min(1)
+            mean = (features * weight).sum(1, keepdim=True) / count
+            variance = ((features - mean).square() * weight).sum(1, keepdim=True) / count
+        scale = torch.rsqrt(variance + self.eps)
+        if self.training:
+            return self.norm((features - mean) * scale, valid)
+        affine_scale, affine_shift = self.norm.scale_and_shift()
+        scale = scale * affine_scale
+        return torch.addcmul(affine_shift - mean * scale, features, scale)
+
+
+class ResidualBlock(nn.Module):
+    """Two linear layers, each context-normalised, around a shortcut (PointCN block)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.linear0 = nn.Linear(channels, channels)
+        self.norm0 = ContextNorm(channels, eps=1e-5)
+        self.linear1 = nn.Linear(channels, channels)
+        self.norm1 = ContextNorm(channels, eps=1e-5)
+
+    def forward(self, features: Tensor, valid: Tensor | None) -> Tensor:
+        hidden = relu(self.norm0(self.linear0(features), valid))
+        hidden = self.norm1(self.linear1(hidden), valid)
+        return relu(add(hidden, features))
+
+
+class ResidualStack(nn.ModuleList):
+    """Residual blocks one after the other."""
+
+    def __init__(self, channels: int, blocks: int) -> None:
+        super().__init__(ResidualBlock(channels) for _ in range(blocks))
+
+    def forward(self, features: Tensor, valid: Tensor | None) -> Tensor:
+        for block in self:
+            features = block(features, valid)
+        return features
+
+
+def relu(fresh: Tensor) -> Tensor:
+    """ReLU of a tensor that nobody else holds: in place where no gradient is recorded."""
+    return F.relu(fresh) if torch.is_grad_enabled() else fresh.relu_()
+
+
+def add(fresh: Tensor, other: Tensor) -> Tensor:
+    """`fresh + other`, in place in `fresh` where no gradient is recorded."""
+    return fresh + other if torch.is_grad_enabled() else fresh.add_(other)
+
+
+def folded(linear: nn.Linear, norm: BatchNorm) -> nn.Linear:
+    """One linear layer equal to `linear` followed by `norm` in evaluation."""
+    scale, shift = norm.scale_and_shift()
+    result = nn.Linear(linear.in_features, linear.out_features)
+    result.weight = nn.Parameter(linear.weight * scale[:, None])
+    result.bias = nn.Parameter(linear.bias * scale + shift)
+    return result
