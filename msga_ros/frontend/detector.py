@@ -1,0 +1,86 @@
+"""A front end around an OpenCV detector: what SIFT, ORB and AKAZE have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from msga_ros.config import FrontendConfig
+from msga_ros.frontend.base import Features, FrontendError, Matches
+from msga_ros.frontend.images import prepare
+from msga_ros.frontend.matching import match_features
+
+Locate = Callable[[NDArray[np.float64], NDArray[np.int64], tuple[int, int]], NDArray[np.float64]]
+Describe = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+class DetectorFrontend:
+    """Detects with OpenCV, keeps the strongest keypoints, matches by nearest neighbours.
+
+    `detector` is a `cv2.Feature2D`; `width` and `kind` are the length and the type of its final
+    descriptors. `locate(points (N, 2), octaves (N,), (width, height))` undoes a bias of the
+    detector's coordinates. `describe` maps the raw descriptors to those that are compared.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: FrontendConfig,
+        detector: Any,
+        width: int,
+        kind: DTypeLike,
+        locate: Locate | None = None,
+        describe: Describe | None = None,
+    ) -> None:
+        self.name = name
+        self._config = config
+        self._detector = detector
+        self._width = width
+        self._kind = kind
+        self._locate = locate
+        self._describe = describe
+
+    def extract(self, image: NDArray[np.generic]) -> Features:
+        scaled = prepare(image, self._config.max_image_size)
+        found, descriptors = self._detect(scaled.pixels)
+        if descriptors is None or len(found) == 0:
+            return Features(
+                np.empty((0, 2), np.float32),
+                np.empty(0, np.float32),
+                np.empty((0, self._width), self._kind),
+                scaled.received_size,
+            )
+        scores = np.array([keypoint.response for keypoint in found], np.float32)
+        strongest = np.argsort(-scores, kind="stable")[: self._config.max_keypoints]
+        points = np.array([found[i].pt for i in strongest], np.float64)
+        if self._locate is not None:
+            octaves = np.array([found[i].octave for i in strongest], np.int64)
+            height, width = scaled.pixels.shape
+            points = self._locate(points, octaves, (width, height))
+        chosen = np.asarray(descriptors)[strongest]
+        if self._describe is not None:
+            chosen = self._describe(chosen)
+        return Features(
+            scaled.to_received(points).astype(np.float32),
+            scores[strongest],
+            np.ascontiguousarray(chosen, self._kind),
+            scaled.received_size,
+        )
+
+    def match(self, features0: Features, features1: Features) -> Matches:
+        return match_features(features0, features1, self._config.ratio, self._config.mutual)
+
+    def _detect(self, grey: NDArray[np.uint8]) -> tuple[Any, Any]:
+        if min(grey.shape) < 2:  # nothing to find; some versions of OpenCV raise on such an image
+            return (), None
+        try:
+            return self._detector.detectAndCompute(grey, None)
+        except cv2.error as error:
+            height, width = grey.shape
+            raise FrontendError(
+                f"{self.name} failed on a {width} x {height} image: {error}"
+            ) from error

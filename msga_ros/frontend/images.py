@@ -1,0 +1,75 @@
+"""Images as they come to 8-bit grey images of the size that features are extracted at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from msga_ros.frontend.base import FrontendError
+
+# Of a 16-bit image, the share of pixels that may be cut off at each end of the stretched range.
+_CLIPPED_SHARE = 1e-3
+
+
+@dataclass(frozen=True)
+class ScaledImage:
+    """A grey image, and the way back from its pixels to those of the image as received."""
+
+    pixels: NDArray[np.uint8]  # (h, w)
+    received_size: tuple[int, int]  # (width, height) of the image as received
+
+    def to_received(self, points: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+        """Points (N, 2) of `pixels`, in pixels of the image as received.
+
+        Pixel centres are at whole numbers, so it is the *edges* of both images, half a pixel
+        further out, that fall together.
+        """
+        height, width = self.pixels.shape
+        scale = np.array(self.received_size) / np.array([width, height])
+        return (points + 0.5) * scale - 0.5
+
+
+def prepare(image: NDArray[np.generic], max_size: int) -> ScaledImage:
+    """`image` as 8-bit grey, its longest side at most `max_size` pixels (0: as received)."""
+    grey = to_grey(image)
+    height, width = grey.shape
+    scale = max_size / max(height, width)
+    if 0 < scale < 1:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return ScaledImage(grey, (width, height))
+
+
+def to_grey(image: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """(H, W) uint8 from mono or BGR of 8 or 16 bits; `FrontendError` from anything else.
+
+    16-bit images seldom use their range (a 10-bit sensor, a thermal camera), so they are not
+    shifted but stretched: the 0.1 and 99.9 percentiles become 0 and 255. A constant image is black.
+    """
+    if not isinstance(image, np.ndarray):
+        raise FrontendError(f"an image must be a numpy array, not {type(image).__name__}")
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    if image.ndim != 2 and (image.ndim != 3 or image.shape[2] != 3):
+        raise FrontendError(f"an image must be (H, W) or (H, W, 3), not {image.shape}")
+    if image.size == 0:
+        raise FrontendError(f"an image must have pixels, not {image.shape}")
+    if image.dtype.kind != "u" or image.dtype.itemsize > 2:
+        raise FrontendError(f"an image must be uint8 or uint16, not {image.dtype}")
+    # OpenCV wants native byte order and its own memory layout.
+    plain: Any = np.ascontiguousarray(image, dtype=image.dtype.newbyteorder("="))
+    grey = cv2.cvtColor(plain, cv2.COLOR_BGR2GRAY) if plain.ndim == 3 else plain
+    return _stretch(grey) if grey.dtype == np.uint16 else grey
+
+
+def _stretch(grey: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    low, high = np.quantile(grey, (_CLIPPED_SHARE, 1 - _CLIPPED_SHARE))
+    if high <= low:
+        return np.zeros(grey.shape, np.uint8)
+    levels = np.arange(1 << 16, dtype=np.float64)
+    table = np.clip((levels - low) * (255.0 / (high - low)), 0, 255).round().astype(np.uint8)
+    return table[grey]

@@ -1,0 +1,94 @@
+"""Nearest neighbours between two sets of descriptors, in both directions from one table.
+
+Every distance is computed once, a block of rows at a time, so memory stays bounded whatever the
+number of keypoints. Equal distances go to the lower index: the same input gives the same matches.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msga_ros.frontend.base import Features, FrontendError, Matches
+
+# Entries of the table of distances that are held at a time (64 MB of float32).
+_BLOCK_ENTRIES = 1 << 24
+
+
+def match_features(features0: Features, features1: Features, ratio: float, mutual: bool) -> Matches:
+    """Nearest neighbours from view 0 to view 1.
+
+    `ratio` below 1 keeps the matches with a smaller ratio than that (Lowe 2004, section 7.1);
+    `mutual` keeps those that are each other's nearest neighbours. Descriptors of two different
+    kinds raise `FrontendError`.
+    """
+    descriptors0, descriptors1 = features0.descriptors, features1.descriptors
+    if descriptors0.shape[1:] != descriptors1.shape[1:] or descriptors0.dtype != descriptors1.dtype:
+        raise FrontendError(
+            f"descriptors of different kinds: {descriptors0.shape[1:]} {descriptors0.dtype} "
+            f"and {descriptors1.shape[1:]} {descriptors1.dtype}"
+        )
+    if len(descriptors0) == 0 or len(descriptors1) == 0:
+        none = np.empty(0, np.int64)
+        return Matches(none, none, np.empty(0, np.float32), np.empty(0, np.bool_))
+
+    nearest, best, second, reverse = _both_ways(descriptors0, descriptors1)
+    ratios = np.ones(len(best), np.float32)
+    np.divide(best, second, out=ratios, where=np.isfinite(second) & (second > 0))
+    indices = np.arange(len(nearest))
+    is_mutual = reverse[nearest] == indices
+    keep = np.ones(len(nearest), np.bool_)
+    if ratio < 1.0:
+        keep &= ratios < ratio
+    if mutual:
+        keep &= is_mutual
+    return Matches(indices[keep], nearest[keep], ratios[keep], is_mutual[keep])
+
+
+def _both_ways(
+    descriptors0: NDArray[Any], descriptors1: NDArray[Any]
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    """Nearest neighbour of each of 0, its distance and the second's; nearest of each of 1."""
+    vectors0, vectors1 = _as_vectors(descriptors0), _as_vectors(descriptors1)
+    count0, count1 = len(vectors0), len(vectors1)
+    nearest = np.empty(count0, np.int64)
+    best = np.empty(count0, np.float32)
+    second = np.full(count0, np.inf, np.float32)
+    reverse = np.zeros(count1, np.int64)
+    reverse_best = np.full(count1, np.inf, np.float32)
+    rows = max(1, _BLOCK_ENTRIES // count1)
+    for start in range(0, count0, rows):
+        block = slice(start, min(start + rows, count0))
+        table = _squared_distances(vectors0[block], vectors1)
+        columns = table.argmin(axis=0)
+        values = table[columns, np.arange(count1)]
+        closer = values < reverse_best
+        reverse[closer] = columns[closer] + start
+        reverse_best[closer] = values[closer]
+
+        within = np.arange(len(table))
+        nearest[block] = table.argmin(axis=1)
+        best[block] = table[within, nearest[block]]
+        if count1 > 1:
+            table[within, nearest[block]] = np.inf
+            second[block] = table.min(axis=1)
+    if descriptors0.dtype != np.uint8:
+        np.sqrt(best, out=best)
+        np.sqrt(second, out=second)
+    return nearest, best, second, reverse
+
+
+def _as_vectors(descriptors: NDArray[Any]) -> NDArray[np.float32]:
+    """Bits become numbers 0 and 1: the *squared* distance of two such vectors is the Hamming one."""
+    if descriptors.dtype == np.uint8:
+        descriptors = np.unpackbits(descriptors, axis=1)
+    return descriptors.astype(np.float32, copy=False)
+
+
+def _squared_distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    table: NDArray[Any] = np.matmul(a, -2.0 * b.T)
+    table += np.einsum("nd,nd->n", a, a)[:, None]
+    table += np.einsum("nd,nd->n", b, b)[None, :]
+    return np.maximum(table, 0.0, out=table)
