@@ -1,0 +1,227 @@
+"""Estimators of two-view motion that are judged on the same putative matches.
+
+A name is `PRUNER+SOLVER`, or `msga` alone for the network's own weighted solution:
+
+- pruners: `msga` (the network's inliers), `ratio` (ratio test 0.8), `mutual+ratio` (mutual check
+  and ratio test 0.9), `oracle` (true inliers at the published threshold of 1e-4) and
+  `oracle-tight` (at 1e-5), the last two being the bounds that no pruner can know;
+- solvers: every robust estimator of `msga_ros.geometry.robust` (`poselib`, `magsac`, ...).
+
+Whatever the estimator, its inliers are *all* matches within the published threshold of its
+essential matrix (full-size verification), so that precision and recall compare like with like.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from msga_ros.config import PipelineConfig
+from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
+from msga_ros.geometry.pose import PoseError, essential_matrix, pose_from_essential
+from msga_ros.geometry.robust import ROBUST_ESTIMATORS
+from msga_ros.network import MSGANet
+from msga_ros.training.dumps import Pair
+from msga_ros.training.metrics import INLIER_THRESHOLD
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+NETWORK = "msga"
+DEFAULT_ESTIMATORS = ("msga", "msga+poselib", "ratio+magsac", "ratio+poselib")
+
+
+class EstimatorError(ValueError):
+    """An unknown estimator, or a pair that lacks what one needs; the message says what."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What an estimator says about one pair.
+
+    Attributes:
+        success: whether there is a pose.
+        rotation, translation: `(3, 3)` and unit `(3,)`, `x' = R x + t`; NaN without success.
+        inlier: `(N,)` bool over all matches of the pair, by full-size verification.
+        milliseconds: from the matches to the pose (for the network: on its device).
+        iterations: of the robust estimator; 0 where none ran.
+    """
+
+    success: bool
+    rotation: Floats
+    translation: Floats
+    inlier: Bools
+    milliseconds: float
+    iterations: int
+
+
+class Estimator(Protocol):
+    """One way from putative matches to a relative pose."""
+
+    name: str
+
+    def __call__(self, pair: Pair) -> Estimate: ...
+
+
+@dataclass(frozen=True)
+class _Motion:
+    """A pose and the matrix that inliers are verified against."""
+
+    rotation: Floats
+    translation: Floats
+    essential: Floats
+    iterations: int = 0
+
+
+_PRUNERS: dict[str, Callable[[Pair], Bools]] = {
+    "ratio": lambda pair: pair.ratios < 0.8,
+    "mutual+ratio": lambda pair: pair.mutuals & (pair.ratios < 0.9),
+    "oracle": lambda pair: pair.residual < INLIER_THRESHOLD,
+    "oracle-tight": lambda pair: pair.residual < 0.1 * INLIER_THRESHOLD,
+}
+
+
+def available() -> tuple[str, ...]:
+    """All names that `create` knows."""
+    pruned = (f"{pruner}+{solver}" for pruner in (NETWORK, *_PRUNERS) for solver in _solvers())
+    return (NETWORK, *pruned)
+
+
+def uses_network(name: str) -> bool:
+    """Whether the estimator has weights."""
+    return name.split("+")[0] == NETWORK
+
+
+def create(name: str, config: PipelineConfig, network: MSGANet | None = None) -> Estimator:
+    """The estimator of that name.
+
+    Args:
+        name: one of `available()`.
+        config: `frontend.ratio` and `frontend.mutual` filter what the network sees,
+            `network.inlier_threshold` what it hands to a solver; `pose.threshold_px` and
+            `pose.seed` are the solver's.
+        network: in evaluation mode, on its device; needed where `uses_network(name)`.
+
+    Raises:
+        EstimatorError: unknown name, or no network where one is needed.
+    """
+    if name not in available():
+        raise EstimatorError(f"unknown estimator {name!r}; there are: {', '.join(available())}")
+    pruner, _, solver = name.rpartition("+") if name != NETWORK else (NETWORK, "", "")
+    if pruner != NETWORK:
+        return _PrunedEstimator(name, _PRUNERS[pruner], solver, config)
+    if network is None:
+        raise EstimatorError(f"estimator {name!r} needs a network")
+    return _NetworkEstimator(name, network, solver, config)
+
+
+class _PrunedEstimator:
+    """A filter on the matches, then a robust estimator."""
+
+    def __init__(
+        self, name: str, prune: Callable[[Pair], Bools], solver: str, config: PipelineConfig
+    ) -> None:
+        self.name = name
+        self._prune = prune
+        self._solver = solver
+        self._config = config
+
+    def __call__(self, pair: Pair) -> Estimate:
+        started = time.perf_counter()
+        motion = _solve(pair, self._prune(pair), self._solver, self._config)
+        return _estimate(pair, motion, started)
+
+
+class _NetworkEstimator:
+    """The network, then its own weighted solution or a robust estimator on its inliers."""
+
+    def __init__(self, name: str, network: MSGANet, solver: str, config: PipelineConfig) -> None:
+        self.name = name
+        self._network = network
+        self._solver = solver
+        self._config = config
+        self._device = next(network.parameters()).device
+
+    def __call__(self, pair: Pair) -> Estimate:
+        started = time.perf_counter()
+        seen = np.flatnonzero(self._prefilter(pair))
+        essential, residual = self._run(pair.correspondences[seen])
+        inlier = np.zeros(len(pair.correspondences), dtype=bool)
+        inlier[seen] = residual < self._config.network.inlier_threshold
+        motion = _own_motion(pair, essential, inlier)
+        if self._solver and motion is not None:
+            # As in the pipeline, the network's own pose stands where the refinement finds none.
+            motion = _solve(pair, inlier, self._solver, self._config) or motion
+        return _estimate(pair, motion, started)
+
+    def _prefilter(self, pair: Pair) -> Bools:
+        frontend = self._config.frontend
+        kept = np.ones(len(pair.ratios), dtype=bool)
+        if frontend.ratio < 1.0:
+            kept &= pair.ratios < frontend.ratio
+        if frontend.mutual:
+            kept &= pair.mutuals
+        return kept
+
+    def _run(self, correspondences: NDArray[np.float32]) -> tuple[Floats, Floats]:
+        """Essential matrix and residuals `(N,)` of the network; reading them back waits for it."""
+        with torch.inference_mode():
+            result = self._network(torch.from_numpy(correspondences)[None].to(self._device))
+        essential = result.essential[0].cpu().numpy().astype(np.float64)
+        return essential, result.residual[0].cpu().numpy().astype(np.float64)
+
+
+def _solvers() -> tuple[str, ...]:
+    return tuple(ROBUST_ESTIMATORS)
+
+
+def _own_motion(pair: Pair, essential: Floats, inlier: Bools) -> _Motion | None:
+    """The pose in a general 3x3 matrix; None where it holds none (too few matches)."""
+    points0, points1 = _points(pair, inlier)
+    try:
+        pose = pose_from_essential(essential, points0, points1)
+    except PoseError:
+        return None
+    return _Motion(pose.rotation, pose.translation, essential)
+
+
+def _solve(pair: Pair, kept: Bools, solver: str, config: PipelineConfig) -> _Motion | None:
+    focals = np.concatenate((pair.focal0, pair.focal1))
+    if not (np.isfinite(focals).all() and (focals > 0).all()):
+        raise EstimatorError(
+            f"pair {pair.name}: no focal lengths in the dump (f1s, f2s); thresholds are in pixels"
+        )
+    points0, points1 = _points(pair, kept)
+    threshold = config.pose.threshold_px / float(focals.mean())
+    found = ROBUST_ESTIMATORS[solver](points0, points1, threshold, seed=config.pose.seed)
+    if not found.success:
+        return None
+    essential = essential_matrix(found.rotation, found.translation)
+    return _Motion(found.rotation, found.translation, essential, found.iterations)
+
+
+def _points(pair: Pair, chosen: Bools) -> tuple[Floats, Floats]:
+    rows = pair.correspondences[chosen].astype(np.float64)
+    return rows[:, :2], rows[:, 2:]
+
+
+def _estimate(pair: Pair, motion: _Motion | None, started: float) -> Estimate:
+    milliseconds = 1e3 * (time.perf_counter() - started)
+    if motion is None:
+        nothing = np.zeros(len(pair.correspondences), dtype=bool)
+        nan = np.full((3, 3), np.nan)
+        return Estimate(False, nan, nan[0], nothing, milliseconds, 0)
+    distance = symmetric_epipolar_distance_squared(
+        torch.from_numpy(pair.correspondences.astype(np.float64)),
+        torch.from_numpy(motion.essential),
+    ).numpy()
+    inlier = distance < INLIER_THRESHOLD
+    return Estimate(
+        True, motion.rotation, motion.translation, inlier, milliseconds, motion.iterations
+    )

@@ -1,0 +1,173 @@
+"""Evaluation of estimators on dumps: all of them on the same matches, pair by pair.
+
+Estimators are slow and metrics are cheap: `evaluate` returns records, which may be kept in a file
+and reused; `msga_ros.training.tables.summarise` computes the rows of a table from them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msga_ros
+from msga_ros.config import PipelineConfig
+from msga_ros.geometry.pose import pose_error_deg
+from msga_ros.network import MSGANet, packaged_weights
+from msga_ros.training.dumps import DumpFile, Pair
+from msga_ros.training.estimators import Estimator, create, uses_network
+from msga_ros.training.metrics import INLIER_THRESHOLD, precision_recall_f
+from msga_ros.training.records import PairRecord, RecordFile, RecordKey
+
+_WEIGHTS_FOLDER = Path(msga_ros.__file__).resolve().parent / "weights"
+
+Advance = Callable[[int, int, str], None]  # records done, records in all, name of the dump
+
+
+def evaluate(
+    dumps: Sequence[str | Path],
+    estimators: Sequence[str],
+    weights: Sequence[str | Path] = (),
+    config: PipelineConfig | None = None,
+    *,
+    device: str = "cpu",
+    stride: int = 1,
+    limit: int = 0,
+    cache: RecordFile | None = None,
+    advance: Advance | None = None,
+) -> list[PairRecord]:
+    """Judge all estimators on the same pairs of the dumps.
+
+    Args:
+        dumps: files in the published layout.
+        estimators: names of `msga_ros.training.estimators`.
+        weights: checkpoints; each estimator with a network is judged once with each.
+        config: of the front end's filters, the thresholds and the seed (`estimators.create`).
+        device: where networks run; `cpu`, `cuda` or `cuda:N`.
+        stride, limit: every `stride`-th pair, and at most `limit` of those (0: all), spread evenly.
+        cache: records that need not be computed again, and where new ones are kept.
+        advance: called after each record.
+
+    Returns:
+        Records, by dump, pair and estimator.
+
+    Raises:
+        DumpError, CheckpointError, EstimatorError: unusable input.
+    """
+    judges = list(_judges(estimators, weights, config or PipelineConfig(), device))
+    chosen = {Path(path): _chosen(Path(path), stride, limit) for path in dumps}
+    labels = _labels(list(chosen))
+    total = len(judges) * sum(len(indices) for indices in chosen.values())
+    records: list[PairRecord] = []
+    for path, indices in chosen.items():
+        status = path.stat()
+        version = (path.name, status.st_size, status.st_mtime_ns)
+        with DumpFile(path) as dump:
+            for index in indices:
+                pair: Pair | None = None
+                for judge in judges:
+                    key = judge.key(labels[path], index, version)
+                    record = cache.find(key) if cache else None
+                    if record is None:
+                        pair = pair or dump[index]
+                        record = judge.record(key, pair)
+                        if cache:
+                            cache.add(record)
+                    records.append(record)
+                    if advance:
+                        advance(len(records), total, path.name)
+    return records
+
+
+@dataclass
+class _Judge:
+    """An estimator with what identifies its records."""
+
+    estimator: Estimator
+    weights: str
+    settings: str
+    warm: bool = False
+
+    def key(self, dump: str, index: int, version: tuple[str, int, int]) -> RecordKey:
+        settings = _digest([self.settings, *version])
+        return (dump, index, self.estimator.name, self.weights, settings)
+
+    def record(self, key: RecordKey, pair: Pair) -> PairRecord:
+        if not self.warm:  # the first call pays for lazy initialisation: not the estimator's time
+            self.estimator(pair)
+            self.warm = True
+        estimate = self.estimator(pair)
+        true = pair.residual < INLIER_THRESHOLD
+        errors = (math.inf, math.inf)
+        if estimate.success:
+            errors = pose_error_deg(
+                estimate.rotation, estimate.translation, pair.rotation, pair.translation
+            )
+        precision, recall, f = precision_recall_f(estimate.inlier, true)
+        dump, index, name, weights, settings = key
+        return PairRecord(
+            dump=dump,
+            index=index,
+            pair=pair.name,
+            scene=pair.scene,
+            estimator=name,
+            weights=weights,
+            settings=settings,
+            matches=len(true),
+            inlier_ratio=float(true.mean()) if len(true) else 0.0,
+            success=estimate.success,
+            rotation_error=errors[0],
+            translation_error=errors[1],
+            precision=precision,
+            recall=recall,
+            f=f,
+            milliseconds=estimate.milliseconds,
+            iterations=estimate.iterations,
+        )
+
+
+def _judges(
+    names: Sequence[str], weights: Sequence[str | Path], config: PipelineConfig, device: str
+) -> Iterator[_Judge]:
+    settings = _digest([msga_ros.__version__, json.dumps(dataclasses.asdict(config))])
+    loaded: list[tuple[str, MSGANet, str]] | None = None
+    for name in dict.fromkeys(names):
+        if not uses_network(name):
+            yield _Judge(create(name, config), "", settings)
+            continue
+        if loaded is None:
+            loaded = [_load(source, device) for source in weights or (packaged_weights(),)]
+        for label, network, digest in loaded:
+            yield _Judge(create(name, config, network), label, _digest([settings, digest, device]))
+
+
+def _load(source: str | Path, device: str) -> tuple[str, MSGANet, str]:
+    """Label, network and digest of the content of a checkpoint."""
+    network = MSGANet.load(source).to(device)
+    label = Path(source).name if Path(source).parent == _WEIGHTS_FOLDER else str(source)
+    return label, network, hashlib.sha256(Path(source).read_bytes()).hexdigest()
+
+
+def _chosen(path: Path, stride: int, limit: int) -> list[int]:
+    """Indices of the pairs: every `stride`-th, then at most `limit`, spread evenly."""
+    if stride < 1 or limit < 0:
+        raise ValueError(f"stride {stride} must be positive and limit {limit} not negative")
+    with DumpFile(path) as dump:
+        indices = list(range(0, len(dump), stride))
+    if not limit or limit >= len(indices):
+        return indices
+    return [indices[rank * len(indices) // limit] for rank in range(limit)]
+
+
+def _labels(paths: Sequence[Path]) -> dict[Path, str]:
+    """The file's name, or its path as given where two dumps have the same name."""
+    names = [path.name for path in paths]
+    return {path: path.name if names.count(path.name) == 1 else str(path) for path in paths}
+
+
+def _digest(parts: Sequence[object]) -> str:
+    return hashlib.sha256("\n".join(str(part) for part in parts).encode()).hexdigest()[:16]
