@@ -52,14 +52,14 @@ class RobustEstimator(Protocol):
             confidence: probability to have drawn a clean sample at which sampling may stop.
             max_iterations: samples drawn at most.
 
-        Fewer than five usable matches, or no model found: `success` is False, no exception.
+        Fewer than five different matches, or no model found: `success` is False, no exception.
         Raises `ValueError` for arrays of a wrong shape and parameters out of range.
         """
         ...
 
 
-# (points0, points1, threshold, seed, confidence, max_iterations) -> estimate; at least five finite
-# matches, float64 and contiguous, are certain.
+# (points0, points1, threshold, seed, confidence, max_iterations) -> estimate; at least five different
+# finite matches, float64 and contiguous, are certain.
 Solver = Callable[[Array, Array, float, int, float, int], RobustEstimate]
 
 
@@ -89,7 +89,8 @@ def guarded(solver: Solver) -> RobustEstimator:
         if not (threshold > 0 and 0 < confidence < 1 and max_iterations > 0):
             raise ValueError("threshold, max_iterations > 0 and confidence in (0, 1) are required")
         usable = np.isfinite(first).all(1) & np.isfinite(second).all(1)
-        if usable.sum() < MINIMAL_SAMPLE:
+        distinct = np.unique(np.hstack([first[usable], second[usable]]), axis=0)
+        if len(distinct) < MINIMAL_SAMPLE:
             return failure(len(first))
         found = solver(
             np.ascontiguousarray(first[usable]),

@@ -56,7 +56,7 @@ def _solve(
         return failure(len(points0))
 
     best: RobustEstimate | None = None
-    for candidate in stacked.reshape(-1, 3, 3):
+    for candidate in stacked.astype(np.float64).reshape(-1, 3, 3):
         estimate = _with_pose(candidate, points0, points1, threshold)
         if best is None or estimate.inlier.sum() > best.inlier.sum():
             best = estimate
@@ -68,7 +68,7 @@ def _with_pose(
 ) -> RobustEstimate:
     """The motion of one essential matrix; cheirality is decided by its inliers alone."""
     correspondences = torch.from_numpy(np.hstack([points0, points1]))
-    squared = sampson_distance_squared(correspondences, torch.from_numpy(candidate.copy()))
+    squared = sampson_distance_squared(correspondences, torch.from_numpy(candidate))
     inlier = squared.numpy() < threshold**2
     try:
         pose = pose_from_essential(candidate, points0[inlier], points1[inlier])
