@@ -1,0 +1,118 @@
+"""The network on its device, with a way back to the CPU."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from msga_ros.config import ConfigError
+from msga_ros.network import MSGANet
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the network says of N matches, on the host.
+
+    `essential` (3, 3) float64, Frobenius norm 1, NaN where the matches are too few; `residual` (N,)
+    float64, squared symmetric epipolar distance in normalised coordinates, inf for invalid matches.
+    """
+
+    essential: NDArray[np.float64]
+    residual: NDArray[np.float64]
+
+
+class Inference:
+    """Runs `net` (in evaluation mode, on the CPU) on `device`: auto, cpu, cuda or cuda:N.
+
+    CUDA that was asked for and is absent, or that runs out of memory, is one logged warning, and
+    the CPU does the work from then on. `ConfigError` for any other device. Thread-safe.
+    """
+
+    def __init__(self, net: MSGANet, device: str) -> None:
+        self._on_cpu = net
+        self._lock = threading.Lock()
+        chosen, problem = choose_device(device)
+        # The network and its device change together, in one assignment. The copy on the CPU stays:
+        # going back to it needs nothing from a device that has no memory left.
+        self._active = (net, torch.device("cpu"))
+        if problem:
+            logger.warning("%s; the network runs on the CPU", problem)
+        elif chosen.type == "cuda":
+            try:
+                self._active = (copy.deepcopy(net).to(chosen), chosen)
+            except RuntimeError as error:  # no memory left, or a driver that fails only now
+                logger.warning("%s failed (%s); the network runs on the CPU", chosen, _line(error))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs now."""
+        return self._active[1]
+
+    def __call__(self, correspondences: NDArray[Any], valid: NDArray[np.bool_]) -> Verdict:
+        """Judge `correspondences` (N, 4), normalised; rows that are not `valid` (N,) are masked."""
+        net, device = self._active
+        try:
+            return _run(net, device, correspondences, valid)
+        except torch.cuda.OutOfMemoryError as error:
+            self._fall_back(device, error)
+        return _run(self._on_cpu, torch.device("cpu"), correspondences, valid)
+
+    def _fall_back(self, device: torch.device, error: Exception) -> None:
+        with self._lock:
+            if self._active[1].type != "cpu":  # else another thread has said so already
+                logger.warning(
+                    "%s ran out of memory (%s); from now on the network runs on the CPU",
+                    device,
+                    _line(error),
+                )
+            self._active = (self._on_cpu, torch.device("cpu"))
+        torch.cuda.empty_cache()
+
+
+def choose_device(name: str) -> tuple[torch.device, str]:
+    """The device that `name` means here, and why it is not the one asked for ("" if it is).
+
+    Raises `ConfigError` for a name that is not auto, cpu, cuda or cuda:N.
+    """
+    cpu = torch.device("cpu")
+    if name == "auto":
+        return torch.device("cuda") if torch.cuda.is_available() else cpu, ""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"network.device must be auto, cpu, cuda or cuda:N, not {name!r}")
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            return cpu, f"network.device is {name!r}, but there is no CUDA device"
+        count = torch.cuda.device_count()
+        if (device.index or 0) >= count:
+            return cpu, f"network.device is {name!r}, but there are {count} CUDA devices"
+    return device, ""
+
+
+def _run(
+    net: MSGANet, device: torch.device, correspondences: NDArray[Any], valid: NDArray[np.bool_]
+) -> Verdict:
+    rows = torch.from_numpy(correspondences.astype(np.float32))
+    with torch.inference_mode():
+        result = net(rows[None].to(device), torch.from_numpy(valid)[None].to(device))
+        # Reading back waits for the device, so that the caller's clock sees all of the work.
+        return Verdict(
+            result.essential[0].cpu().numpy().astype(np.float64),
+            result.residual[0].cpu().numpy().astype(np.float64),
+        )
+
+
+def _line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
