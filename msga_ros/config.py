@@ -27,7 +27,9 @@ class FrontendConfig:
 
     name: str = "sift"  # which front end; msga_ros.frontend.available() lists them
     max_keypoints: int = 2000  # strongest keypoints kept in each view
-    max_image_size: int = 0  # longest side, in pixels, that features are extracted at; 0: as received
+    max_image_size: int = (
+        0  # longest side, in pixels, that features are extracted at; 0: as received
+    )
     ratio: float = 1.0  # ratio test: keep best / second-best distance below this; 1.0: off
     mutual: bool = False  # keep only matches that are each other's nearest neighbours
 
@@ -41,7 +43,9 @@ class FrontendConfig:
 class NetworkConfig:
     """Putative matches to inlier probabilities."""
 
-    weights: str = ""  # path of a .safetensors or .pth checkpoint; empty: the weights in the package
+    weights: str = (
+        ""  # path of a .safetensors or .pth checkpoint; empty: the weights in the package
+    )
     device: str = "auto"  # auto (CUDA where there is one), cpu, cuda or cuda:N
     inlier_threshold: float = 1e-4  # squared symmetric epipolar distance, normalised coordinates
 
@@ -89,7 +93,8 @@ class PipelineConfig:
         if path is not None:
             for name, value in _flatten(_read_yaml(Path(path))).items():
                 group, _, entry = name.partition(".")
-                if group in groups and entry:
+                if group in groups:
+                    _require(bool(entry), f"{path}: {group} must be a group of entries")
                     groups[group][entry] = value
         for name, value in _flatten(overrides).items():
             group, _, entry = name.partition(".")
@@ -111,11 +116,17 @@ def _require(condition: bool, message: str) -> None:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    document = yaml.safe_load(path.read_text()) or {}
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: not a readable YAML file ({error})") from error
+    document = {} if document is None else document
     _require(isinstance(document, dict), f"{path}: a mapping of groups is expected")
     for value in document.values():
         if isinstance(value, dict) and "ros__parameters" in value:
-            return value["ros__parameters"] or {}
+            document = value["ros__parameters"] or {}
+            _require(isinstance(document, dict), f"{path}: ros__parameters must be a mapping")
+            break
     return document
 
 
@@ -125,7 +136,7 @@ def _flatten(groups: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping):
             flat.update(_flatten(value, f"{prefix}{name}."))
         else:
-            flat[prefix + name] = value
+            flat[f"{prefix}{name}"] = value
     return flat
 
 
