@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from msga_ros.config import PipelineConfig
+from msga_ros.config import FrontendConfig, PipelineConfig
 from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
 from msga_ros.geometry.pose import PoseError, essential_matrix, pose_from_essential
 from msga_ros.geometry.robust import ROBUST_ESTIMATORS
-from msga_ros.network import MSGANet
+from msga_ros.inference import Inference
 from msga_ros.training.dumps import Pair
 from msga_ros.training.metrics import INLIER_THRESHOLD
 
@@ -98,7 +98,7 @@ def uses_network(name: str) -> bool:
     return name.split("+")[0] == NETWORK
 
 
-def create(name: str, config: PipelineConfig, network: MSGANet | None = None) -> Estimator:
+def create(name: str, config: PipelineConfig, inference: Inference | None = None) -> Estimator:
     """The estimator of that name.
 
     Args:
@@ -106,7 +106,7 @@ def create(name: str, config: PipelineConfig, network: MSGANet | None = None) ->
         config: `frontend.ratio` and `frontend.mutual` filter what the network sees,
             `network.inlier_threshold` what it hands to a solver; `pose.threshold_px` and
             `pose.seed` are the solver's.
-        network: in evaluation mode, on its device; needed where `uses_network(name)`.
+        inference: the network on its device; needed where `uses_network(name)`.
 
     Raises:
         EstimatorError: unknown name, or no network where one is needed.
@@ -116,9 +116,9 @@ def create(name: str, config: PipelineConfig, network: MSGANet | None = None) ->
     pruner, _, solver = name.rpartition("+") if name != NETWORK else (NETWORK, "", "")
     if pruner != NETWORK:
         return _PrunedEstimator(name, _PRUNERS[pruner], solver, config)
-    if network is None:
+    if inference is None:
         raise EstimatorError(f"estimator {name!r} needs a network")
-    return _NetworkEstimator(name, network, solver, config)
+    return _NetworkEstimator(name, inference, solver, config)
 
 
 class _PrunedEstimator:
@@ -139,42 +139,39 @@ class _PrunedEstimator:
 
 
 class _NetworkEstimator:
-    """The network, then its own weighted solution or a robust estimator on its inliers."""
+    """The network, then its own weighted solution or a robust estimator on its inliers.
 
-    def __init__(self, name: str, network: MSGANet, solver: str, config: PipelineConfig) -> None:
+    As in the pipeline, what the front end filters out the network does not see, and the network's
+    own pose stands where a refinement finds none. Unlike there, a pose of few inliers is a pose.
+    """
+
+    def __init__(
+        self, name: str, inference: Inference, solver: str, config: PipelineConfig
+    ) -> None:
         self.name = name
-        self._network = network
+        self._inference = inference
         self._solver = solver
         self._config = config
-        self._device = next(network.parameters()).device
 
     def __call__(self, pair: Pair) -> Estimate:
         started = time.perf_counter()
-        seen = np.flatnonzero(self._prefilter(pair))
-        essential, residual = self._run(pair.correspondences[seen])
-        inlier = np.zeros(len(pair.correspondences), dtype=bool)
-        inlier[seen] = residual < self._config.network.inlier_threshold
-        motion = _own_motion(pair, essential, inlier)
+        seen = np.flatnonzero(_prefilter(pair, self._config.frontend))
+        verdict = self._inference(pair.correspondences[seen], np.ones(len(seen), dtype=bool))
+        kept = np.zeros(len(pair.correspondences), dtype=bool)
+        kept[seen] = verdict.residual < self._config.network.inlier_threshold
+        motion = _own_motion(pair, verdict.essential, kept)
         if self._solver and motion is not None:
-            # As in the pipeline, the network's own pose stands where the refinement finds none.
-            motion = _solve(pair, inlier, self._solver, self._config) or motion
+            motion = _solve(pair, kept, self._solver, self._config) or motion
         return _estimate(pair, motion, started)
 
-    def _prefilter(self, pair: Pair) -> Bools:
-        frontend = self._config.frontend
-        kept = np.ones(len(pair.ratios), dtype=bool)
-        if frontend.ratio < 1.0:
-            kept &= pair.ratios < frontend.ratio
-        if frontend.mutual:
-            kept &= pair.mutuals
-        return kept
 
-    def _run(self, correspondences: NDArray[np.float32]) -> tuple[Floats, Floats]:
-        """Essential matrix and residuals `(N,)` of the network; reading them back waits for it."""
-        with torch.inference_mode():
-            result = self._network(torch.from_numpy(correspondences)[None].to(self._device))
-        essential = result.essential[0].cpu().numpy().astype(np.float64)
-        return essential, result.residual[0].cpu().numpy().astype(np.float64)
+def _prefilter(pair: Pair, config: FrontendConfig) -> Bools:
+    kept = np.ones(len(pair.ratios), dtype=bool)
+    if config.ratio < 1.0:
+        kept &= pair.ratios < config.ratio
+    if config.mutual:
+        kept &= pair.mutuals
+    return kept
 
 
 def _solvers() -> tuple[str, ...]:

@@ -17,13 +17,14 @@ from pathlib import Path
 import msga_ros
 from msga_ros.config import PipelineConfig
 from msga_ros.geometry.pose import pose_error_deg
+from msga_ros.inference import Inference
 from msga_ros.network import MSGANet, packaged_weights
 from msga_ros.training.dumps import DumpFile, Pair
 from msga_ros.training.estimators import Estimator, create, uses_network
 from msga_ros.training.metrics import INLIER_THRESHOLD, precision_recall_f
 from msga_ros.training.records import PairRecord, RecordFile, RecordKey
 
-_WEIGHTS_FOLDER = Path(msga_ros.__file__).resolve().parent / "weights"
+_PACKAGED = Path(msga_ros.__file__).resolve().parent / "weights"
 
 Advance = Callable[[int, int, str], None]  # records done, records in all, name of the dump
 
@@ -34,7 +35,6 @@ def evaluate(
     weights: Sequence[str | Path] = (),
     config: PipelineConfig | None = None,
     *,
-    device: str = "cpu",
     stride: int = 1,
     limit: int = 0,
     cache: RecordFile | None = None,
@@ -45,9 +45,9 @@ def evaluate(
     Args:
         dumps: files in the published layout.
         estimators: names of `msga_ros.training.estimators`.
-        weights: checkpoints; each estimator with a network is judged once with each.
-        config: of the front end's filters, the thresholds and the seed (`estimators.create`).
-        device: where networks run; `cpu`, `cuda` or `cuda:N`.
+        weights: checkpoints; each estimator with a network is judged once with each. None: those of
+            the configuration, else the packaged ones.
+        config: the front end's filters, device, thresholds and seed (`estimators.create`).
         stride, limit: every `stride`-th pair, and at most `limit` of those (0: all), spread evenly.
         cache: records that need not be computed again, and where new ones are kept.
         advance: called after each record.
@@ -58,7 +58,7 @@ def evaluate(
     Raises:
         DumpError, CheckpointError, EstimatorError: unusable input.
     """
-    judges = list(_judges(estimators, weights, config or PipelineConfig(), device))
+    judges = list(_judges(estimators, weights, config or PipelineConfig()))
     chosen = {Path(path): _chosen(Path(path), stride, limit) for path in dumps}
     labels = _labels(list(chosen))
     total = len(judges) * sum(len(indices) for indices in chosen.values())
@@ -131,25 +131,27 @@ class _Judge:
 
 
 def _judges(
-    names: Sequence[str], weights: Sequence[str | Path], config: PipelineConfig, device: str
+    names: Sequence[str], weights: Sequence[str | Path], config: PipelineConfig
 ) -> Iterator[_Judge]:
     settings = _digest([msga_ros.__version__, json.dumps(dataclasses.asdict(config))])
-    loaded: list[tuple[str, MSGANet, str]] | None = None
+    loaded: list[tuple[str, Inference, str]] | None = None
     for name in dict.fromkeys(names):
         if not uses_network(name):
             yield _Judge(create(name, config), "", settings)
             continue
         if loaded is None:
-            loaded = [_load(source, device) for source in weights or (packaged_weights(),)]
-        for label, network, digest in loaded:
-            yield _Judge(create(name, config, network), label, _digest([settings, digest, device]))
+            sources = weights or (config.network.weights or packaged_weights(),)
+            loaded = [_load(Path(source), config.network.device) for source in sources]
+        for label, inference, digest in loaded:
+            yield _Judge(create(name, config, inference), label, _digest([settings, digest]))
 
 
-def _load(source: str | Path, device: str) -> tuple[str, MSGANet, str]:
-    """Label, network and digest of the content of a checkpoint."""
-    network = MSGANet.load(source).to(device)
-    label = Path(source).name if Path(source).parent == _WEIGHTS_FOLDER else str(source)
-    return label, network, hashlib.sha256(Path(source).read_bytes()).hexdigest()
+def _load(path: Path, device: str) -> tuple[str, Inference, str]:
+    """Label, network and a digest of the checkpoint's content and of the device."""
+    inference = Inference(MSGANet.load(path), device)
+    label = path.name if path.resolve().parent == _PACKAGED else str(path)
+    content = hashlib.sha256(path.read_bytes()).hexdigest()
+    return label, inference, _digest([content, inference.device])
 
 
 def _chosen(path: Path, stride: int, limit: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -79,13 +80,14 @@ def summarise(
     for record in records:
         key = (record.dump, _group(record, by), record.estimator, record.weights)
         groups.setdefault(key, []).append(record)
-    # In the order of the records, but for the classes: the lowest first.
-    ranks = [{part: rank for rank, part in enumerate(dict.fromkeys(p))} for p in zip(*groups)]
-    if by == "inlier-ratio" and groups:
+    # Each part of the key in the order of the records, but the classes from the lowest on.
+    dumps, labels, estimators, weights = (
+        list(dict.fromkeys(k[i] for k in groups)) for i in range(4)
+    )
+    if by == "inlier-ratio":
         labels = [label for _, label in _RATIO_CLASSES] + [_RATIO_CLASS_LAST]
-        ranks[1] = {label: rank for rank, label in enumerate(labels)}
-    ordered = sorted(groups, key=lambda key: [rank[part] for rank, part in zip(ranks, key)])
-    return [_row(key, groups[key], intervals) for key in ordered]
+    order = itertools.product(dumps, labels, estimators, weights)
+    return [_row(key, groups[key], intervals) for key in order if key in groups]
 
 
 def _group(record: PairRecord, by: str) -> str:

@@ -1,0 +1,204 @@
+"""Command line of the package, `msga`: the declarations; the work is in `msga_ros.commands`.
+
+Heavy imports (torch, OpenCV, ROS) happen inside the commands, so that `msga --help` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from msga_ros import __version__
+from msga_ros.commands.errors import FAILED, reported_errors
+
+app = typer.Typer(
+    name="msga",
+    help="Outlier removal for feature matches with MSGA-Net, and relative pose from them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="Pipeline configuration or node parameters, YAML.")
+]
+Device = Annotated[
+    str | None,
+    typer.Option("--device", help="Where the network runs: auto (the default), cpu, cuda, cuda:N."),
+]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"msga_ros {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Options of all commands."""
+
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Grouping(Enum):
+    """Further rows of `msga eval`."""
+
+    all = "all"
+    scene = "scene"
+    inlier_ratio = "inlier-ratio"
+
+
+@app.command("match")
+def match(
+    image0: Annotated[Path, typer.Argument(help="Reference view.")],
+    image1: Annotated[Path, typer.Argument(help="Current view.")],
+    camera: Annotated[
+        str | None,
+        typer.Option(
+            help="fx,fy,cx,cy in pixels; or a YAML file, camera_info as echoed or a ROS "
+            "calibration; or a scene.json. Default: the scene.json beside the images."
+        ),
+    ] = None,
+    camera1: Annotated[str | None, typer.Option(help="Of the current view, if another.")] = None,
+    fov: Annotated[
+        float | None, typer.Option(help="Instead of a camera: horizontal field of view, degrees.")
+    ] = None,
+    rectified: Annotated[
+        bool, typer.Option("--rectified", help="The images are rectified: use the file's P.")
+    ] = False,
+    frontend: Annotated[str | None, typer.Option(help="sift, orb or akaze.")] = None,
+    refine: Annotated[
+        str | None, typer.Option(help="Refinement of the pose: none, poselib or magsac.")
+    ] = None,
+    config: ConfigFile = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", "-w", help="Checkpoint. Default: the packaged one.")
+    ] = None,
+    device: Device = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Picture of the matches.")] = Path(
+        "matches.png"
+    ),
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the pose and the counts there.")
+    ] = None,
+) -> None:
+    """Match two images: a picture of the matches, and the pose x_current = R x_reference + t.
+
+    Exits with 1 where there is no pose.
+    """
+    with reported_errors():
+        from msga_ros.commands import match as command
+
+        given = {
+            "frontend.name": frontend,
+            "pose.refine": refine,
+            "network.weights": str(weights) if weights else None,
+            "network.device": device,
+        }
+        request = command.Request(
+            image0=image0,
+            image1=image1,
+            camera0=camera,
+            camera1=camera1,
+            fov=fov,
+            rectified=rectified,
+            config=config,
+            overrides={name: value for name, value in given.items() if value is not None},
+            output=output,
+            json_file=json_file,
+        )
+        status = command.run(request, _console())
+        if status is command.Status.TOO_FEW_MATCHES:
+            raise typer.Exit(FAILED)
+
+
+@app.command("eval")
+def evaluate(
+    dumps: Annotated[list[Path], typer.Argument(help="Dumps, HDF5 in the published layout.")],
+    estimator: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--estimator",
+            "-e",
+            help="Repeatable. PRUNER+SOLVER, or msga alone. Pruners: msga, ratio, mutual+ratio, "
+            "oracle, oracle-tight; solvers: poselib, magsac. "
+            "Default: msga, msga+poselib, ratio+magsac, ratio+poselib.",
+        ),
+    ] = None,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option("--weights", "-w", help="Checkpoint; repeatable. Default: the packaged one."),
+    ] = None,
+    config: ConfigFile = None,
+    device: Device = None,
+    stride: Annotated[int, typer.Option(min=1, help="Every N-th pair of a dump.")] = 1,
+    limit: Annotated[
+        int, typer.Option(min=0, help="At most N pairs of a dump, spread evenly; 0: all.")
+    ] = 0,
+    seed: Annotated[int | None, typer.Option(help="Of the robust estimators.")] = None,
+    by: Annotated[Grouping, typer.Option(help="Add rows by scene or inlier ratio.")] = Grouping.all,
+    intervals: Annotated[
+        bool, typer.Option("--intervals", help="Add 95 % bootstrap intervals of the AUC.")
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the rows there, a list of records.")
+    ] = None,
+    records_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--records",
+            help="Keep one record a pair and estimator there (JSON lines): an interrupted "
+            "evaluation goes on, a finished one is only measured again.",
+        ),
+    ] = None,
+) -> None:
+    """Judge estimators of the relative pose on the same matches, in one run."""
+    with reported_errors():
+        from msga_ros.commands import evaluate as command
+        from msga_ros.config import PipelineConfig
+
+        given = {"network.device": device, "pose.seed": seed}
+        overrides = {name: value for name, value in given.items() if value is not None}
+        command.run(
+            dumps,
+            estimator or (),
+            weights or (),
+            PipelineConfig.load(config, **overrides),
+            stride=stride,
+            limit=limit,
+            by=by.value,
+            intervals=intervals,
+            json_file=json_file,
+            records_file=records_file,
+            console=_console(),
+        )
+
+
+def _console() -> Console:
+    """Standard output; wide enough for a table where it is a file or a pipe."""
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=120)
+
+
+def main() -> None:
+    """Entry point of the `msga` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the commands of `msga` do; `msga_ros.cli` declares their arguments."""

@@ -1,0 +1,177 @@
+"""Cameras as the command line gives them: numbers, a calibration file, a field of view, a scene."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from msga_ros.commands.errors import UsageError, existing_file
+from msga_ros.geometry.camera import Camera, CameraError
+
+Size = tuple[int, int]  # width, height in pixels
+
+
+@dataclass(frozen=True)
+class View:
+    """Camera of an image, where it was found, and its pose where the scene tells.
+
+    `rotation` (3, 3) and `translation` (3,): world to camera, `x_cam = R X + t`.
+    """
+
+    camera: Camera
+    source: str
+    rotation: NDArray[np.float64] | None = None
+    translation: NDArray[np.float64] | None = None
+
+
+def find_view(
+    image: Path, size: Size, camera: str | None, fov: float | None, rectified: bool = False
+) -> View:
+    """Camera of an image of that size.
+
+    Args:
+        image: file the image was read from.
+        size: width and height, pixels.
+        camera: `fx,fy,cx,cy` in pixels, a YAML file in the layout of `camera_info` messages or of
+            ROS calibration files, or a `scene.json` that lists the image. None: by `fov`, else by
+            the `scene.json` beside the image or one folder up.
+        fov: horizontal field of view in degrees of a pinhole with its centre in the image's middle.
+        rectified: the image is rectified: a YAML file's projection matrix counts, no distortion.
+
+    Raises:
+        UsageError: there is no camera, or it is not one of that image.
+    """
+    if camera is not None and fov is not None:
+        raise UsageError("give either --camera or --fov, not both")
+    if fov is not None:
+        view = View(_from_field_of_view(fov, size), f"field of view {fov:g} degrees")
+    elif camera is not None:
+        view = _from_text(camera, image, rectified)
+    else:
+        view = _from_neighbouring_scene(image)
+    found = (view.camera.width, view.camera.height)
+    if all(found) and found != size:
+        raise UsageError(
+            f"{image} is {size[0]}x{size[1]} but its camera ({view.source}) "
+            f"is of {found[0]}x{found[1]} images"
+        )
+    return view
+
+
+def _from_text(text: str, image: Path, rectified: bool) -> View:
+    numbers = text.split(",")
+    if len(numbers) == 4:
+        try:
+            fx, fy, cx, cy = (float(number) for number in numbers)
+            return View(Camera.pinhole(fx, fy, cx, cy), "command line")
+        except CameraError as error:
+            raise UsageError(f"camera {text}: {error}") from None
+        except ValueError:
+            pass  # a file name may hold commas, too
+    path = Path(text)
+    if not path.exists():
+        raise UsageError(
+            f"camera {text!r} is neither fx,fy,cx,cy nor a file (YAML calibration or scene.json)"
+        )
+    existing_file(path, "camera file")
+    if path.suffix == ".json":
+        view = _from_scene(path, image)
+        if view is None:
+            raise UsageError(f"{path} lists no image {image.name}")
+        return view
+    return View(_from_calibration(path, rectified), str(path))
+
+
+def _from_neighbouring_scene(image: Path) -> View:
+    for folder in (image.parent, image.parent.parent):
+        path = folder / "scene.json"
+        view = _from_scene(path, image) if path.is_file() else None
+        if view is not None:
+            return view
+    raise UsageError(
+        f"no camera for {image}: give --camera fx,fy,cx,cy, --camera FILE or --fov DEGREES"
+    )
+
+
+def _from_scene(path: Path, image: Path) -> View | None:
+    """The entry of the image in a `scene.json`; None where there is none."""
+    try:
+        entries = json.loads(path.read_text())["images"]
+        entry = next((entry for entry in entries if Path(entry["file"]).name == image.name), None)
+        if entry is None:
+            return None
+        size = (int(entry.get("width", 0)), int(entry.get("height", 0)))
+        camera = Camera(np.array(entry["K"], dtype=np.float64), width=size[0], height=size[1])
+        if "R" not in entry or "t" not in entry:
+            return View(camera, str(path))
+        rotation = np.array(entry["R"], dtype=np.float64).reshape(3, 3)
+        translation = np.array(entry["t"], dtype=np.float64).reshape(3)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path}: not a scene of images with K ({_reason(error)})") from None
+    return View(camera, str(path), rotation, translation)
+
+
+def _from_field_of_view(fov: float, size: Size) -> Camera:
+    if not 0.0 < fov < 180.0:
+        raise UsageError(f"the field of view must lie between 0 and 180 degrees, not {fov:g}")
+    width, height = size
+    focal = 0.5 * width / math.tan(math.radians(fov) / 2)
+    return Camera.pinhole(focal, focal, (width - 1) / 2, (height - 1) / 2, width, height)
+
+
+def _from_calibration(path: Path, rectified: bool) -> Camera:
+    """Camera of a YAML file: a `camera_info` message as echoed, or a calibration file."""
+    try:
+        document = yaml.safe_load(path.read_text().split("\n---")[0])
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not readable as YAML ({_reason(error)})") from None
+    if not isinstance(document, dict):
+        raise UsageError(f"{path}: not a camera calibration (no mapping)")
+    if "camera_matrix" in document:
+        k, d, p = (document.get(name) for name in _CALIBRATION_NAMES)
+        sizes = (document.get("image_width", 0), document.get("image_height", 0))
+    elif {"k", "K"} & document.keys():
+        k, d, p = (document.get(name, document.get(name.upper())) for name in ("k", "d", "p"))
+        sizes = (document.get("width", 0), document.get("height", 0))
+    else:
+        raise UsageError(f"{path}: not a camera calibration (neither camera_matrix nor k)")
+    roi = document.get("roi") or {}
+    info = SimpleNamespace(
+        k=_values(k),
+        d=_values(d),
+        p=_values(p),
+        distortion_model=document.get("distortion_model", "plumb_bob"),
+        width=sizes[0],
+        height=sizes[1],
+        binning_x=document.get("binning_x", 0),
+        binning_y=document.get("binning_y", 0),
+        roi=SimpleNamespace(
+            **{name: roi.get(name, 0) for name in ("x_offset", "y_offset", "width", "height")}
+        ),
+    )
+    try:
+        return Camera.from_camera_info(info, rectified)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{path}: {_reason(error)}") from None
+
+
+_CALIBRATION_NAMES = ("camera_matrix", "distortion_coefficients", "projection_matrix")
+
+
+def _values(entry: Any) -> list[float]:
+    """The numbers of `[...]` or of `{rows, cols, data: [...]}`."""
+    data = entry.get("data") if isinstance(entry, dict) else entry
+    return list(data) if isinstance(data, list) else []
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{text} missing" if isinstance(error, KeyError) else text or type(error).__name__

@@ -1,0 +1,145 @@
+"""`msga eval`: estimators on dumps, as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from msga_ros.commands.errors import UsageError, existing_file, writable_file
+from msga_ros.config import PipelineConfig
+from msga_ros.training.estimators import DEFAULT_ESTIMATORS
+from msga_ros.training.evaluation import evaluate
+from msga_ros.training.records import PairRecord, RecordFile
+from msga_ros.training.tables import EvaluationRow, summarise
+
+
+def run(
+    dumps: Sequence[Path],
+    estimators: Sequence[str],
+    weights: Sequence[Path],
+    config: PipelineConfig,
+    *,
+    stride: int,
+    limit: int,
+    by: str,
+    intervals: bool,
+    json_file: Path | None,
+    records_file: Path | None,
+    console: Console,
+) -> list[EvaluationRow]:
+    """Evaluate, print the table, write the JSON; the rows that were printed.
+
+    Raises:
+        UsageError: a file is missing, or there is no pair to judge.
+    """
+    for dump in dumps:
+        existing_file(dump, "dump")
+    for checkpoint in weights:
+        existing_file(checkpoint, "checkpoint")
+    if json_file:
+        writable_file(json_file, "JSON file")
+    records = _with_progress(
+        [Path(dump) for dump in dict.fromkeys(dumps)],
+        list(estimators) or list(DEFAULT_ESTIMATORS),
+        weights,
+        config,
+        stride=stride,
+        limit=limit,
+        cache=RecordFile(records_file) if records_file else None,
+    )
+    if not records:
+        raise UsageError("the dumps hold no pair")
+    rows = summarise(records, intervals=intervals)
+    if by != "all":
+        rows += summarise(records, by, intervals=intervals)
+    console.print(table(rows))
+    console.print("Percent; P/R/F by full-size verification; RANSAC: mean iterations.", style="dim")
+    if json_file:
+        json_file.write_text(json.dumps([row.as_json() for row in rows], indent=2) + "\n")
+    return rows
+
+
+def table(rows: Sequence[EvaluationRow]) -> Table:
+    """Rows as a table, in sections by dump and group; narrow enough for a terminal."""
+    result = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    result.add_column("estimator", overflow="fold")
+    for name in ("pairs", "AUC@5/10/20", "mAP5/10/20", "P/R/F", "ms/pair", "RANSAC"):
+        result.add_column(name, justify="right", no_wrap=True)
+    section: tuple[str, str] | None = None
+    for row in rows:
+        if section != (row.dump, row.group):
+            result.add_section()
+            result.add_row(f"[bold]{escape(row.group or row.dump)}[/bold]")
+            section = (row.dump, row.group)
+        result.add_row(escape(_name(row)), *_numbers(row))
+    return result
+
+
+def _name(row: EvaluationRow) -> str:
+    return f"{row.estimator}\n  {row.weights}" if row.weights else row.estimator
+
+
+def _numbers(row: EvaluationRow) -> list[str]:
+    def joined(*shares: float) -> str:
+        return "/".join(f"{share:.1f}" for share in shares)
+
+    area = joined(row.auc5, row.auc10, row.auc20)
+    if row.intervals:
+        area += "\n" + " ".join(f"{low:.0f}-{high:.0f}" for low, high in row.intervals)
+    return [
+        f"{row.pairs}\n{row.failures} failed" if row.failures else str(row.pairs),
+        area,
+        joined(row.map5, row.map10, row.map20),
+        joined(row.precision, row.recall, row.f),
+        f"{row.ms_per_pair:.1f}",
+        f"{row.iterations:.0f}" if row.iterations else "-",
+    ]
+
+
+def _with_progress(
+    dumps: Sequence[Path],
+    estimators: Sequence[str],
+    weights: Sequence[Path],
+    config: PipelineConfig,
+    *,
+    stride: int,
+    limit: int,
+    cache: RecordFile | None,
+) -> list[PairRecord]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("loading", total=None)
+
+        def advance(done: int, total: int, dump: str) -> None:
+            progress.update(task, completed=done, total=total, description=dump)
+
+        return evaluate(
+            dumps,
+            estimators,
+            weights,
+            config,
+            stride=stride,
+            limit=limit,
+            cache=cache,
+            advance=advance,
+        )
