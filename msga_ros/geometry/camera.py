@@ -16,6 +16,8 @@ from msga_ros.geometry.distortion import COEFFICIENTS, distort, undistort
 
 Array = npt.NDArray[np.float64]
 
+_ABSURD = 1e6  # no distortion coefficient of a lens comes near it
+
 
 class CameraError(ValueError):
     """A calibration that cannot be used; the message says which entry and why."""
@@ -195,8 +197,8 @@ def _coefficients(model: str, values: npt.ArrayLike) -> Array:
         known = ", ".join(COEFFICIENTS)
         raise CameraError(f"unknown distortion model {model!r} (known: {known})")
     coefficients: Array = np.array(values, dtype=np.float64).ravel()
-    if not np.isfinite(coefficients).all():
-        raise CameraError("the distortion coefficients hold NaN or infinity")
+    if not (np.abs(coefficients) < _ABSURD).all():
+        raise CameraError("the distortion coefficients hold NaN, infinity or absurd values")
     counts = COEFFICIENTS[model]
     if coefficients.size > counts[-1] and not coefficients[counts[-1] :].any():
         coefficients = coefficients[: counts[-1]]  # drivers pad with zeros

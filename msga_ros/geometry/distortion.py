@@ -26,7 +26,7 @@ COEFFICIENTS: dict[str, tuple[int, ...]] = {
     "equidistant": (4,),
 }
 
-_LARGEST_RADIUS = float(np.tan(np.deg2rad(89.0)))  # of pinhole coordinates; the table ends here
+_LARGEST_ANGLE = np.deg2rad(89.0)  # off the axis, of pinhole coordinates; the table ends here
 _TABLE_SIZE = 1024
 _ITERATIONS = 20
 _TOLERANCE = 1e-10  # of the distorted coordinates: far below a thousandth of a pixel
@@ -96,20 +96,13 @@ def _brown(points: Array, c: Array) -> tuple[Array, Array]:
 
 
 def _undistort_brown(points: Array, c: Array) -> Array:
-    k1, k2, _, _, k3, k4, k5, k6 = c
-    # d/dr [r N(r^2) / D(r^2)] has the sign of (N + 2 s N') D - 2 s N D' with s = r^2.
-    numerator = np.polynomial.Polynomial([1.0, k1, k2, k3])
-    denominator = np.polynomial.Polynomial([1.0, k4, k5, k6])
-    s = np.polynomial.Polynomial([0.0, 1.0])
-    growth = (numerator + 2 * s * numerator.deriv()) * denominator
-    growth = growth - 2 * s * numerator * denominator.deriv()
-    limit = min(_first_positive_root(growth), _first_positive_root(denominator))
-    largest = min(np.sqrt(limit), _LARGEST_RADIUS)
-
-    table = np.tan(np.linspace(0.0, np.arctan(largest), _TABLE_SIZE))
-    profile = table * numerator(table**2) / denominator(table**2)
+    table: Array = np.tan(np.linspace(0.0, _LARGEST_ANGLE, _TABLE_SIZE))
+    on_axis = np.column_stack([table, np.zeros_like(table)])
+    radial_only = np.concatenate([c[:2], [0.0, 0.0], c[4:]])
+    profile, slope = _brown(on_axis, radial_only)
+    table, profile, largest = _first_branch(table, profile[:, 0], slope[:, 0, 0])
     radius = np.hypot(points[:, 0], points[:, 1])
-    start = np.interp(radius, profile[:-1], table[:-1])
+    start = np.interp(radius, profile, table)
     result = points * np.where(radius > 1e-12, start / np.maximum(radius, 1e-12), 1.0)[:, None]
     for _ in range(_ITERATIONS):
         distorted, derivative = _brown(result, c)
@@ -143,11 +136,10 @@ def _fisheye(angle: Array, c: Array) -> tuple[Array, Array]:
 
 
 def _undistort_fisheye(points: Array, c: Array) -> Array:
-    slope = np.polynomial.Polynomial([1.0, 3 * c[0], 5 * c[1], 7 * c[2], 9 * c[3]])
-    largest = min(np.sqrt(_first_positive_root(slope)), np.pi / 2)
-    table = np.linspace(0.0, largest, _TABLE_SIZE)
+    table: Array = np.linspace(0.0, np.pi / 2, _TABLE_SIZE)
+    table, profile, largest = _first_branch(table, *_fisheye(table, c))
     radius = np.hypot(points[:, 0], points[:, 1])
-    angle = np.interp(radius, _fisheye(table, c)[0], table)
+    angle = np.interp(radius, profile, table)
     for _ in range(_ITERATIONS):
         value, gradient = _fisheye(angle, c)
         residual = radius - value
@@ -155,16 +147,17 @@ def _undistort_fisheye(points: Array, c: Array) -> Array:
             break
         angle = angle + residual / gradient
     reached = np.abs(radius - _fisheye(angle, c)[0]) < _TOLERANCE
-    valid = reached & (angle >= 0) & (angle <= largest) & (angle < np.pi / 2)
+    growing = _fisheye(angle, c)[1] > 0  # the last table step may hold the fold
+    valid = reached & growing & (angle >= 0) & (angle <= largest) & (angle < np.pi / 2)
     scale = np.where(radius > 1e-12, np.tan(angle) / np.maximum(radius, 1e-12), 1.0)
     return np.where(valid[:, None], points * scale[:, None], np.nan)
 
 
-def _first_positive_root(polynomial: np.polynomial.Polynomial) -> float:
-    """Smallest positive real root; infinity where there is none."""
-    coefficients = np.trim_zeros(polynomial.coef, "b")
-    if len(coefficients) < 2:
-        return float("inf")
-    roots = np.polynomial.polynomial.polyroots(coefficients)
-    real = roots.real[(np.abs(roots.imag) < 1e-9 * np.maximum(np.abs(roots), 1.0))]
-    return float(min(real[real > 0], default=np.inf))
+def _first_branch(table: Array, profile: Array, slope: Array) -> tuple[Array, Array, float]:
+    """The table up to where the profile stops growing, and a radius just beyond that point.
+
+    A pole of the rational model shows as a fall of the profile between two entries.
+    """
+    grows = (slope > 0) & (np.diff(profile, prepend=-1.0) > 0)
+    end = len(table) if grows.all() else int(np.argmin(grows))
+    return table[:end], profile[:end], float(table[min(end, len(table) - 1)])
