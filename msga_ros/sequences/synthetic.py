@@ -94,7 +94,7 @@ class SyntheticSequence:
             raise IndexError(f"frame {index} of {len(self)}")
         poses = self.poses(index)
         images = {name: self._view(index, name, pose) for name, pose in poses.items()}
-        cameras = {name: self.camera for name in poses}
+        cameras = dict.fromkeys(poses, self.camera)
         return Frame(index / self.options.rate, images, cameras, poses)
 
     def poses(self, index: int) -> dict[str, Pose]:
