@@ -1,0 +1,64 @@
+"""The process around the node: signals, executor, exit code."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+# SIGINT and SIGTERM are seen after so many seconds at the latest.
+_POLL = 0.2
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run the node `msga`; 0 after SIGINT or SIGTERM, 2 where it could not start."""
+    stop = threading.Event()
+    if threading.current_thread() is threading.main_thread():
+        # Ours instead of rclpy's: those end the context at once, and the work in hand with it.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    from msga_ros.node.node import MsgaNode
+    from msga_ros.node.settings import SettingsError
+
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        try:
+            node = MsgaNode()
+        except SettingsError as error:
+            print(f"msga: {error}", file=sys.stderr)
+            return 2
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        try:
+            spin(node, executor, stop)
+        finally:
+            node.close()
+            executor.shutdown()
+            node.destroy_node()
+    finally:
+        rclpy.try_shutdown()
+    return 0
+
+
+def spin(node: Any, executor: Any, stop: threading.Event) -> None:
+    """Spin until `stop` or the end of the context.
+
+    An exception in a callback must not end the node: rclpy raises one, for instance, when a client
+    asks for a lifecycle transition that is not possible now.
+    """
+    from rclpy.executors import ExternalShutdownException
+
+    while not stop.is_set() and executor.context.ok():
+        try:
+            executor.spin_once(timeout_sec=_POLL)
+        except ExternalShutdownException:
+            return
+        except Exception as error:
+            node.get_logger().error(f"{type(error).__name__}: {error}", throttle_duration_sec=1.0)

@@ -1,0 +1,130 @@
+"""`/diagnostics`: state and model, input, processing, as three statuses of the node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+from msga_ros.node.statistics import Snapshot
+
+# Trouble with the input stays visible for so many seconds.
+_MEMORY = 10.0
+
+Values = Iterable[tuple[str, object]]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What the diagnostics say besides the counters.
+
+    `state` is the lifecycle state, `failure` why it could not be configured ("" if it could),
+    `device` where the network runs and `asked_device` where it should, `active` whether frames are
+    taken, `limit` the seconds without a set after which there is a warning.
+    """
+
+    state: str
+    failure: str
+    model: str
+    device: str
+    asked_device: str
+    frontend: str
+    mode: str
+    active: bool
+    limit: float
+
+
+def diagnostics_message(
+    name: str, stamp: object, condition: Condition, now: Snapshot
+) -> DiagnosticArray:
+    """All statuses of the node with the fully qualified `name`."""
+    message = DiagnosticArray()
+    message.header.stamp = stamp
+    prefix = name.strip("/")
+    message.status = [
+        _status(prefix, "model", *_model(condition)),
+        _status(prefix, "input", *_input(condition, now)),
+        _status(prefix, "processing", *_processing(condition, now)),
+    ]
+    return message
+
+
+def _model(condition: Condition) -> tuple[bytes, str, Values]:
+    values = [
+        ("state", condition.state),
+        ("mode", condition.mode),
+        ("model", condition.model),
+        ("frontend", condition.frontend),
+        ("device", condition.device),
+        ("device_asked_for", condition.asked_device),
+    ]
+    if condition.failure:
+        return DiagnosticStatus.ERROR, f"not configured: {condition.failure}", values
+    if condition.asked_device.startswith("cuda") and condition.device == "cpu":
+        text = f"{condition.asked_device} was asked for, the network runs on the CPU"
+        return DiagnosticStatus.WARN, text, values
+    return DiagnosticStatus.OK, condition.state, values
+
+
+def _input(condition: Condition, now: Snapshot) -> tuple[bytes, str, Values]:
+    values: list[tuple[str, object]] = [
+        (f"received {topic}", count) for topic, count in sorted(now.received.items())
+    ]
+    # Every message received is in a set, in a set that was refused, or without a partner.
+    taken = now.sets + now.dropped.get("duplicate", 0) + now.dropped.get("out_of_order", 0)
+    values += [
+        (f"unpaired {topic}", max(count - taken, 0))
+        for topic, count in sorted(now.received.items())
+    ]
+    values += [("complete_sets", now.sets)]
+    values += [(f"bad_input {kind}", count) for kind, count in sorted(now.bad_input.items())]
+    if now.last_bad_input is not None:
+        age, text = now.last_bad_input
+        values += [("last_bad_input", text), ("last_bad_input_age_s", f"{age:.1f}")]
+        if age <= _MEMORY:
+            return DiagnosticStatus.WARN, text, values
+    if condition.active and now.idle >= condition.limit:
+        text = f"no complete set of messages for {now.idle:.0f} s"
+        return DiagnosticStatus.WARN, text, values
+    return (
+        DiagnosticStatus.OK,
+        "receiving" if condition.active else "not active",
+        values,
+    )
+
+
+def _processing(condition: Condition, now: Snapshot) -> tuple[bytes, str, Values]:
+    values: list[tuple[str, object]] = [
+        ("rate_hz", f"{now.rate:.2f}"),
+        ("processed", now.processed),
+        ("errors", now.errors),
+        ("dropped", sum(now.dropped.values())),
+    ]
+    values += [(f"dropped {reason}", count) for reason, count in sorted(now.dropped.items())]
+    values += _latencies(now.median_ms, now.p99_ms)
+    if now.inlier_ratio is not None:
+        values += [
+            ("inlier_ratio", f"{now.inlier_ratio:.3f}"),
+            ("inliers", now.inliers),
+            ("last_status", now.last_status),
+        ]
+    text = f"{now.rate:.1f} Hz" if condition.active else "not active"
+    return DiagnosticStatus.OK, text, values
+
+
+def _latencies(median: Mapping[str, float], p99: Mapping[str, float]) -> list[tuple[str, object]]:
+    return [
+        (f"latency_{stage}_ms", f"median {median[stage]:.1f}, p99 {p99[stage]:.1f}")
+        for stage in median
+    ]
+
+
+def _status(prefix: str, part: str, level: bytes, text: str, values: Values) -> DiagnosticStatus:
+    return DiagnosticStatus(
+        level=level,
+        name=f"{prefix}: {part}",
+        message=text,
+        hardware_id=prefix,
+        values=[KeyValue(key=key, value=str(value)) for key, value in values],
+    )

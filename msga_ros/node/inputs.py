@@ -1,0 +1,145 @@
+"""Subscriptions of the node: names, types, QoS, and what to say when nothing arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rclpy.qos import (
+    QoSDurabilityPolicy,
+    QoSHistoryPolicy,
+    QoSPolicyKind,
+    QoSProfile,
+    QoSReliabilityPolicy,
+)
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from msga_ros.node.pairing import filters_module
+
+_POLICIES = (
+    QoSPolicyKind.HISTORY,
+    QoSPolicyKind.DEPTH,
+    QoSPolicyKind.RELIABILITY,
+    QoSPolicyKind.DURABILITY,
+)
+
+
+def sensor_qos() -> QoSProfile:
+    """Sensor-data QoS; a new one each time, because QoS overrides are written into it."""
+    return QoSProfile(
+        history=QoSHistoryPolicy.KEEP_LAST,
+        depth=5,
+        reliability=QoSReliabilityPolicy.BEST_EFFORT,
+        durability=QoSDurabilityPolicy.VOLATILE,
+    )
+
+
+def output_qos(depth: int = 5) -> QoSProfile:
+    """Reliable, volatile; a new one each time."""
+    return QoSProfile(
+        history=QoSHistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=QoSReliabilityPolicy.RELIABLE,
+        durability=QoSDurabilityPolicy.VOLATILE,
+    )
+
+
+def overrides() -> QoSOverridingOptions:
+    """`qos_overrides.<topic>.<publisher|subscription>.<policy>` parameters for an entity."""
+    return QoSOverridingOptions(_POLICIES)
+
+
+def input_topic(node: Any, name: str, transport: str) -> str:
+    """The resolved topic of the input `name`.
+
+    A compressed image lies at `<image topic>/compressed`, after remapping the image topic, unless
+    the compressed name itself is remapped.
+    """
+    base: str = node.resolve_topic_name(name)
+    if transport == "raw" or not name.endswith("image"):
+        return base
+    suffix = "/" + transport
+    remapped: str = node.resolve_topic_name(name + suffix)
+    if remapped != node.resolve_topic_name(name + suffix, only_expand=True):
+        return remapped
+    return base + suffix
+
+
+class Inputs:
+    """The subscriptions to `topics` (input name to resolved topic), from activation on.
+
+    `on_message(name, message)` is called in the executor thread.
+    """
+
+    def __init__(
+        self,
+        node: Any,
+        topics: Mapping[str, str],
+        transport: str,
+        on_message: Callable[[str, Any], None],
+    ) -> None:
+        self._node = node
+        self._topics = topics
+        self._subscribers = {}
+        self._types: dict[str, Any] = {}
+        image_type = Image if transport == "raw" else CompressedImage
+        filters = filters_module()
+        for name, topic in topics.items():
+            kind = image_type if name.endswith("image") else CameraInfo
+            qos = sensor_qos()
+            subscriber = filters.Subscriber(
+                node, kind, topic, qos_profile=qos, qos_overriding_options=overrides()
+            )
+            subscriber.registerCallback(_named(name, on_message))
+            self._subscribers[name] = subscriber
+            self._types[name] = kind
+
+    def close(self) -> None:
+        """Unsubscribe from everything."""
+        for subscriber in self._subscribers.values():
+            self._node.destroy_subscription(subscriber.sub)
+        self._subscribers = {}
+
+    def explain_silence(self, received: Mapping[str, int]) -> str:
+        """One line a topic: what arrived (`received`, by input name) and the QoS on both ends."""
+        lines = []
+        for name, subscriber in self._subscribers.items():
+            topic, qos = self._topics[name], subscriber.sub.qos_profile
+            lines.append(
+                f"{topic}: {received.get(name, 0)} received; we ask for {_qos_text(qos)}; "
+                + self._publishers_text(name, topic, qos)
+            )
+        return "\n  ".join(lines)
+
+    def _publishers_text(self, name: str, topic: str, qos: QoSProfile) -> str:
+        kind = self._types[name]
+        package, _, _ = kind.__module__.partition(".")
+        wanted = f"{package}/msg/{kind.__name__}"
+        texts = []
+        for one in self._node.get_publishers_info_by_topic(topic):
+            text = f"{one.node_namespace.rstrip('/')}/{one.node_name} offers "
+            text += _qos_text(one.qos_profile)
+            if one.topic_type != wanted:
+                text += f" and another type, {one.topic_type} instead of {wanted}"
+            elif not _compatible(qos, one.qos_profile):
+                text += " (incompatible)"
+            texts.append(text)
+        return "; ".join(texts) if texts else "no publisher"
+
+
+def _named(name: str, on_message: Callable[[str, Any], None]) -> Callable[[Any], None]:
+    return lambda message: on_message(name, message)
+
+
+def _qos_text(qos: QoSProfile) -> str:
+    return f"{qos.reliability.name.lower()}/{qos.durability.name.lower()}"
+
+
+def _compatible(asked: QoSProfile, offered: QoSProfile) -> bool:
+    reliable = QoSReliabilityPolicy.RELIABLE
+    kept = QoSDurabilityPolicy.TRANSIENT_LOCAL
+    return not (
+        (asked.reliability == reliable and offered.reliability != reliable)
+        or (asked.durability == kept and offered.durability != kept)
+    )

@@ -1,0 +1,37 @@
+"""Makes the pipeline that a configured node holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from msga_ros.config import PipelineConfig
+
+
+@dataclass(frozen=True)
+class Model:
+    """A pipeline that has run once, and where its weights are from."""
+
+    pipeline: Any
+    source: str
+
+    @property
+    def device(self) -> str:
+        """Where the network runs now; it can move to the CPU when memory runs out."""
+        return str(self.pipeline.device)
+
+
+def load_model(config: PipelineConfig) -> Model:
+    """Load and warm up the pipeline of `config`.
+
+    Raises `CheckpointError`, `FrontendError`, `ConfigError` or `OSError` with the reason.
+    """
+    # Torch takes seconds to import; a node that is only asked for its parameters need not wait.
+    from msga_ros.network import MSGANet, packaged_weights
+    from msga_ros.pipeline import TwoViewPipeline
+
+    path = Path(config.network.weights) if config.network.weights else packaged_weights()
+    pipeline = TwoViewPipeline(config, MSGANet.load(path))
+    pipeline.warm_up()
+    return Model(pipeline, path.name)

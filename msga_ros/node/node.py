@@ -1,0 +1,315 @@
+"""The managed node `msga`: receives, hands over to the worker, publishes what it made."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_srvs.srv import Trigger
+
+from msga_ros.config import ConfigError, PipelineConfig
+from msga_ros.node.diagnostics import Condition, diagnostics_message
+from msga_ros.node.inputs import Inputs, input_topic
+from msga_ros.node.loading import Model, load_model
+from msga_ros.node.outputs import Outputs
+from msga_ros.node.pairing import Pairing, filters_module
+from msga_ros.node.parameters import Parameters
+from msga_ros.node.processor import STEREO_INPUTS, TEMPORAL_INPUTS, Job, Processor
+from msga_ros.node.reporting import LogForwarder, Reporter
+from msga_ros.node.settings import Settings, SettingsError
+from msga_ros.node.statistics import Statistics
+from msga_ros.node.worker import Worker
+
+# The item in hand gets so many seconds to finish when the node is deactivated or shut down.
+_PATIENCE = 20.0
+
+_SUCCESS = TransitionCallbackReturn.SUCCESS
+_FAILURE = TransitionCallbackReturn.FAILURE
+
+
+class MsgaNode(LifecycleNode):
+    """Correspondences and relative pose from stereo pairs or from one camera over time.
+
+    `load` makes the model from a configuration; tests give their own. Raises `SettingsError` for
+    parameters that cannot be.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[PipelineConfig], Model] = load_model,
+        **node_arguments: Any,
+    ) -> None:
+        super().__init__("msga", **node_arguments)
+        self._load = load
+        self._statistics = Statistics()
+        self._reporter = Reporter(self.get_logger(), self._statistics)
+        self._log_forwarder = LogForwarder(self.get_logger())
+        self._model: Model | None = None
+        self._processor: Processor | None = None
+        self._worker: Worker[Job] | None = None
+        self._inputs: Inputs | None = None
+        self._outputs: Outputs | None = None
+        self._pairing: Pairing | None = None
+        self._failure = ""
+        self._epoch = 0
+        self._announced: dict[str, bytes] = {}
+
+        self._params = Parameters(self, self._on_parameters)
+        settings = self.settings
+        names = STEREO_INPUTS if settings.stereo else TEMPORAL_INPUTS
+        transport = settings["image_transport"]
+        self._topics = {name: input_topic(self, name, transport) for name in names}
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._reset_service = self.create_service(Trigger, "~/reset", self._on_reset)
+        # Not bound to simulated time: the diagnostics go on while a bag is paused.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        period = settings["publish.diagnostics_period"]
+        self._diagnostics_timer = self.create_timer(period, self._on_timer, clock=steady)
+        self._jump_handle = self.get_clock().create_jump_callback(
+            JumpThreshold(
+                min_forward=None,
+                min_backward=Duration(seconds=-max(settings["sync.jump_back"], 1e-9)),
+                on_clock_change=False,
+            ),
+            post_callback=lambda jump: self._on_jump_back(-jump.delta.nanoseconds * 1e-9),
+        )
+        self._start_timer = None
+        if settings["autostart"]:
+            self._start_timer = self.create_timer(0.0, self._autostart, clock=steady)
+
+    @property
+    def settings(self) -> Settings:
+        """The parameters in force."""
+        return self._params.settings
+
+    @property
+    def state(self) -> str:
+        """The lifecycle state: unconfigured, inactive, active, finalized or a transition."""
+        return str(self._state_machine.current_state[1])
+
+    def close(self) -> None:
+        """Shut down in whatever state the node is; the item in hand is finished first."""
+        if self.state in ("unconfigured", "inactive", "active"):
+            self.trigger_shutdown()
+        self._log_forwarder.close()
+
+    # Transitions. An exception in one would be swallowed by rclpy, so each says what went wrong.
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the model and run it once; FAILURE with a reason in log and diagnostics."""
+        settings = self.settings
+        started = time.monotonic()
+        try:
+            model = self._load(settings.pipeline)
+        except Exception as error:
+            self._failure = _reason(error)
+            self.get_logger().error(f"cannot configure: {self._failure}")
+            self._publish_diagnostics()
+            return _FAILURE
+        self._failure = ""
+        self._model = model
+        self._outputs = Outputs(self)
+        self._processor = Processor(model.pipeline, self._topics, self._reporter.complain)
+        self._worker = Worker(
+            self._process,
+            lambda job: self._statistics.dropped("superseded"),
+            self._on_worker_error,
+        )
+        result: TransitionCallbackReturn = super().on_configure(state)
+        self.get_logger().info(
+            f"configured in {time.monotonic() - started:.1f} s: {settings['mode']}, "
+            f"{settings['frontend.name']}, {model.source} on {model.device}"
+        )
+        return result
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Publishers first, then the subscriptions."""
+        settings = self.settings
+        result: TransitionCallbackReturn = super().on_activate(state)
+        self._epoch += 1
+        self._statistics.activated()
+        self._pairing = Pairing(
+            tuple(self._topics),
+            self._on_set,
+            self._on_refused_set,
+            self._on_jump_back,
+            queue_size=settings["sync.queue_size"],
+            slop=settings["sync.slop"],
+            jump_back=settings["sync.jump_back"],
+            filters=filters_module(),
+        )
+        transport = settings["image_transport"]
+        self._inputs = Inputs(self, self._topics, transport, self._on_message)
+        self.get_logger().info("active, listening to " + ", ".join(self._topics.values()))
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Take no more frames, finish the one in hand, then silence the publishers."""
+        self._stop_receiving()
+        if self._worker is not None and not self._worker.drain(_PATIENCE):
+            self.get_logger().error(f"the work in hand did not finish in {_PATIENCE:.0f} s")
+        result: TransitionCallbackReturn = super().on_deactivate(state)
+        self.get_logger().info("inactive")
+        return result
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the model and everything else that `configure` made."""
+        self._release()
+        result: TransitionCallbackReturn = super().on_cleanup(state)
+        return result
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Finish the work in hand and end the worker."""
+        self._stop_receiving()
+        self._release()
+        result: TransitionCallbackReturn = super().on_shutdown(state)
+        return result
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """A transition broke off: back to unconfigured, with nothing left over."""
+        self.get_logger().error("a transition failed, back to unconfigured")
+        self._stop_receiving()
+        self._release()
+        return _SUCCESS
+
+    def _stop_receiving(self) -> None:
+        if self._inputs is not None:
+            self._inputs.close()
+        self._inputs = None
+        self._pairing = None
+
+    def _release(self) -> None:
+        if self._worker is not None and not self._worker.stop(_PATIENCE):
+            self.get_logger().error(f"the worker did not end in {_PATIENCE:.0f} s")
+        if self._outputs is not None:
+            self._outputs.close()
+        self._worker = self._outputs = self._processor = self._model = None
+        gc.collect()
+
+    def _autostart(self) -> None:
+        if self._start_timer is not None:
+            self.destroy_timer(self._start_timer)
+            self._start_timer = None
+        if self.state == "unconfigured" and self.trigger_configure() == _SUCCESS:
+            self.trigger_activate()
+
+    # In the executor thread: receive, pair, hand over.
+
+    def _on_message(self, name: str, message: Any) -> None:
+        self._statistics.received(self._topics[name])
+        if self._pairing is not None:
+            self._pairing.add(name, message)
+
+    def _on_set(self, messages: Mapping[str, Any]) -> None:
+        self._statistics.complete_set()
+        if self._worker is not None:
+            self._worker.put(Job(messages, epoch=self._epoch))
+
+    def _on_refused_set(self, reason: str) -> None:
+        self._statistics.dropped(reason)
+        topic = next(iter(self._topics.values()))
+        self._reporter.warn(reason, f"{topic}: a set of messages was dropped, {reason}")
+
+    def _on_jump_back(self, seconds: float) -> None:
+        self.get_logger().warning(f"time jumped back by {seconds:.3f} s: starting anew")
+        self._reset()
+
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._reset()
+        response.success = True
+        response.message = "synchroniser and reference view are forgotten"
+        return response
+
+    def _reset(self) -> None:
+        self._epoch += 1
+        if self._pairing is not None:
+            self._pairing.reset()
+
+    def _on_parameters(self, old: Settings, new: Settings) -> None:
+        if self._model is not None and old.pipeline != new.pipeline:
+            try:
+                self._model.pipeline.reconfigure(new.pipeline)
+            except ConfigError as error:
+                raise SettingsError(str(error)) from None
+        if self._pairing is not None:
+            self._pairing.set_slop(new["sync.slop"])
+
+    # In the worker thread.
+
+    def _process(self, job: Job) -> None:
+        processor, outputs = self._processor, self._outputs
+        if processor is None or outputs is None:
+            return
+        settings = self.settings
+        timings: dict[str, float] = {"wait": 1e3 * (time.monotonic() - job.arrived)}
+        outcome, usable = processor.process(job, settings, timings)
+        if not usable:
+            self._statistics.dropped("bad_input")
+            return
+        if outcome is not None:
+            result = outcome.result
+            self._statistics.result(
+                result.status.name,
+                result.counts.geometric_inliers,
+                result.counts.matched,
+            )
+            started = time.monotonic()
+            outputs.publish(outcome, settings)
+            timings["publish"] = 1e3 * (time.monotonic() - started)
+        timings["total"] = 1e3 * (time.monotonic() - job.arrived)
+        self._statistics.processed(timings)
+
+    def _on_worker_error(self, job: Job, error: Exception) -> None:
+        self._statistics.dropped("error")
+        self._reporter.error(error)
+
+    # Diagnostics.
+
+    def _on_timer(self) -> None:
+        self._publish_diagnostics()
+        now = self._statistics.snapshot()
+        if self._inputs is None or now.idle < self.settings["publish.no_input_warning"]:
+            return
+        received = {
+            name: now.received_since_set.get(topic, 0) for name, topic in self._topics.items()
+        }
+        self._reporter.warn(
+            "no input",
+            f"no complete set of messages for {now.idle:.0f} s; since then, on each topic:\n  "
+            + self._inputs.explain_silence(received),
+        )
+
+    def _publish_diagnostics(self) -> None:
+        settings, model = self.settings, self._model
+        condition = Condition(
+            state=self.state,
+            failure=self._failure,
+            model=model.source if model is not None else settings["network.weights"] or "packaged",
+            device=model.device if model is not None else "none",
+            asked_device=settings["network.device"],
+            frontend=settings["frontend.name"],
+            mode=settings["mode"],
+            active=self._inputs is not None,
+            limit=settings["publish.no_input_warning"],
+        )
+        stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(
+            diagnostics_message(
+                self.get_fully_qualified_name(),
+                stamp,
+                condition,
+                self._statistics.snapshot(),
+            )
+        )
+
+
+def _reason(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    expected = isinstance(error, (ValueError, OSError))
+    return text if expected else f"{type(error).__name__}: {text}"

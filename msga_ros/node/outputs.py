@@ -1,0 +1,68 @@
+"""Publishers of the node; what nobody subscribes to is not computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sensor_msgs.msg import Image
+from visualization_msgs.msg import MarkerArray
+
+from msga_ros.drawing import draw_matches
+from msga_ros.msg import Correspondences, RelativePose
+from msga_ros.node.bridge import CvBridge
+from msga_ros.node.inputs import output_qos, overrides
+from msga_ros.node.markers import markers_message
+from msga_ros.node.messages import correspondences_message, relative_pose_message
+from msga_ros.node.processor import Outcome
+from msga_ros.node.settings import Settings
+
+
+class Outputs:
+    """The managed publishers of a configured node."""
+
+    def __init__(self, node: Any) -> None:
+        self._node = node
+        self._bridge = CvBridge()
+        self._correspondences = self._publisher(Correspondences, "correspondences")
+        self._relative_pose = self._publisher(RelativePose, "relative_pose")
+        self._matches_image = self._publisher(Image, "matches_image", depth=2)
+        self._markers = self._publisher(MarkerArray, "markers", depth=2)
+
+    def publish(self, outcome: Outcome, settings: Settings) -> None:
+        """Publish what has a subscriber: pose and correspondences first, pictures last."""
+        if _wanted(self._relative_pose):
+            self._relative_pose.publish(relative_pose_message(outcome))
+        if _wanted(self._correspondences):
+            self._correspondences.publish(correspondences_message(outcome))
+        if _wanted(self._markers):
+            self._markers.publish(markers_message(outcome, settings))
+        if _wanted(self._matches_image):
+            self._matches_image.publish(self._drawn(outcome, settings))
+
+    def close(self) -> None:
+        """Take the publishers down."""
+        for one in (
+            self._correspondences,
+            self._relative_pose,
+            self._matches_image,
+            self._markers,
+        ):
+            self._node.destroy_lifecycle_publisher(one)
+
+    def _publisher(self, kind: Any, name: str, depth: int = 5) -> Any:
+        return self._node.create_lifecycle_publisher(
+            kind, f"~/{name}", output_qos(depth), qos_overriding_options=overrides()
+        )
+
+    def _drawn(self, outcome: Outcome, settings: Settings) -> Image:
+        picture = draw_matches(
+            outcome.reference.image,
+            outcome.current.image,
+            outcome.result,
+            max_lines=settings["publish.max_lines"],
+        )
+        return self._bridge.cv2_to_imgmsg(picture, "bgr8", header=outcome.current.header)
+
+
+def _wanted(publisher: Any) -> bool:
+    return bool(publisher.is_activated and publisher.get_subscription_count() > 0)

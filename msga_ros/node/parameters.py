@@ -1,0 +1,77 @@
+"""Declares the table of parameters on a node and keeps `Settings` in step with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.exceptions import (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+)
+
+from msga_ros.node.declarations import BY_NAME, DECLARATIONS, Declaration
+from msga_ros.node.settings import Settings, SettingsError
+
+
+def descriptor(declaration: Declaration) -> ParameterDescriptor:
+    """The ROS descriptor of a row of the table."""
+    described = ParameterDescriptor(
+        name=declaration.name,
+        description=declaration.description,
+        read_only=declaration.read_only,
+    )
+    if declaration.choices:
+        described.additional_constraints = "One of: " + ", ".join(declaration.choices)
+    low, high = declaration.minimum, declaration.maximum
+    if low is not None and high is not None:
+        if isinstance(declaration.default, int):
+            described.integer_range = [IntegerRange(from_value=int(low), to_value=int(high))]
+        else:
+            described.floating_point_range = [
+                FloatingPointRange(from_value=float(low), to_value=float(high))
+            ]
+    return described
+
+
+class Parameters:
+    """The parameters of `node`; `settings` is always a consistent value.
+
+    `on_change(old, new)` is called, in the executor thread, after a change was accepted; if it
+    raises `SettingsError` the change is refused with that reason.
+    """
+
+    def __init__(self, node: Any, on_change: Callable[[Settings, Settings], None]) -> None:
+        self._on_change = on_change
+        for one in DECLARATIONS:
+            try:
+                node.declare_parameter(one.name, one.default, descriptor(one))
+            except (
+                InvalidParameterTypeException,
+                InvalidParameterValueException,
+            ) as error:
+                overrides = getattr(node, "_parameter_overrides", {})
+                given = overrides[one.name].value if one.name in overrides else None
+                raise SettingsError(one.check(given) or str(error)) from None
+        self.settings = Settings.from_values(
+            {one.name: node.get_parameter(one.name).value for one in DECLARATIONS}
+        )
+        node.add_on_set_parameters_callback(self._on_set)
+
+    def _on_set(self, parameters: list[Any]) -> SetParametersResult:
+        changes = {one.name: one.value for one in parameters if one.name in BY_NAME}
+        if not changes:
+            return SetParametersResult(successful=True)
+        try:
+            new = self.settings.changed(changes)
+            self._on_change(self.settings, new)
+        except SettingsError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self.settings = new
+        return SetParametersResult(successful=True)

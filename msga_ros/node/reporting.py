@@ -1,0 +1,65 @@
+"""How the node says what is wrong: throttled log, counters, and the library's own log lines."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from msga_ros.node.statistics import Statistics, Throttle
+
+
+class Reporter:
+    """Logs complaints at most once in 5 s for each kind and topic, and counts them all."""
+
+    def __init__(self, logger: Any, statistics: Statistics, period: float = 5.0) -> None:
+        self._logger = logger
+        self._statistics = statistics
+        self._throttle = Throttle(period)
+
+    def complain(self, kind: str, topic: str, text: str) -> None:
+        """Something is wrong with what came in on `topic`."""
+        line = f"{topic}: {text}"
+        self._statistics.bad_input(kind, line)
+        self.warn(f"{kind} {topic}", line)
+
+    def error(self, error: Exception) -> None:
+        """Work on one set failed in a way that nobody foresaw; the node goes on."""
+        text = f"{type(error).__name__}: {error}"
+        self._statistics.error(text)
+        more = self._throttle.admit(f"error {type(error).__name__}")
+        if more is not None:
+            self._logger.error(f"one set of images was lost to {text}{_more(more)}")
+
+    def warn(self, key: str, text: str) -> None:
+        """Log a warning, throttled by `key`."""
+        more = self._throttle.admit(key)
+        if more is not None:
+            self._logger.warning(text + _more(more))
+
+
+class LogForwarder(logging.Handler):
+    """Hands the log lines of the library (`msga_ros.*`) to the log of the node."""
+
+    def __init__(self, logger: Any) -> None:
+        super().__init__(logging.INFO)
+        self._ros_logger = logger
+        logging.getLogger("msga_ros").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log `record` with the matching severity."""
+        text = record.getMessage()
+        if record.levelno >= logging.ERROR:
+            self._ros_logger.error(text)
+        elif record.levelno >= logging.WARNING:
+            self._ros_logger.warning(text)
+        else:
+            self._ros_logger.info(text)
+
+    def close(self) -> None:
+        """Stop forwarding."""
+        logging.getLogger("msga_ros").removeHandler(self)
+        super().close()
+
+
+def _more(count: int) -> str:
+    return f" (and {count} more like this before)" if count else ""
