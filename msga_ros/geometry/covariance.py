@@ -1,9 +1,9 @@
 """First-order covariance of a relative pose estimated from matches.
 
 The pose is that of the *current* view in the *reference* frame, as `RelativePose.msg` has it:
-`x_ref = R_c x_cur + c` with `R_c = R^T` and `c = -R^T t`, the inverse of `x1 = R x0 + t` (view 0 the
-reference, view 1 the current). Order x, y, z, rx, ry, rz: position, then a small rotation about the
-axes of the reference frame, `R_true = exp([r]) R_c`.
+`x_ref = R_c x_cur + c` with `R_c = R^T` and `c = -R^T t`, the inverse of `x1 = R x0 + t` (view 0
+the reference, view 1 the current). Order x, y, z, rx, ry, rz: position, then a small rotation about
+the axes of the reference frame, `R_true = exp([r]) R_c`.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def relative_pose_covariance(
     Returns:
         `sigma^2 B (J^T J)^-1 B^T`, J the derivative of the signed Sampson errors (their standard
         deviation is sigma to first order) by the five parameters that two views can see. The
-        position block belongs to the *unit direction* of the translation: variances in rad^2 across
-        the direction and zero along it, because the length is 1 by definition. So the matrix has
-        rank 5. NaN everywhere where the matches do not determine the motion (fewer than five, or six
-        with sigma unknown; no parallax; a degenerate arrangement; NaN in the input).
+        position block belongs to the *unit direction* of the translation: variances in rad^2
+        across the direction and zero along it, because the length is 1 by definition. So the matrix
+        has rank 5. NaN everywhere where the matches do not determine the motion (fewer than five,
+        or six with sigma unknown; no parallax; a degenerate arrangement; NaN in the input).
 
         It is the lower bound that the least-squares estimate attains (PoseLib's refinement); an
         eight-point solution scatters more. First order: where the standard deviations near a

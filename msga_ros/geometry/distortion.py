@@ -136,7 +136,7 @@ def _fisheye(angle: Array, c: Array) -> tuple[Array, Array]:
 
 
 def _undistort_fisheye(points: Array, c: Array) -> Array:
-    table: Array = np.linspace(0.0, np.pi / 2, _TABLE_SIZE)
+    table = np.linspace(0.0, np.pi / 2, _TABLE_SIZE, dtype=np.float64)
     table, profile, largest = _first_branch(table, *_fisheye(table, c))
     radius = np.hypot(points[:, 0], points[:, 1])
     angle = np.interp(radius, profile, table)

@@ -71,8 +71,8 @@ def pose_from_essential(
 ) -> RelativePose:
     """The one of the four motions that puts most matches in front of both cameras.
 
-    `points0`, `points1` are `(N, 2)` normalised: the inliers of `essential` alone, for outliers vote
-    too and can turn the translation round. Depths count by their sign alone: there is no
+    `points0`, `points1` are `(N, 2)` normalised: the inliers of `essential` alone, for outliers
+    vote too and can turn the translation round. Depths count by their sign alone: there is no
     largest depth, so a small parallax is not punished (OpenCV's `recoverPose` drops points farther
     than 50 baselines). A tie (such as without any point) goes to the smaller rotation, then to the
     direction with more positive depths in single views, then to the order of

@@ -58,8 +58,8 @@ class RobustEstimator(Protocol):
         ...
 
 
-# (points0, points1, threshold, seed, confidence, max_iterations) -> estimate; at least five different
-# finite matches, float64 and contiguous, are certain.
+# (points0, points1, threshold, seed, confidence, max_iterations) -> estimate; at least five
+# different finite matches, float64 and contiguous, are certain.
 Solver = Callable[[Array, Array, float, int, float, int], RobustEstimate]
 
 

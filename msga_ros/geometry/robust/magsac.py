@@ -16,9 +16,9 @@ from msga_ros.geometry.robust.base import (
     guarded,
 )
 
-# OpenCV's optimisation is tuned to pixels: in normalised units (threshold 0.003), and at a threshold
-# of 30 pixels, it was measured to give several times the error. So the points are scaled to a camera
-# in which the threshold is OpenCV's default.
+# OpenCV's optimisation is tuned to pixels: in normalised units (threshold 0.003), and at a
+# threshold of 30 pixels, it was measured to give several times the error. So the points are scaled
+# to a camera in which the threshold is OpenCV's default.
 _THRESHOLD_PX = 1.5
 
 
