@@ -71,11 +71,11 @@ def evaluate(
                 pair: Pair | None = None
                 for judge in judges:
                     key = judge.key(labels[path], index, version)
-                    record = cache.find(key) if cache else None
+                    record = cache.find(key) if cache is not None else None
                     if record is None:
                         pair = pair or dump[index]
                         record = judge.record(key, pair)
-                        if cache:
+                        if cache is not None:
                             cache.add(record)
                     records.append(record)
                     if advance:

@@ -15,7 +15,7 @@ errors_of_pairs = st.lists(st.floats(0.0, 180.0), min_size=1, max_size=40)
 
 
 def test_auc_of_three_pairs_by_hand() -> None:
-    # Recall goes (0, 0) - (1, 1/3) - (3, 2/3) - level to the threshold; the third pair lies outside.
+    # Recall goes (0, 0) - (1, 1/3) - (3, 2/3) - level; the third pair lies outside 5.
     upto5 = 0.5 * 1 * (1 / 3) + 0.5 * 2 * (1 / 3 + 2 / 3) + 2 * (2 / 3)
     upto10 = 0.5 * 1 * (1 / 3) + 0.5 * 2 * (1 / 3 + 2 / 3) + 5 * 0.5 * (2 / 3 + 1) + 2 * 1.0
     np.testing.assert_allclose(pose_auc([3.0, 8.0, 1.0], (5, 10)), [upto5 / 5, upto10 / 10])

@@ -1,0 +1,158 @@
+"""Estimators on pairs with a known motion, synthetic and real."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from shared_data import shared_path
+from synthetic_dump import random_network, synthetic_pair
+
+from msga_ros.config import FrontendConfig, NetworkConfig, PipelineConfig
+from msga_ros.geometry.pose import pose_error_deg
+from msga_ros.inference import Inference
+from msga_ros.network import MSGANet
+from msga_ros.training.dumps import DumpFile, Pair
+from msga_ros.training.estimators import (
+    DEFAULT_ESTIMATORS,
+    Estimate,
+    EstimatorError,
+    available,
+    create,
+    uses_network,
+)
+from msga_ros.training.metrics import precision_recall_f
+
+SEEDS = (1, 2, 3, 5)
+CONFIG = PipelineConfig()
+
+
+def error_deg(estimate: Estimate, pair: Pair) -> float:
+    return max(
+        pose_error_deg(estimate.rotation, estimate.translation, pair.rotation, pair.translation)
+    )
+
+
+@pytest.fixture(scope="module")
+def inference(tmp_path_factory: pytest.TempPathFactory) -> Inference:
+    path = random_network(tmp_path_factory.mktemp("weights") / "random.safetensors")
+    return Inference(MSGANet.load(path), "cpu")
+
+
+@pytest.mark.parametrize("name", [name for name in available() if not uses_network(name)])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_classical_estimators_find_the_motion_and_its_inliers(name: str, seed: int) -> None:
+    pair = synthetic_pair(seed)
+    estimate = create(name, CONFIG)(pair)
+    assert estimate.success
+    assert error_deg(estimate, pair) < 1.0
+    assert np.linalg.norm(estimate.translation) == pytest.approx(1.0)
+    precision, recall, _ = precision_recall_f(estimate.inlier, pair.residual < 1e-4)
+    assert precision > 0.9
+    assert recall > 0.97  # of all true matches, also of those that the ratio test had removed
+    assert estimate.milliseconds > 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_oracle_finds_the_motion_among_nine_tenths_of_outliers(seed: int) -> None:
+    pair = synthetic_pair(seed, outliers=0.9, matches=500)
+    assert error_deg(create("oracle-tight+poselib", CONFIG)(pair), pair) < 0.5
+
+
+@pytest.mark.parametrize("matches", [0, 1, 4])
+@pytest.mark.parametrize("name", available())
+def test_too_few_matches_are_a_failure_and_no_exception(
+    name: str, matches: int, inference: Inference
+) -> None:
+    pair = synthetic_pair(1)
+    few = replace(
+        pair,
+        correspondences=pair.correspondences[:matches],
+        residual=pair.residual[:matches],
+        ratios=pair.ratios[:matches],
+        mutuals=pair.mutuals[:matches],
+    )
+    estimate = create(name, CONFIG, inference)(few)
+    assert not estimate.success
+    assert np.isnan(estimate.rotation).all()
+    assert np.isnan(estimate.translation).all()
+    assert estimate.inlier.shape == (matches,)
+    assert not estimate.inlier.any()
+
+
+def test_the_networks_own_pose_is_that_of_its_essential_matrix(inference: Inference) -> None:
+    pair = synthetic_pair(2)
+    verdict = inference(pair.correspondences, np.ones(len(pair.ratios), dtype=bool))
+    estimate = create("msga", CONFIG, inference)(pair)
+    # Full-size verification: the matrix of the network judges every match.
+    np.testing.assert_array_equal(estimate.inlier, verdict.residual < 1e-4)
+    np.testing.assert_allclose(estimate.rotation @ estimate.rotation.T, np.eye(3), atol=1e-9)
+    assert estimate.iterations == 0
+
+
+def test_the_prefilter_hides_matches_from_the_network_but_not_from_verification(
+    inference: Inference,
+) -> None:
+    pair = synthetic_pair(3)
+    filtered = PipelineConfig(frontend=FrontendConfig(ratio=0.8))
+    passed = pair.ratios < 0.8
+    estimate = create("msga", filtered, inference)(pair)
+    alone = create("msga", CONFIG, inference)(
+        replace(
+            pair,
+            correspondences=pair.correspondences[passed],
+            residual=pair.residual[passed],
+            ratios=pair.ratios[passed],
+            mutuals=pair.mutuals[passed],
+        )
+    )
+    np.testing.assert_allclose(estimate.rotation, alone.rotation)
+    np.testing.assert_array_equal(estimate.inlier[passed], alone.inlier)
+    assert estimate.inlier.shape == pair.ratios.shape
+
+
+def test_a_solver_after_the_network_gets_its_inliers_alone(inference: Inference) -> None:
+    # With a threshold that lets everything pass, the solver sees all matches: 40 % are right.
+    everything = PipelineConfig(network=NetworkConfig(inlier_threshold=1e6))
+    pair = synthetic_pair(5)
+    estimate = create("msga+poselib", everything, inference)(pair)
+    assert error_deg(estimate, pair) < 1.0
+    assert estimate.iterations > 0
+    # With one that lets nothing pass, there is nothing to refine and the network's own pose stands.
+    nothing = PipelineConfig(network=NetworkConfig(inlier_threshold=1e-30))
+    own = create("msga", nothing, inference)(pair)
+    refined = create("msga+poselib", nothing, inference)(pair)
+    np.testing.assert_allclose(refined.rotation, own.rotation)
+    assert refined.iterations == 0
+
+
+def test_the_same_seed_gives_the_same_estimate() -> None:
+    pair = synthetic_pair(1, outliers=0.8)
+    first, second = (create("ratio+poselib", CONFIG)(pair) for _ in range(2))
+    np.testing.assert_array_equal(first.rotation, second.rotation)
+
+
+def test_errors_name_what_is_wrong() -> None:
+    with pytest.raises(EstimatorError, match=r"'magic'.*ratio\+poselib"):
+        create("magic", CONFIG)
+    with pytest.raises(EstimatorError, match="needs a network"):
+        create("msga", CONFIG)
+    unknown = replace(synthetic_pair(1), focal0=np.full(2, np.nan))
+    with pytest.raises(EstimatorError, match="focal"):
+        create("ratio+poselib", CONFIG)(unknown)
+
+
+def test_the_default_estimators_exist() -> None:
+    assert set(DEFAULT_ESTIMATORS) <= set(available())
+
+
+def test_the_classical_baseline_on_real_pairs() -> None:
+    # On all of them PoseLib after the ratio test has 92 % below 5 degrees.
+    path: Path = shared_path("data/val.h5")
+    estimator = create("ratio+poselib", CONFIG)
+    with DumpFile(path) as dump:
+        pairs = [dump[index] for index in range(0, len(dump), 42)]
+    good = [error_deg(estimator(pair), pair) < 5.0 for pair in pairs]
+    assert np.mean(good) >= 0.7
