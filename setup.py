@@ -1,0 +1,43 @@
+"""Plain Python install (`pip install .`): the library and its `msga` command, with no ROS at all.
+
+The ROS 2 package is built by colcon from CMakeLists.txt, which does not use this file.
+"""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(
+    r'^__version__ = "(.+)"$', (ROOT / "msga_ros" / "__init__.py").read_text(), re.MULTILINE
+)
+README = ROOT / "README.md"
+
+setup(
+    name="msga_ros",
+    version=VERSION[1] if VERSION else "0",
+    description="Outlier removal for feature matches with MSGA-Net, and a ROS 2 node around it",
+    long_description=README.read_text() if README.exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["msga_ros", "msga_ros.*"]),
+    package_data={"msga_ros": ["weights/*.safetensors", "py.typed"]},
+    data_files=[("share/msga_ros/config", ["config/msga.yaml", "config/fastdds.xml"])],
+    python_requires=">=3.10",
+    install_requires=[
+        "h5py>=3.8",
+        "lightning-fabric>=2.2",
+        "matplotlib>=3.7",
+        "numpy>=1.24",
+        "opencv-python-headless>=4.6",
+        "poselib>=2.0.4",
+        "PyYAML>=6.0",
+        "rich>=13",
+        "safetensors>=0.4",
+        "scipy>=1.10",
+        "torch>=2.2",
+        "typer>=0.12",
+    ],
+    entry_points={"console_scripts": ["msga = msga_ros.cli:main"]},
+)
