@@ -60,7 +60,9 @@ class TwoViewResult:
     `essential` (3, 3), Frobenius norm 1, `[x1, 1] E [x0, 1]^T = 0`; `rotation` (3, 3) and unit
     `translation` (3,): `x1 = R x0 + t`. `covariance` (6, 6): of the pose of view 1 in view 0, see
     `msga_ros.geometry.covariance`; NaN where the matches do not determine it. These four are
-    float64, and NaN with status TOO_FEW_MATCHES. `median_parallax`: of the inliers, in rad; NaN with that status.
+    float64, and NaN with status TOO_FEW_MATCHES. Without refinement `essential` is the network's
+    eight-point solution, of which `rotation` and `translation` are the nearest motion.
+    `median_parallax`: of the inliers, in rad; NaN with status TOO_FEW_MATCHES.
 
     `timings`: milliseconds of the stages `match`, `network`, `pose`, and `extract` (both views)
     where the pipeline did the extraction; the work of the device is included.
@@ -139,7 +141,7 @@ class TwoViewPipeline:
             self._settings = _Settings(config, frontend.create(config.frontend))
 
     def warm_up(self, image_size: tuple[int, int] = (640, 480)) -> None:
-        """One run on a made-up pair of (width, height) images, so that the first real one is quick."""
+        """One run on made-up images (width, height), so that the first real one is quick."""
         width, height = image_size
         noise = np.random.default_rng(0).integers(
             0, 256, (height // 4 + 1, width // 4 + 1), np.uint8
@@ -149,7 +151,7 @@ class TwoViewPipeline:
         self(image, np.roll(image, 8, axis=1), camera, camera)
 
     def extract(self, image: NDArray[np.generic]) -> Features:
-        """Features of one image, mono or BGR of 8 or 16 bits; `FrontendError` from anything else."""
+        """Features of an image, mono or BGR of 8 or 16 bits; `FrontendError` from anything else."""
         return self._settings.frontend.extract(image)
 
     def __call__(
@@ -160,10 +162,11 @@ class TwoViewPipeline:
         camera1: Camera,
     ) -> TwoViewResult:
         """Relate two images; see `extract` and `relate`."""
-        clock = _Clock()
-        features0, features1 = self.extract(image0), self.extract(image1)
+        settings, clock = self._settings, _Clock()
+        features0 = settings.frontend.extract(image0)
+        features1 = settings.frontend.extract(image1)
         extraction = clock.lap()
-        result = self.relate(features0, features1, camera0, camera1)
+        result = self._relate(settings, features0, features1, camera0, camera1)
         return dataclasses.replace(result, timings={"extract": extraction, **result.timings})
 
     def relate(
@@ -177,12 +180,22 @@ class TwoViewPipeline:
             CameraError: a camera is of another image size than the features.
             FrontendError: the features are of two different front ends.
         """
-        config, front_end = self._settings.config, self._settings.frontend
+        return self._relate(self._settings, features0, features1, camera0, camera1)
+
+    def _relate(
+        self,
+        settings: _Settings,
+        features0: Features,
+        features1: Features,
+        camera0: Camera,
+        camera1: Camera,
+    ) -> TwoViewResult:
+        config = settings.config
         _check_size(0, features0, camera0)
         _check_size(1, features1, camera1)
         clock, timings = _Clock(), {}
 
-        matches = front_end.match(features0, features1)
+        matches = settings.frontend.match(features0, features1)
         keypoints0 = features0.keypoints[matches.indices0]
         keypoints1 = features1.keypoints[matches.indices1]
         timings["match"] = clock.lap()
@@ -242,10 +255,10 @@ class _Clock:
 
 
 def _status(motion: Motion, config: PoseConfig) -> Status:
-    if motion.median_parallax < math.radians(config.min_parallax_deg):
-        return Status.DEGENERATE
     if not motion.known or motion.inlier.sum() < config.min_inliers:
         return Status.TOO_FEW_MATCHES
+    if motion.median_parallax < math.radians(config.min_parallax_deg):
+        return Status.DEGENERATE
     return Status.OK
 
 

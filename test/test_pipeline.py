@@ -7,6 +7,7 @@ nothing here depends on training; `test_pipeline_accuracy.py` has the trained on
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from pathlib import Path
 
@@ -319,6 +320,8 @@ def test_a_call_never_sees_half_of_a_reconfiguration(fountain: PosedPair) -> Non
     pipe = knowing(fountain)
     features0, features1 = pipe.extract(fountain.image0), pipe.extract(fountain.image1)
     stop = threading.Event()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
 
     def change() -> None:
         while not stop.is_set():
@@ -336,6 +339,7 @@ def test_a_call_never_sees_half_of_a_reconfiguration(fountain: PosedPair) -> Non
     finally:
         stop.set()
         thread.join()
+        sys.setswitchinterval(interval)
 
 
 def test_warm_up_runs_the_network_once(fountain: PosedPair) -> None:

@@ -36,10 +36,10 @@ class Features:
 class Matches:
     """Nearest neighbours from view 0 to view 1, ordered by their index in view 0.
 
-    `indices0`, `indices1` (M,) int64: into the features of each view. `ratio` (M,) float32: distance
-    to the nearest neighbour over distance to the second nearest, in [0, 1]; 1.0 where there is no
-    second one, because nothing then says that the match is distinctive. `mutual` (M,) bool: the
-    neighbour's nearest neighbour in view 0 is this match.
+    `indices0`, `indices1` (M,) int64: into the features of each view. `ratio` (M,) float32:
+    distance to the nearest neighbour over distance to the second nearest, in [0, 1]; 1.0 where
+    there is no second one, because nothing then says that the match is distinctive. `mutual` (M,)
+    bool: the neighbour's nearest neighbour in view 0 is this match.
     """
 
     indices0: NDArray[np.int64]

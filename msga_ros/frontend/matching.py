@@ -81,7 +81,7 @@ def _both_ways(
 
 
 def _as_vectors(descriptors: NDArray[Any]) -> NDArray[np.float32]:
-    """Bits become numbers 0 and 1: the *squared* distance of two such vectors is the Hamming one."""
+    """Bits become 0.0 and 1.0: the *squared* distance of such vectors is the Hamming one."""
     if descriptors.dtype == np.uint8:
         descriptors = np.unpackbits(descriptors, axis=1)
     return descriptors.astype(np.float32, copy=False)

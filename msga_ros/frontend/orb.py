@@ -33,7 +33,7 @@ def create(config: FrontendConfig) -> Frontend:
 def _locate(
     points: NDArray[np.float64], octaves: NDArray[np.int64], size: tuple[int, int]
 ) -> NDArray[np.float64]:
-    """OpenCV multiplies by the nominal scale of a level; its pixels map by the levels' real sizes."""
+    """OpenCV multiplies by the nominal scale of a level; real are the sizes of the levels."""
     scale = np.power(_SCALE_FACTOR, octaves)[:, None]
     received = np.array(size, np.float64)
     level = np.rint(received / scale)
