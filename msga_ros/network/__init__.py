@@ -2,7 +2,8 @@
 
 from msga_ros.network.checkpoint import CheckpointError, packaged_weights, save_checkpoint
 from msga_ros.network.config import MSGANetConfig
-from msga_ros.network.net import INLIER_THRESHOLD, MSGANet, MSGANetResult, inlier_probability
+from msga_ros.network.net import MSGANet
+from msga_ros.network.result import INLIER_THRESHOLD, MSGANetResult, inlier_probability
 
 __all__ = [
     "INLIER_THRESHOLD",

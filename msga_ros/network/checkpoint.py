@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -65,8 +65,12 @@ def read_checkpoint(
     return config, state
 
 
-def save_checkpoint(path: str | Path, config: MSGANetConfig, state: Mapping[str, Tensor],
-                    notes: Mapping[str, str] | None = None) -> None:
+def save_checkpoint(
+    path: str | Path,
+    config: MSGANetConfig,
+    state: Mapping[str, Tensor],
+    notes: Mapping[str, str] | None = None,
+) -> None:
     """Write ours: the tensors in float32 and, as metadata, the structure and `notes`."""
     metadata = {
         "format": FORMAT,
@@ -112,7 +116,7 @@ def _read_pickled(path: Path) -> Mapping[str, Tensor]:
 
 
 # Published name -> ours, tried in order; each rewrites a part of the name.
-_RENAMES: tuple[tuple[str, str], ...] = (
+_RENAMES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"^module\.", ""),
     (r"^ds_([01])\.embed_2\.", r"weigh."),
     (r"^ds_1\.linear_2\.", r"weigh_head."),
@@ -146,14 +150,14 @@ _RENAMES: tuple[tuple[str, str], ...] = (
     (r"\.upsample\.conv\.3\.", r".pool.linear."),
     (r"\.downsample\.conv\.1\.", r".unpool.norm.norm."),
     (r"\.downsample\.conv\.3\.", r".unpool.linear."),
-    (r"\.glo_exchange(\d)\.", lambda m: f".layers.{int(m[1]) - 1}."),  # type: ignore[arg-type]
+    (r"\.glo_exchange(\d)\.", lambda m: f".layers.{int(m[1]) - 1}."),
     (r"(layers\.\d)\.norm1\.", r"\1.norm0."),
     (r"(layers\.\d)\.norm2\.", r"\1.norm1."),
     (r"\.attn\.qkv_dwconv\.", r".attention.qkv_depthwise."),
     (r"\.attn\.project_out\.", r".attention.output."),
     (r"\.attn\.", r".attention."),
     (r"\.se_block\.local_att\.", r".gate.local."),
-    (r"\.se_block\.global_att\.([1245])\.", lambda m: f".gate.whole.{int(m[1]) - 1}."),  # type: ignore[arg-type]
+    (r"\.se_block\.global_att\.([1245])\.", lambda m: f".gate.whole.{int(m[1]) - 1}."),
     (r"\.ffn\.", r".feed_forward."),
 )
 _UNUSED = re.compile(r"\.right\.0\.|\.aggregation2\.|num_batches_tracked$")

@@ -15,7 +15,7 @@ from msga_ros.network.layers import BatchNorm, folded, relu
 
 
 def nearest_neighbours(features: Tensor, k: int, valid: Tensor | None = None) -> Tensor:
-    """Indices `(B, N, k)` of the k nearest matches in feature space, nearest first, itself included.
+    """Indices `(B, N, k)` of the k nearest matches in feature space, nearest first, itself first.
 
     Args:
         features: `(B, N, C)`; distances are computed in float32 (the order decides the rings of the
@@ -100,9 +100,7 @@ class AnnularConvolution(nn.Module):
         """`(B, N, C)` from `(B, N, C)` and `(B, N, k)`."""
         batch, count, channels = features.shape
         weight = self.edges_to_ring.weight.view(channels, self.RING, 2, channels)
-        own = F.linear(
-            features, weight.sum(dim=(1, 2)), self.edges_to_ring.bias
-        )
+        own = F.linear(features, weight.sum(dim=(1, 2)), self.edges_to_ring.bias)
         at_difference = weight[:, :, 1].transpose(0, 1).reshape(self.RING * channels, channels)
         other = F.linear(features, at_difference).view(batch, count * self.RING, channels)
         position = torch.arange(self.RING, device=features.device).repeat(self.rings)

@@ -124,7 +124,8 @@ class GlobalContext(nn.Module):
         """`(B, N, C)` to the same."""
         membership = self.pool(features, valid)
         if valid is not None:
-            membership = membership.masked_fill(~valid.unsqueeze(-1), -torch.inf)
+            # Finite, so that a sample without a valid match is no NaN.
+            membership = membership.masked_fill(~valid.unsqueeze(-1), -1e9)
         clusters = features.transpose(1, 2) @ torch.softmax(membership, dim=1)
         cells = clusters.unflatten(2, (self.grid, self.grid))
         for layer in self.layers:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,36 +12,18 @@ from torch import Tensor, nn
 from msga_ros.geometry.eight_point import weighted_eight_point
 from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
 from msga_ros.network.config import MSGANetConfig
+from msga_ros.network.graph import AnnularConvolution, EdgeConvolution
 from msga_ros.network.layers import ResidualBlock
+from msga_ros.network.result import (
+    MSGANetResult,
+    empty_result,
+    inlier_probability,
+    merge_samples,
+    without,
+)
 from msga_ros.network.sieving import SievingModule, take
 
-INLIER_THRESHOLD = 1e-4  # squared symmetric epipolar distance, normalised coordinates
-
-
-@dataclass(frozen=True)
-class MSGANetResult:
-    """What the network says of a batch of `(B, N, 4)` correspondences.
-
-    Attributes:
-        logits: five tensors, the published order: two `(B, N)` of the first module, two `(B, K0)`
-            of the second and one `(B, K1)` of the last, in the order of `kept`; -inf where padded.
-        kept: `(B, K0)` and `(B, K1)` indices into the input of the matches that the first and the
-            second module kept, best first; -1 where padded.
-        essential: `(B, 3, 3)`, Frobenius norm 1; NaN for a sample of too few matches.
-        residual: `(B, N)` squared symmetric epipolar distance of every match to `essential`; inf
-            where masked, and for a sample of too few matches.
-        inlier_probability: `(B, N)`, `1 / (1 + residual / 1e-4)`: 0.5 at the published threshold.
-        sufficient: `(B,)` bool, whether the sample had enough matches (`MSGANet.min_matches`).
-        weights: `(B, K1)` of the matches in the eight-point solution, sum 1; 0 where padded.
-    """
-
-    logits: tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
-    kept: tuple[Tensor, Tensor]
-    essential: Tensor
-    residual: Tensor
-    inlier_probability: Tensor
-    sufficient: Tensor
-    weights: Tensor
+_NEVER = -1e9  # logarithm of the weight of padding: finite, so that an all-padded row is no NaN
 
 
 class MSGANet(nn.Module):
@@ -63,16 +44,14 @@ class MSGANet(nn.Module):
         self._folded = False
 
     @classmethod
-    def load(
-        cls, source: str | Path | Mapping[str, Tensor], fold: bool = True
-    ) -> MSGANet:
+    def load(cls, source: str | Path | Mapping[str, Tensor], fold: bool = True) -> MSGANet:
         """The network with trained weights, in evaluation mode.
 
         Args:
             source: a `.safetensors` checkpoint of ours, a published-layout checkpoint file (`.pth`
                 that holds `state_dict`; read without unpickling code), or a mapping of tensors in
                 the published names.
-            fold: merge batch norms into the weights: faster, inference only. Give False to train on.
+            fold: merge batch norms into the weights: faster, inference only. False: to train on.
 
         Raises:
             CheckpointError: the file is missing, unreadable, or does not fit the network.
@@ -93,7 +72,7 @@ class MSGANet(nn.Module):
     def fold(self) -> MSGANet:
         """Merge batch norms into the weights, in place; the network can no longer be trained."""
         for module in self.modules():
-            if module is not self and hasattr(module, "fold"):
+            if isinstance(module, (SievingModule, EdgeConvolution, AnnularConvolution)):
                 module.fold()
         self._folded = True
         self.requires_grad_(False)
@@ -121,19 +100,38 @@ class MSGANet(nn.Module):
             ValueError: a shape or dtype is not as above.
         """
         valid = _checked(correspondences, valid)
+        batch, count, _ = correspondences.shape
         if valid is None:
-            count = torch.full((len(correspondences),), correspondences.shape[1])
-            sufficient = (count >= self.min_matches).to(correspondences.device)
+            enough = count >= self.min_matches
+            sufficient = torch.full((batch,), enough, device=correspondences.device)
         else:
             sufficient = valid.sum(1) >= self.min_matches
+        if not bool(sufficient.any()):
+            return empty_result(correspondences)
+        if correspondences.device.type == "cpu" and not self.training:
+            return self._one_by_one(correspondences, valid, sufficient)
+        if valid is not None:
             correspondences = torch.where(valid.unsqueeze(-1), correspondences, 0.0)
-        if bool(sufficient.all()) and len(correspondences):
-            return self._forward(correspondences, valid, sufficient)
-        return self._forward_some(correspondences, valid, sufficient)
+        result = self._forward(correspondences, valid)
+        return result if bool(sufficient.all()) else without(result, sufficient)
 
-    def _forward(
+    def _one_by_one(
         self, correspondences: Tensor, valid: Tensor | None, sufficient: Tensor
     ) -> MSGANetResult:
+        """Sample by sample and only the valid matches: what a CPU does fastest, and exactly what
+        each sample would get alone."""
+        if len(correspondences) == 1 and valid is None:
+            return self._forward(correspondences, None)
+        parts = []
+        for sample in sufficient.nonzero().flatten().tolist():
+            if valid is None:
+                rows = torch.arange(correspondences.shape[1])
+            else:
+                rows = valid[sample].nonzero().flatten()
+            parts.append((sample, rows, self._forward(correspondences[sample, rows][None], None)))
+        return merge_samples(correspondences, parts)
+
+    def _forward(self, correspondences: Tensor, valid: Tensor | None) -> MSGANetResult:
         first = self.sieve0(correspondences, valid)
         matches0 = take(correspondences, first.kept)
         scores = torch.stack((first.score0, first.score1), -1)
@@ -148,7 +146,7 @@ class MSGANet(nn.Module):
         # exp(scale) * sigmoid(last), normalised; by its logarithm, so that nothing overflows.
         log_weight = (log_scale + F.logsigmoid(last)).float()
         if second.kept_valid is not None:
-            log_weight = log_weight.masked_fill(~second.kept_valid, -torch.inf)
+            log_weight = log_weight.masked_fill(~second.kept_valid, _NEVER)
         weights = torch.softmax(log_weight, dim=1)
 
         essential = weighted_eight_point(matches1.float(), weights)
@@ -170,59 +168,9 @@ class MSGANet(nn.Module):
             essential=essential,
             residual=residual,
             inlier_probability=inlier_probability(residual),
-            sufficient=sufficient,
-            weights=weights,
+            sufficient=torch.ones_like(correspondences[:, 0, 0], dtype=torch.bool),
+            weights=weights if second.kept_valid is None else weights * second.kept_valid,
         )
-
-    def _forward_some(
-        self, correspondences: Tensor, valid: Tensor | None, sufficient: Tensor
-    ) -> MSGANetResult:
-        """Samples of too few matches get their stated result, the others what they get alone."""
-        batch, count, _ = correspondences.shape
-        kept_counts = [0, 0]
-        some = None
-        if bool(sufficient.any()):
-            some = self._forward(
-                correspondences[sufficient],
-                None if valid is None else valid[sufficient],
-                sufficient[sufficient],
-            )
-            kept_counts = [kept.shape[1] for kept in some.kept]
-
-        def spread(width: tuple[int, ...], fill: float, values: Tensor | None) -> Tensor:
-            like = correspondences if values is None else values
-            result = like.new_full((batch, *width), fill)
-            if values is not None:
-                result[sufficient] = values
-            return result
-
-        widths = (count, count, kept_counts[0], kept_counts[0], kept_counts[1])
-        logits = tuple(
-            spread((width,), -torch.inf, some.logits[i] if some else None)
-            for i, width in enumerate(widths)
-        )
-        no_kept = torch.zeros(0, 0, dtype=torch.long, device=correspondences.device)
-        kept = tuple(
-            spread((width,), -1, some.kept[i])
-            if some
-            else no_kept.new_full((batch, 0), -1)
-            for i, width in enumerate(kept_counts)
-        )
-        residual = spread((count,), torch.inf, some.residual if some else None)
-        return MSGANetResult(
-            logits=(logits[0], logits[1], logits[2], logits[3], logits[4]),
-            kept=(kept[0], kept[1]),
-            essential=spread((3, 3), torch.nan, some.essential if some else None),
-            residual=residual,
-            inlier_probability=inlier_probability(residual),
-            sufficient=sufficient,
-            weights=spread((kept_counts[1],), 0.0, some.weights if some else None),
-        )
-
-
-def inlier_probability(residual: Tensor, threshold: float = INLIER_THRESHOLD) -> Tensor:
-    """`1 / (1 + residual / threshold)`: 0.5 at the threshold, 0 for an infinite residual."""
-    return 1 / (1 + residual / threshold)
 
 
 def _padded(values: Tensor, valid: Tensor | None, fill: float) -> Tensor:

@@ -100,6 +100,7 @@ class DumpFile:
         rotation = self._array("Rs", index).reshape(3, 3).astype(np.float64)
         translation = self._array("ts", index).reshape(3).astype(np.float64)
         translation /= np.linalg.norm(translation)
+        residual: NDArray[np.float32]
         if "ys" in self._file:
             residual = self._array("ys", index).reshape(-1).astype(np.float32)
         else:

@@ -1,0 +1,274 @@
+"""Training loop: any device through Lightning Fabric, exact resume, atomic checkpoints.
+
+Batches depend on (seed, iteration) only and the learning rate on the iteration only, so a run that
+was cut off goes on from its last checkpoint as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from lightning_fabric import Fabric, seed_everything
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from msga_ros.network import MSGANet, MSGANetConfig, save_checkpoint
+from msga_ros.training.batches import Batch, BatchConfig, BatchSource
+from msga_ros.training.losses import LossConfig, loss
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """Adam with warm-up and a cosine to zero."""
+
+    iterations: int = 5000
+    learning_rate: float = 1e-3
+    warm_up: int = 200  # iterations of a linear rise
+    clip: float = 1.0  # largest norm of the gradient
+    average: float = 0.999  # decay of the moving average of the weights that is exported
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run; one YAML file."""
+
+    output: str = "runs/train"
+    seed: int = 0
+    checkpoint_every: int = 100  # iterations
+    network: MSGANetConfig = field(default_factory=MSGANetConfig)
+    batch: BatchConfig = field(default_factory=BatchConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+
+    @classmethod
+    def load(cls, path: str | Path) -> TrainConfig:
+        """Read a YAML file; relative paths of dumps are relative to the working directory.
+
+        Raises:
+            ValueError: an unknown entry; the message names it.
+        """
+        document = yaml.safe_load(Path(path).read_text()) or {}
+        parts = {
+            "network": MSGANetConfig,
+            "batch": BatchConfig,
+            "loss": LossConfig,
+            "optimiser": OptimiserConfig,
+        }
+        entries: dict[str, Any] = {}
+        for name, value in document.items():
+            if name in parts:
+                entries[name] = _build(parts[name], name, value)
+            else:
+                entries[name] = value
+        built: TrainConfig = _build(cls, str(path), entries)
+        return built
+
+
+def _build(kind: type, where: str, entries: dict[str, Any]) -> Any:
+    known = {f.name for f in dataclasses.fields(kind)}
+    unknown = sorted(entries.keys() - known)
+    if unknown:
+        raise ValueError(f"{where}: unknown entries {', '.join(unknown)}")
+    return kind(**{n: tuple(v) if isinstance(v, list) else v for n, v in entries.items()})
+
+
+def train(
+    config: TrainConfig | str | Path,
+    max_seconds: float = math.inf,
+    accelerator: str = "auto",
+    devices: int = 1,
+    precision: str = "32-true",
+) -> Path:
+    """Train, or go on with, the run that `config` names.
+
+    Args:
+        config: the run, or the path of its YAML file.
+        max_seconds: stop after that long with a checkpoint; the next call goes on from it.
+        accelerator, devices, precision: as Lightning Fabric takes them.
+
+    Returns:
+        Path of the exported weights (`.safetensors`, the moving average).
+    """
+    config = config if isinstance(config, TrainConfig) else TrainConfig.load(config)
+    fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)  # type: ignore[arg-type]
+    fabric.launch()
+    seed_everything(config.seed, verbose=False)
+    run = _Run(config, fabric)
+    run.resume()
+    started = time.monotonic()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, disable=not fabric.is_global_zero) as progress:
+        task = progress.add_task(
+            "training", total=config.optimiser.iterations, completed=run.iteration
+        )
+        while run.iteration < config.optimiser.iterations:
+            figures = run.step()
+            progress.update(
+                task,
+                completed=run.iteration,
+                description=f"loss {figures['total']:.3f} geometry {figures['geometry']:.3f}",
+            )
+            out_of_time = time.monotonic() - started > max_seconds
+            if run.iteration % config.checkpoint_every == 0 or out_of_time:
+                run.save()
+            if out_of_time:
+                break
+    run.save()
+    return run.export()
+
+
+class _LossOf(nn.Module):
+    """Network and loss as one module, so that what Fabric wraps takes and returns plain tensors."""
+
+    def __init__(self, net: MSGANet, config: LossConfig) -> None:
+        super().__init__()
+        self.net = net
+        self.config = config
+
+    def forward(self, iteration: int, *tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        batch = Batch(*tensors)
+        value = loss(self.net(batch.correspondences), batch, self.config, iteration)
+        return value.total, value.classification, value.geometry
+
+
+class _Run:
+    """Network, optimiser, average and log of one run, at one iteration."""
+
+    def __init__(self, config: TrainConfig, fabric: Fabric) -> None:
+        self.config = config
+        self.fabric = fabric
+        self.iteration = 0
+        self.folder = Path(config.output)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.net = MSGANet(config.network)
+        optimiser = torch.optim.Adam(self.net.parameters(), lr=config.optimiser.learning_rate)
+        self.loss_of, self.optimiser = fabric.setup(_LossOf(self.net, config.loss), optimiser)
+        self.average = {n: v.detach().clone() for n, v in self._state().items()}
+        self.source = BatchSource(config.batch, config.seed + 7919 * fabric.global_rank)
+        self.rows: list[dict[str, float]] = []
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "last.pt"
+
+    def resume(self) -> None:
+        """Go on from the last checkpoint, if there is one."""
+        if not self.checkpoint.exists():
+            return
+        state = torch.load(self.checkpoint, map_location=self.fabric.device, weights_only=True)
+        self.net.load_state_dict(state["net"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.average = state["average"]
+        self.iteration = state["iteration"]
+
+    def step(self) -> dict[str, float]:
+        """One iteration; its figures."""
+        settings = self.config.optimiser
+        started = time.monotonic()
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(settings, self.iteration)
+        self.loss_of.train()
+        batch = self.source.batch(self.iteration).to(self.fabric.device)
+        total, classification, geometry = self.loss_of(
+            self.iteration,
+            batch.correspondences,
+            batch.residual,
+            batch.rotation,
+            batch.translation,
+        )
+        self.optimiser.zero_grad(set_to_none=True)
+        self.fabric.backward(total)
+        norm = self._clip(settings.clip)
+        if math.isfinite(norm):
+            self.optimiser.step()
+        self.iteration += 1
+        self._update_average()
+        figures = {
+            "iteration": float(self.iteration),
+            "total": float(total.detach()),
+            "classification": float(classification.detach()),
+            "geometry": float(geometry.detach()),
+            "gradient_norm": norm,
+            "seconds": time.monotonic() - started,
+        }
+        self.rows.append(figures)
+        return figures
+
+    def _clip(self, largest: float) -> float:
+        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), largest)
+        return float(norm)
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # Shorter memory at first, so that the average does not drag the random start along.
+        decay = min(self.config.optimiser.average, (1 + self.iteration) / (10 + self.iteration))
+        for name, value in self._state().items():
+            if value.is_floating_point():
+                self.average[name].lerp_(value, 1 - decay)
+            else:
+                self.average[name].copy_(value)
+
+    def _state(self) -> dict[str, Tensor]:
+        state: dict[str, Tensor] = self.net.state_dict()
+        return state
+
+    def save(self) -> None:
+        """Write the checkpoint and the log; a kill in between leaves the last ones whole."""
+        if not self.fabric.is_global_zero:
+            return
+        temporary = self.checkpoint.with_suffix(".tmp")
+        torch.save(
+            {
+                "net": self._state(),
+                "optimiser": self.optimiser.state_dict(),
+                "average": self.average,
+                "iteration": self.iteration,
+            },
+            temporary,
+        )
+        temporary.replace(self.checkpoint)
+        self._append_log()
+
+    def _append_log(self) -> None:
+        path = self.folder / "log.csv"
+        new = not path.exists()
+        with path.open("a", newline="") as file:
+            if self.rows:
+                writer = csv.DictWriter(file, fieldnames=list(self.rows[0]))
+                if new:
+                    writer.writeheader()
+                writer.writerows(self.rows)
+        self.rows = []
+
+    def export(self) -> Path:
+        """Write the averaged weights with how they came about."""
+        path = self.folder / "msga_net.safetensors"
+        if self.fabric.is_global_zero:
+            notes = {
+                "training": json.dumps(dataclasses.asdict(self.config)),
+                "iteration": str(self.iteration),
+            }
+            save_checkpoint(path, self.config.network, self.average, notes)
+        return path
+
+
+def learning_rate(settings: OptimiserConfig, iteration: int) -> float:
+    """Linear warm-up, then half a cosine to zero."""
+    if iteration < settings.warm_up:
+        return settings.learning_rate * (iteration + 1) / settings.warm_up
+    done = (iteration - settings.warm_up) / max(1, settings.iterations - settings.warm_up)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
