@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from msga_ros.config import PipelineConfig
+
 Value = bool | int | float | str
+
+_PIPELINE = PipelineConfig()  # the defaults of its groups
 
 STRUCTURAL = "Read-only: give it at start."
 
@@ -28,7 +32,7 @@ class Declaration:
         """The reason why `value` cannot be taken, or None."""
         kind = type(self.default)
         if type(value) is not kind:
-            return f"{self.name} is a {_TYPE_NAMES[kind]}, not {value!r}"
+            return f"{self.name} is {_TYPE_NAMES[kind]}, not {value!r}"
         if self.choices and value not in self.choices:
             return f"{self.name} must be one of {', '.join(self.choices)}, not {value!r}"
         if not isinstance(value, (int, float)):
@@ -43,10 +47,10 @@ class Declaration:
 
 
 _TYPE_NAMES: Mapping[type, str] = {
-    bool: "bool",
-    int: "integer",
-    float: "double (a number with a decimal point)",
-    str: "string",
+    bool: "a bool",
+    int: "an integer",
+    float: "a double (a number with a decimal point)",
+    str: "a string",
 }
 
 
@@ -130,42 +134,50 @@ DECLARATIONS: tuple[Declaration, ...] = (
         minimum=0.0,
         maximum=1.0,
     ),
-    _structural("frontend.name", "sift", "Feature detector and descriptor: sift, orb or akaze."),
+    _structural(
+        "frontend.name",
+        _PIPELINE.frontend.name,
+        "Feature detector and descriptor: sift, orb or akaze.",
+    ),
     Declaration(
         "frontend.max_keypoints",
-        2000,
+        _PIPELINE.frontend.max_keypoints,
         "Strongest keypoints kept in each view.",
         minimum=8,
         maximum=100_000,
     ),
     Declaration(
         "frontend.max_image_size",
-        0,
+        _PIPELINE.frontend.max_image_size,
         "Longest side in pixels that features are extracted at; 0: as received.",
         minimum=0,
         maximum=100_000,
     ),
     Declaration(
         "frontend.ratio",
-        1.0,
+        _PIPELINE.frontend.ratio,
         "Keep matches whose best / second-best distance is below this; 1.0: keep all.",
         minimum=0.01,
         maximum=1.0,
     ),
     Declaration(
         "frontend.mutual",
-        False,
+        _PIPELINE.frontend.mutual,
         "Keep only matches that are each other's nearest neighbours.",
     ),
     _structural(
         "network.weights",
-        "",
+        _PIPELINE.network.weights,
         "Path of a checkpoint (.safetensors or .pth); empty: the weights in the package.",
     ),
-    _structural("network.device", "auto", "auto (CUDA where there is one), cpu, cuda or cuda:N."),
+    _structural(
+        "network.device",
+        _PIPELINE.network.device,
+        "auto (CUDA where there is one), cpu, cuda or cuda:N.",
+    ),
     Declaration(
         "network.inlier_threshold",
-        1e-4,
+        _PIPELINE.network.inlier_threshold,
         "A match is an inlier of the network below this squared symmetric epipolar distance, "
         "normalised coordinates.",
         minimum=1e-10,
@@ -173,34 +185,34 @@ DECLARATIONS: tuple[Declaration, ...] = (
     ),
     Declaration(
         "pose.refine",
-        "none",
+        _PIPELINE.pose.refine,
         "Pose from the network's own weighted solution (none), or refined on its inliers.",
         choices=("none", "poselib", "magsac"),
     ),
     Declaration(
         "pose.threshold_px",
-        1.0,
+        _PIPELINE.pose.threshold_px,
         "Epipolar error of an inlier in refinement, pixels.",
         minimum=0.01,
         maximum=100.0,
     ),
     Declaration(
         "pose.min_inliers",
-        12,
+        _PIPELINE.pose.min_inliers,
         "Fewer inliers than this: status TOO_FEW_MATCHES.",
         minimum=8,
         maximum=100_000,
     ),
     Declaration(
         "pose.min_parallax_deg",
-        0.1,
+        _PIPELINE.pose.min_parallax_deg,
         "Median parallax below this: status DEGENERATE, degrees.",
         minimum=0.0,
         maximum=180.0,
     ),
     Declaration(
         "pose.seed",
-        0,
+        _PIPELINE.pose.seed,
         "Seed of the robust estimators; the same images give the same result.",
         minimum=0,
         maximum=2_147_483_647,

@@ -243,7 +243,7 @@ class NodeProcess:
     def feed(
         self, messages: Mapping[str, Any], done: Callable[[], Any], timeout: float = 20.0
     ) -> Any:
-        """Publish a set and wait for `done`; again every 1.5 s, as best effort may lose a message."""
+        """Publish a set and wait for `done`; again every 1.5 s: best effort may lose one."""
         end = time.monotonic() + timeout
         while True:
             self.publish(messages)
