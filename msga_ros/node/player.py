@@ -183,7 +183,7 @@ class Player(Node):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Play once (or for ever with `loop`); the exit code, 1 where the source cannot be played."""
-    rclpy.init(args=args)
+    rclpy.init(args=None if args is None else list(args))
     player = None
     try:
         player = Player()

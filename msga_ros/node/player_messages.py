@@ -93,13 +93,17 @@ def pose_message(pose: CameraPose, stamp: object, frame_id: str) -> PoseStamped:
 
 def pose_from_message(message: PoseStamped) -> CameraPose:
     """The inverse of `pose_message`."""
-    q, p = message.pose.orientation, message.pose.position
-    half_sine = np.array([q.x, q.y, q.z])
+    to_world, centre = rotation_from_quaternion(message.pose.orientation), message.pose.position
+    return CameraPose(to_world.T, -to_world.T @ np.array([centre.x, centre.y, centre.z]))
+
+
+def rotation_from_quaternion(quaternion: Quaternion) -> Array:
+    """Rotation matrix (3, 3) of a unit quaternion."""
+    half_sine = np.array([quaternion.x, quaternion.y, quaternion.z])
     length = float(np.linalg.norm(half_sine))
-    angle = 2.0 * np.arctan2(length, q.w)
+    angle = 2.0 * np.arctan2(length, quaternion.w)
     vector = half_sine * (angle / length) if length > 0 else half_sine
-    to_world = np.asarray(cv2.Rodrigues(vector)[0], dtype=np.float64)
-    return CameraPose(to_world.T, -to_world.T @ np.array([p.x, p.y, p.z]))
+    return np.asarray(cv2.Rodrigues(vector)[0], dtype=np.float64)
 
 
 def _is_rectified(left: Camera, right: Camera, rig: CameraPose) -> bool:

@@ -1,0 +1,261 @@
+"""The demo behind `msga demo`: player and node in processes of their own, over real DDS.
+
+What the node publishes is compared with the truth that the player publishes; a table shows it
+live, a short summary and pictures of matches stay. No ROS is imported before it is known to be
+there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+from rich.console import Console
+
+from msga_ros.drawing import draw_before_after
+from msga_ros.node.demo_environment import (
+    LOCAL_VARIABLES,
+    SET_UP_HINT,
+    missing_ros,
+    ros_environment,
+    variables,
+)
+from msga_ros.node.demo_processes import Child, parameter_arguments
+from msga_ros.node.demo_statistics import DemoStatistics
+from msga_ros.node.demo_table import Display, summary_lines
+from msga_ros.sequences.base import SequenceError
+from msga_ros.sequences.source import SYNTHETIC, open_sequence
+
+OK, NO_POSE, NOT_SET_UP, BAD_SOURCE, INTERRUPTED = 0, 1, 2, 3, 130
+
+_START_LIMIT = 120.0  # seconds until the node takes frames; a first start reads much from the disk
+_SILENCE_LIMIT = 15.0  # seconds to wait for another pose after the last frame
+
+
+class DemoError(RuntimeError):
+    """The demo cannot go on; the message is one clear line."""
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What is played and how it is processed."""
+
+    mode: str = "stereo"  # stereo or temporal
+    source: str = SYNTHETIC  # or a folder with scene.json, or a video (mode temporal)
+    frames: int = 80  # 0: all that the source has
+    rate: float = 4.0  # frames a second; 0: as the source was taken
+    frontend: str = "sift"
+    output: Path = Path("demo_output")  # logs and pictures; made if it is not there
+    parameters: Mapping[str, object] = field(default_factory=dict)  # more of the node's
+    domain_id: int | None = None  # None: one of its own
+
+
+def run(options: DemoOptions | None = None, console: Console | None = None) -> int:
+    """Run the demo; the exit code.
+
+    0: poses were published; 1: none with status OK was, or a process failed; 2: ROS or the messages
+    are missing; 3: the source cannot be played; 130: interrupted. The processes that were started
+    are ended in every case.
+    """
+    options = options or DemoOptions()
+    console = console or Console()
+    missing = missing_ros()
+    if missing:
+        console.print(f"msga demo: {missing}: {SET_UP_HINT}", highlight=False, soft_wrap=True)
+        return NOT_SET_UP
+    try:
+        source, frames = _check_source(options)
+    except SequenceError as error:
+        console.print(f"msga demo: {error}", highlight=False, markup=False, soft_wrap=True)
+        return BAD_SOURCE
+    try:
+        with _terminate_as_interrupt():
+            return _run(options, source, frames, console)
+    except DemoError as error:
+        console.print(f"msga demo: {error}", highlight=False, markup=False, soft_wrap=True)
+        return NO_POSE
+    except KeyboardInterrupt:
+        console.print("msga demo: interrupted")
+        return INTERRUPTED
+
+
+def _check_source(options: DemoOptions) -> tuple[str, int]:
+    """The source as an absolute path (processes may start elsewhere), and the frames to come."""
+    if options.mode not in ("stereo", "temporal"):
+        raise SequenceError(f"mode must be stereo or temporal, not {options.mode!r}")
+    sequence = open_sequence(options.source, options.mode == "stereo", frames=options.frames)
+    length = min(len(sequence), options.frames) if options.frames > 0 else len(sequence)
+    if options.source == SYNTHETIC:
+        return SYNTHETIC, length
+    return str(Path(options.source).expanduser().resolve()), length
+
+
+def _run(options: DemoOptions, source: str, frames: int, console: Console) -> int:
+    output = options.output.resolve()
+    output.mkdir(parents=True, exist_ok=True)
+    domain = options.domain_id if options.domain_id is not None else 1 + os.getpid() % 100
+    environment = ros_environment(domain)
+    node_parameters = {
+        "mode": options.mode,
+        "frontend.name": options.frontend,
+        "publish.diagnostics_period": 0.5,
+        **options.parameters,
+    }
+    player_parameters = {
+        "source": source,
+        "mode": options.mode,
+        "rate": float(options.rate),
+        "frames": options.frames,
+        "wait_for_subscribers": 2.0 * _START_LIMIT,
+    }
+    title = f"msga demo: {options.mode}, {options.frontend}, {Path(source).name}"
+    console.print(f"{title} (ROS_DOMAIN_ID={domain}, logs in {output})", soft_wrap=True)
+    with ExitStack() as stack:
+        monitor, spin = stack.enter_context(_monitor(options.mode == "stereo", environment))
+        display = stack.enter_context(Display(console, title, frames))
+        node = stack.enter_context(
+            _child("msga_ros.node", node_parameters, output / "node.log", environment)
+        )
+        _until(lambda: _node_ready(monitor, node), spin, display, monitor.statistics)
+        player = stack.enter_context(
+            _child("msga_ros.node.player", player_parameters, output / "player.log", environment)
+        )
+        _watch(monitor, spin, node, player, display)
+    return _conclude(monitor, options, output, console)
+
+
+def _child(module: str, parameters: Mapping[str, object], log: Path, env: dict[str, str]) -> Child:
+    return Child(module, parameter_arguments(parameters), log, env)
+
+
+@contextmanager
+def _monitor(stereo: bool, environment: Mapping[str, str]) -> Iterator[tuple[Any, Any]]:
+    """The listening node in a context of its own, and a function that lets it work for a moment."""
+    import rclpy
+    from rclpy.context import Context
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    from msga_ros.node.demo_monitor import Monitor
+
+    context = Context()
+    with variables(environment, LOCAL_VARIABLES):
+        rclpy.init(
+            context=context,
+            domain_id=int(environment["ROS_DOMAIN_ID"]),
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
+        monitor = Monitor(stereo, context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(monitor)
+    try:
+        yield monitor, lambda: executor.spin_once(timeout_sec=0.05)
+    finally:
+        executor.shutdown()
+        monitor.destroy_node()
+        context.try_shutdown()
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends the demo as Ctrl-C does, so that its processes end with it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _node_ready(monitor: Any, node: Child) -> bool:
+    """Whether the node's outputs are there; `DemoError` if they never will be."""
+    if node.exit_code is not None:
+        raise DemoError(f"the node ended ({node.exit_code}): {node.last_lines()}")
+    if monitor.statistics.problem:
+        raise DemoError(f"the node reports: {monitor.statistics.problem}")
+    return bool(monitor.hears_node())
+
+
+def _until(
+    done: Callable[[], bool],
+    spin: Callable[[], None],
+    display: Display,
+    statistics: DemoStatistics,
+) -> None:
+    end = time.monotonic() + _START_LIMIT
+    while not done():
+        if time.monotonic() > end:
+            raise DemoError(f"the node was not ready within {_START_LIMIT:.0f} s")
+        display.update(statistics, "starting the node")
+        spin()
+
+
+def _watch(
+    monitor: Any, spin: Callable[[], None], node: Child, player: Child, display: Display
+) -> None:
+    """Until the player has ended and the node has nothing left to do."""
+    statistics: DemoStatistics = monitor.statistics
+    ended = last_news = 0.0
+    seen = -1
+    while True:
+        spin()
+        display.update(statistics, "running" if player.exit_code is None else "finishing")
+        if node.exit_code is not None:
+            raise DemoError(f"the node ended ({node.exit_code}): {node.last_lines()}")
+        if player.exit_code is None:
+            continue
+        if player.exit_code != 0:
+            raise DemoError(f"the player failed: {player.last_lines(3)}")
+        now = time.monotonic()
+        if len(statistics.reports) != seen or not ended:
+            seen, last_news = len(statistics.reports), now
+            ended = ended or now
+        newest = statistics.reports[-1].current[1] if statistics.reports else None
+        # The newest pair is never dropped: once its pose is here, only diagnostics are to come.
+        patience = 1.5 if newest == statistics.last_sent else _SILENCE_LIMIT
+        if now - last_news > patience:
+            display.update(statistics, "done", force=True)
+            return
+
+
+def _conclude(monitor: Any, options: DemoOptions, output: Path, console: Console) -> int:
+    """Summary and pictures; the exit code."""
+    summary = monitor.statistics.summary()
+    for line in summary_lines(summary):
+        console.print(line, highlight=False, soft_wrap=True)
+    pictures = []
+    if monitor.matches is not None:
+        seen = monitor.matches
+        picture = draw_before_after(seen.image0, seen.image1, seen)
+        pictures.append((output / f"matches_{options.mode}.png", picture, "before and after"))
+    if monitor.picture is not None:
+        path = output / f"matches_image_{options.mode}.png"
+        pictures.append((path, monitor.picture, "as the node drew them"))
+    for path, pixels, what in pictures:
+        if not cv2.imwrite(str(path), pixels):
+            raise DemoError(f"{path} could not be written")
+        console.print(f"matches, {what}: {path}", highlight=False, soft_wrap=True)
+    if summary.poses == 0:
+        raise DemoError(_why_no_pose(monitor.statistics, output))
+    return OK
+
+
+def _why_no_pose(statistics: DemoStatistics, output: Path) -> str:
+    if not statistics.reports:
+        return f"no pose was published; see {output / 'node.log'}"
+    states = sorted({report.status for report in statistics.reports})
+    return f"no pose was published with status OK, only {', '.join(states)}"
