@@ -54,6 +54,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+class Mode(Enum):
+    """Of `msga demo`."""
+
+    stereo = "stereo"
+    temporal = "temporal"
+
+
 class Grouping(Enum):
     """Further rows of `msga eval`."""
 
@@ -186,6 +193,76 @@ def evaluate(
             records_file=records_file,
             console=_console(),
         )
+
+
+@app.command("train")
+def train(
+    config: Annotated[Path, typer.Argument(help="Training configuration, YAML.")],
+    max_seconds: Annotated[
+        float | None,
+        typer.Option(min=0, help="Stop after that long; the same command goes on from there."),
+    ] = None,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="How many of them.")] = 1,
+    precision: Annotated[
+        str, typer.Option(help="32-true, bf16-mixed or 16-mixed, as in Lightning Fabric.")
+    ] = "32-true",
+) -> None:
+    """Train the network, or go on with a training that was interrupted."""
+    with reported_errors():
+        from msga_ros.commands import train as command
+
+        command.run(
+            config,
+            max_seconds=max_seconds,
+            accelerator=accelerator,
+            devices=devices,
+            precision=precision,
+            console=_console(),
+        )
+
+
+@app.command("demo")
+def demo(
+    mode: Annotated[Mode, typer.Option(help="Both views at once, or one after another.")] = (
+        Mode.stereo
+    ),
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder with a scene.json, or a video (mode temporal). Default: a rendered scene."
+        ),
+    ] = None,
+    frames: Annotated[int | None, typer.Option(min=0, help="At most that many; 0: all.")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0, help="Frames a second; 0: as they were taken.")
+    ] = None,
+    frontend: Annotated[str | None, typer.Option(help="sift, orb or akaze.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the logs and the pictures.")
+    ] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", help="Parameter of the node, NAME=VALUE; repeatable."),
+    ] = None,
+) -> None:
+    """Run the node on images with known poses, over ROS 2, and show what it finds.
+
+    Exits with 1 where no pose was published, with 2 where ROS is missing or the source unusable.
+    """
+    with reported_errors():
+        from msga_ros.commands import demo as command
+
+        code = command.run(
+            mode=mode.value,
+            source=source,
+            frames=frames,
+            rate=rate,
+            frontend=frontend,
+            output=output,
+            parameters=parameter or (),
+        )
+    raise typer.Exit(code)
 
 
 def _console() -> Console:
