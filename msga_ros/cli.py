@@ -15,6 +15,9 @@ import typer
 from msga_ros import __version__
 from msga_ros.commands.errors import FAILED, reported_errors
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 app = typer.Typer(
     name="msga",
     help="Outlier removal for feature matches with MSGA-Net, and relative pose from them.",
@@ -22,9 +25,18 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+bench = typer.Typer(help="How fast it is on this machine.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="Pipeline configuration or node parameters, YAML.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Entry of the configuration, e.g. frontend.ratio=0.8; repeatable."),
+]
+Weights = Annotated[
+    Path | None, typer.Option("--weights", "-w", help="Checkpoint. Default: the packaged one.")
 ]
 Device = Annotated[
     str | None,
@@ -48,10 +60,6 @@ def options(
     ] = False,
 ) -> None:
     """Options of all commands."""
-
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 class Mode(Enum):
@@ -92,9 +100,8 @@ def match(
         str | None, typer.Option(help="Refinement of the pose: none, poselib or magsac.")
     ] = None,
     config: ConfigFile = None,
-    weights: Annotated[
-        Path | None, typer.Option("--weights", "-w", help="Checkpoint. Default: the packaged one.")
-    ] = None,
+    settings: Settings = None,
+    weights: Weights = None,
     device: Device = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Picture of the matches.")] = Path(
         "matches.png"
@@ -109,6 +116,7 @@ def match(
     """
     with reported_errors():
         from msga_ros.commands import match as command
+        from msga_ros.commands.settings import overrides
 
         given = {
             "frontend.name": frontend,
@@ -124,7 +132,7 @@ def match(
             fov=fov,
             rectified=rectified,
             config=config,
-            overrides={name: value for name, value in given.items() if value is not None},
+            overrides=overrides(settings or (), given),
             output=output,
             json_file=json_file,
         )
@@ -151,6 +159,7 @@ def evaluate(
         typer.Option("--weights", "-w", help="Checkpoint; repeatable. Default: the packaged one."),
     ] = None,
     config: ConfigFile = None,
+    settings: Settings = None,
     device: Device = None,
     stride: Annotated[int, typer.Option(min=1, help="Every N-th pair of a dump.")] = 1,
     limit: Annotated[
@@ -176,15 +185,15 @@ def evaluate(
     """Judge estimators of the relative pose on the same matches, in one run."""
     with reported_errors():
         from msga_ros.commands import evaluate as command
+        from msga_ros.commands.settings import overrides
         from msga_ros.config import PipelineConfig
 
         given = {"network.device": device, "pose.seed": seed}
-        overrides = {name: value for name, value in given.items() if value is not None}
         command.run(
             dumps,
             estimator or (),
             weights or (),
-            PipelineConfig.load(config, **overrides),
+            PipelineConfig.load(config, **overrides(settings or (), given)),
             stride=stride,
             limit=limit,
             by=by.value,
@@ -263,6 +272,32 @@ def demo(
             parameters=parameter or (),
         )
     raise typer.Exit(code)
+
+
+@bench.command("network")
+def bench_network(
+    matches: Annotated[
+        list[int] | None, typer.Option("--matches", "-n", min=1, help="Repeatable.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed runs of each.")] = 20,
+    weights: Weights = None,
+    device: Device = None,
+    threads: Annotated[int, typer.Option(min=0, help="Of the CPU; 0: as torch chooses.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
+) -> None:
+    """Milliseconds of the network on one pair, by the number of matches."""
+    with reported_errors():
+        from msga_ros.commands import bench as command
+
+        command.run(
+            matches or (500, 1000, 2000, 4000),
+            repeats=repeats,
+            weights=weights,
+            device=device or "auto",
+            threads=threads,
+            json_file=json_file,
+            console=_console(),
+        )
 
 
 def _console() -> Console:

@@ -163,6 +163,27 @@ def test_eval_seed_reaches_the_robust_estimators(dump: Path, tmp_path: Path) -> 
     assert errors[0] != errors[1]
 
 
+def test_eval_settings_reach_the_estimators(dump: Path, weights: Path, tmp_path: Path) -> None:
+    areas = []
+    for threshold in ("1.0", "1e2"):
+        out = tmp_path / f"{threshold}.json"
+        setting = f"pose.threshold_px={threshold}"
+        result = msga("eval", dump, "-e", "ratio+poselib", "--set", setting, "--json", out)
+        assert result.exit_code == 0, result.output
+        areas.append(json.loads(out.read_text())[0]["auc5"])
+    assert areas[1] < areas[0]  # 100 pixels let wrong matches in
+    # With a ratio that no match passes, the network sees nothing.
+    blind = msga("eval", dump, "-e", "msga", "-w", weights, "--set", "frontend.ratio=0.1")
+    assert "3 failed" in blind.output
+    for setting, part in (
+        ("frontend.ratio", "NAME=VALUE"),
+        ("frontend.colour=1", "frontend.colour"),
+        ("frontend.ratio=big", "frontend.ratio"),
+        ("frontend.ratio=[", "not readable"),
+    ):
+        assert_one_clear_line(msga("eval", dump, "-e", "ratio+poselib", "--set", setting), part)
+
+
 def test_eval_errors_are_one_line(dump: Path, weights: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.h5"
     broken.write_text("no dump")
@@ -306,3 +327,17 @@ def test_demo_without_ros_or_source_exits_with_two(tmp_path: Path) -> None:
     assert result.exit_code == 2, result.output
     assert "msga demo: " in result.output
     assert len(result.output.splitlines()) == 1
+
+
+def test_bench_measures_each_number_of_matches(weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    result = msga(
+        *("bench", "network", "-n", 64, "-n", 1024, "--repeats", 3, "-w", weights),
+        *("--device", "cpu", "--threads", 1, "--json", out),
+    )
+    assert result.exit_code == 0, result.output
+    small, large = json.loads(out.read_text())
+    assert (small["matches"], large["matches"], small["threads"]) == (64, 1024, 1)
+    assert 0 < small["median_ms"] < large["median_ms"]
+    assert "1024" in result.output
+    assert_one_clear_line(msga("bench", "network", "-w", tmp_path / "none"), "checkpoint not found")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from msga_ros.commands.errors import USAGE, UsageError
+from msga_ros.commands.settings import parse_settings
 from msga_ros.node.demo import BAD_SOURCE, DemoOptions
 from msga_ros.node.demo import run as run_demo
 
@@ -38,24 +37,8 @@ def run(
     }
     options = DemoOptions(
         mode=mode,
-        parameters=_parsed(parameters),
+        parameters=parse_settings(parameters),
         **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
     )
     code = run_demo(options)
     return USAGE if code == BAD_SOURCE else code
-
-
-def _parsed(parameters: Sequence[str]) -> dict[str, object]:
-    """Node parameters from NAME=VALUE, values read as YAML like those of `ros2 run ... -p`."""
-    parsed: dict[str, object] = {}
-    for text in parameters:
-        name, separator, value = text.partition("=")
-        if not (name and separator):
-            raise UsageError(f"a parameter is given as NAME=VALUE, not {text!r}")
-        try:
-            parsed[name] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UsageError(
-                f"the value of the parameter {name} is not readable: {value!r}"
-            ) from None
-    return parsed

@@ -1,0 +1,115 @@
+"""`msga bench network`: how long the network takes on this machine."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich import box
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from msga_ros.commands.errors import existing_file, writable_file
+from msga_ros.inference import Inference
+from msga_ros.network import MSGANet, packaged_weights
+from msga_ros.training.synthetic import synthetic_sample
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds from matches on the host to the verdict on the host, one pair at a time."""
+
+    matches: int
+    device: str
+    threads: int
+    repeats: int
+    median_ms: float
+    p90_ms: float
+
+
+def run(
+    counts: Sequence[int],
+    *,
+    repeats: int,
+    weights: Path | None,
+    device: str,
+    threads: int,
+    json_file: Path | None,
+    console: Console,
+) -> list[Latency]:
+    """Measure each number of matches, print a table, write the JSON.
+
+    Args:
+        counts: numbers of matches.
+        repeats: timed calls of each, after two that do not count.
+        weights: checkpoint; None: the packaged one.
+        device: auto, cpu, cuda or cuda:N.
+        threads: of the CPU; 0: as torch chooses.
+        json_file: where the figures go, if anywhere.
+        console: for the table.
+    """
+    if weights:
+        existing_file(weights, "checkpoint")
+    if json_file:
+        writable_file(json_file, "JSON file")
+    inference = Inference(MSGANet.load(weights or packaged_weights()), device)
+    with _threads(threads):
+        measured = [_measure(inference, count, repeats) for count in _shown(counts)]
+    console.print(_table(measured))
+    if json_file:
+        json_file.write_text(json.dumps([asdict(row) for row in measured], indent=2) + "\n")
+    return measured
+
+
+def _measure(inference: Inference, count: int, repeats: int) -> Latency:
+    matches = synthetic_sample(np.random.default_rng(0), count).correspondences
+    valid = np.ones(len(matches), dtype=bool)
+    times = []
+    for turn in range(repeats + 2):
+        started = time.perf_counter()
+        inference(matches, valid)
+        if turn >= 2:
+            times.append(1e3 * (time.perf_counter() - started))
+    median, p90 = np.percentile(times, (50, 90))
+    device, threads = str(inference.device), torch.get_num_threads()
+    return Latency(len(matches), device, threads, repeats, float(median), float(p90))
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _shown(counts: Sequence[int]) -> Iterator[int]:
+    screen = Console(stderr=True)
+    yield from track(
+        counts, "measuring", console=screen, transient=True, disable=not screen.is_terminal
+    )
+
+
+def _table(measured: Sequence[Latency]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("matches", "median ms", "90 % below ms", "pairs a second"):
+        table.add_column(name, justify="right")
+    for row in measured:
+        figures = (row.median_ms, row.p90_ms, 1e3 / row.median_ms)
+        table.add_row(str(row.matches), *(f"{figure:.1f}" for figure in figures))
+    if measured:
+        first = measured[0]
+        table.caption = (
+            f"{first.device}, {first.threads} threads, torch {torch.__version__}, "
+            f"{first.repeats} runs each"
+        )
+    return table
