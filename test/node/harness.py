@@ -95,16 +95,16 @@ class NodeProcess:
         for name, value in self._parameters.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             arguments += ["-p", f"{name}:={text}"]
+        # Big images need the profile that the launch file sets; our own participant needs it too.
+        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        for name in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
+            os.environ.setdefault(name, str(REPOSITORY / "config" / "fastdds.xml"))
         environment = {
             **os.environ,
             "ROS_DOMAIN_ID": str(self._domain),
-            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")]),
-            "FASTDDS_DEFAULT_PROFILES_FILE": str(REPOSITORY / "config" / "fastdds.xml"),
             "OMP_NUM_THREADS": "1",
         }
-        for name in ("ROS_AUTOMATIC_DISCOVERY_RANGE", "FASTDDS_DEFAULT_PROFILES_FILE"):
-            os.environ[name] = environment[name]  # our own participant needs the same
         self.process = subprocess.Popen(
             arguments, env=environment, stdout=self._log, stderr=subprocess.STDOUT, text=True
         )
