@@ -37,7 +37,7 @@ def test_exact_matches_are_at_distance_zero(seed) -> None:
         assert distance(correspondences, essential).max() < 1e-24
 
 
-@given(seed=seeds, scale=st.sampled_from([-1.0, 1e-3, 50.0]))
+@given(seed=seeds, scale=st.sampled_from([-1.0, 0.1, 50.0]))
 def test_scale_of_the_matrix_and_order_of_the_views_do_not_matter(seed, scale) -> None:
     correspondences, essential = as_tensors(random_scene(seed, noise=1e-2))
     swapped = correspondences[:, [2, 3, 0, 1]]
