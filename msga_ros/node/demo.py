@@ -38,6 +38,8 @@ OK, NO_POSE, NOT_SET_UP, BAD_SOURCE, INTERRUPTED = 0, 1, 2, 3, 130
 
 _START_LIMIT = 120.0  # seconds until the node takes frames; a first start reads much from the disk
 _SILENCE_LIMIT = 15.0  # seconds to wait for another pose after the last frame
+_DIAGNOSTICS_PERIOD = 0.5
+_LAST_DIAGNOSTICS = 1.5  # seconds after the last pose, for the final count of drops
 
 
 class DemoError(RuntimeError):
@@ -77,8 +79,8 @@ def run(options: DemoOptions | None = None, console: Console | None = None) -> i
         console.print(f"msga demo: {error}", highlight=False, markup=False, soft_wrap=True)
         return BAD_SOURCE
     try:
-        with _terminate_as_interrupt():
-            return _run(options, source, frames, console)
+        with _interrupts() as interrupted:
+            return _run(options, source, frames, interrupted, console)
     except DemoError as error:
         console.print(f"msga demo: {error}", highlight=False, markup=False, soft_wrap=True)
         return NO_POSE
@@ -98,7 +100,9 @@ def _check_source(options: DemoOptions) -> tuple[str, int]:
     return str(Path(options.source).expanduser().resolve()), length
 
 
-def _run(options: DemoOptions, source: str, frames: int, console: Console) -> int:
+def _run(
+    options: DemoOptions, source: str, frames: int, interrupted: threading.Event, console: Console
+) -> int:
     output = options.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
     domain = options.domain_id if options.domain_id is not None else 1 + os.getpid() % 100
@@ -106,7 +110,7 @@ def _run(options: DemoOptions, source: str, frames: int, console: Console) -> in
     node_parameters = {
         "mode": options.mode,
         "frontend.name": options.frontend,
-        "publish.diagnostics_period": 0.5,
+        "publish.diagnostics_period": _DIAGNOSTICS_PERIOD,
         **options.parameters,
     }
     player_parameters = {
@@ -121,14 +125,14 @@ def _run(options: DemoOptions, source: str, frames: int, console: Console) -> in
     with ExitStack() as stack:
         monitor, spin = stack.enter_context(_monitor(options.mode == "stereo", environment))
         display = stack.enter_context(Display(console, title, frames))
+        # The player waits for a subscriber on every topic; camera_info has none but the node.
         node = stack.enter_context(
             _child("msga_ros.node", node_parameters, output / "node.log", environment)
         )
-        _until(lambda: _node_ready(monitor, node), spin, display, monitor.statistics)
         player = stack.enter_context(
             _child("msga_ros.node.player", player_parameters, output / "player.log", environment)
         )
-        _watch(monitor, spin, node, player, display)
+        _watch(monitor, spin, node, player, interrupted, display)
     return _conclude(monitor, options, output, console)
 
 
@@ -165,71 +169,67 @@ def _monitor(stereo: bool, environment: Mapping[str, str]) -> Iterator[tuple[Any
 
 
 @contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends the demo as Ctrl-C does, so that its processes end with it."""
+def _interrupts() -> Iterator[threading.Event]:
+    """An event that SIGINT (Ctrl-C) and SIGTERM set.
+
+    Only the watching looks at it: an exception out of a signal handler could come between the start
+    of a process and the line that knows of it, and the process would stay behind.
+    """
+    interrupted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield interrupted
         return
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: interrupted.set()) for number in numbers]
     try:
-        yield
+        yield interrupted
     finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _node_ready(monitor: Any, node: Child) -> bool:
-    """Whether the node's outputs are there; `DemoError` if they never will be."""
-    if node.exit_code is not None:
-        raise DemoError(f"the node ended ({node.exit_code}): {node.last_lines()}")
-    if monitor.statistics.problem:
-        raise DemoError(f"the node reports: {monitor.statistics.problem}")
-    return bool(monitor.hears_node())
-
-
-def _until(
-    done: Callable[[], bool],
-    spin: Callable[[], None],
-    display: Display,
-    statistics: DemoStatistics,
-) -> None:
-    end = time.monotonic() + _START_LIMIT
-    while not done():
-        if time.monotonic() > end:
-            raise DemoError(f"the node was not ready within {_START_LIMIT:.0f} s")
-        display.update(statistics, "starting the node")
-        spin()
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _watch(
-    monitor: Any, spin: Callable[[], None], node: Child, player: Child, display: Display
+    monitor: Any,
+    spin: Callable[[], None],
+    node: Child,
+    player: Child,
+    interrupted: threading.Event,
+    display: Display,
 ) -> None:
     """Until the player has ended and the node has nothing left to do."""
     statistics: DemoStatistics = monitor.statistics
-    ended = last_news = 0.0
-    seen = -1
+    start_by = time.monotonic() + _START_LIMIT
+    last_news, seen = 0.0, -1
     while True:
         spin()
-        display.update(statistics, "running" if player.exit_code is None else "finishing")
-        if node.exit_code is not None:
-            raise DemoError(f"the node ended ({node.exit_code}): {node.last_lines()}")
-        if player.exit_code is None:
-            continue
-        if player.exit_code != 0:
-            raise DemoError(f"the player failed: {player.last_lines(3)}")
         now = time.monotonic()
-        if len(statistics.reports) != seen or not ended:
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        _check_alive(statistics, node, player)
+        if player.exit_code is None:
+            if statistics.frames_sent == 0 and now > start_by:
+                raise DemoError(f"the node took no frame within {_START_LIMIT:.0f} s")
+            display.update(statistics, "running" if statistics.frames_sent else "starting")
+            continue
+        display.update(statistics, "finishing")
+        if len(statistics.reports) != seen:
             seen, last_news = len(statistics.reports), now
-            ended = ended or now
         newest = statistics.reports[-1].current[1] if statistics.reports else None
         # The newest pair is never dropped: once its pose is here, only diagnostics are to come.
-        patience = 1.5 if newest == statistics.last_sent else _SILENCE_LIMIT
+        patience = _LAST_DIAGNOSTICS if newest == statistics.last_sent else _SILENCE_LIMIT
         if now - last_news > patience:
             display.update(statistics, "done", force=True)
             return
+
+
+def _check_alive(statistics: DemoStatistics, node: Child, player: Child) -> None:
+    """`DemoError` where a process or the node inside it has given up."""
+    if node.exit_code is not None:
+        raise DemoError(f"the node ended ({node.exit_code}): {node.last_lines()}")
+    if statistics.problem:
+        raise DemoError(f"the node reports: {statistics.problem}")
+    if player.exit_code not in (None, 0):
+        raise DemoError(f"the player failed: {player.last_lines(3)}")
 
 
 def _conclude(monitor: Any, options: DemoOptions, output: Path, console: Console) -> int:

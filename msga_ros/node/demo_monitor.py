@@ -69,11 +69,6 @@ class Monitor(Node):
         self.create_subscription(Image, "/msga/matches_image", self._on_picture, reliable)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, reliable)
 
-    def hears_node(self) -> bool:
-        """Whether the node's outputs have been discovered."""
-        topics = ("relative_pose", "correspondences", "matches_image")
-        return all(self.count_publishers(f"/msga/{topic}") > 0 for topic in topics)
-
     def _image_of(self, side: str) -> Any:
         kept = self._images[side]
 

@@ -25,6 +25,7 @@ class Display:
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._period = _LIVE_PERIOD if self._live else _PLAIN_PERIOD
         self._shown = 0.0
+        self._last_line = ""
 
     def __enter__(self) -> Display:
         if self._live:
@@ -43,8 +44,11 @@ class Display:
         self._shown = now
         if self._live:
             self._live.update(self._table(statistics, state), refresh=True)
-        else:
-            self._console.print(_plain_line(statistics, state), highlight=False, soft_wrap=True)
+            return
+        line = _plain_line(statistics, state)
+        if line != self._last_line:
+            self._console.print(line, highlight=False, soft_wrap=True)
+            self._last_line = line
 
     def _table(self, statistics: DemoStatistics, state: str) -> Table:
         summary = statistics.summary()
@@ -108,6 +112,8 @@ def summary_lines(summary: Summary) -> list[str]:
 
 
 def _plain_line(statistics: DemoStatistics, state: str) -> str:
+    if statistics.frames_sent == 0:
+        return state
     summary = statistics.summary()
     return (
         f"{state}: sent {summary.frames_sent}, pairs {summary.pairs}, poses {summary.poses}, "
