@@ -37,9 +37,8 @@ from msga_ros.sequences.source import SYNTHETIC, open_sequence
 OK, NO_POSE, NOT_SET_UP, BAD_SOURCE, INTERRUPTED = 0, 1, 2, 3, 130
 
 _START_LIMIT = 120.0  # seconds until the node takes frames; a first start reads much from the disk
-_SILENCE_LIMIT = 15.0  # seconds to wait for another pose after the last frame
+_SILENCE_LIMIT = 30.0  # seconds to wait for another pose after the last frame
 _DIAGNOSTICS_PERIOD = 0.5
-_LAST_DIAGNOSTICS = 1.5  # seconds after the last pose, for the final count of drops
 
 
 class DemoError(RuntimeError):
@@ -199,7 +198,8 @@ def _watch(
     """Until the player has ended and the node has nothing left to do."""
     statistics: DemoStatistics = monitor.statistics
     start_by = time.monotonic() + _START_LIMIT
-    last_news, seen = 0.0, -1
+    seen = (-1, False)
+    last_news, diagnostics = 0.0, 0
     while True:
         spin()
         now = time.monotonic()
@@ -212,12 +212,11 @@ def _watch(
             display.update(statistics, "running" if statistics.frames_sent else "starting")
             continue
         display.update(statistics, "finishing")
-        if len(statistics.reports) != seen:
-            seen, last_news = len(statistics.reports), now
-        newest = statistics.reports[-1].current[1] if statistics.reports else None
-        # The newest pair is never dropped: once its pose is here, only diagnostics are to come.
-        patience = _LAST_DIAGNOSTICS if newest == statistics.last_sent else _SILENCE_LIMIT
-        if now - last_news > patience:
+        news = (len(statistics.reports), statistics.node_is_idle)
+        if news != seen:
+            seen, last_news, diagnostics = news, now, statistics.diagnostics
+        idle = statistics.node_is_idle and statistics.diagnostics >= diagnostics + 2
+        if idle or now - last_news > _SILENCE_LIMIT:
             display.update(statistics, "done", force=True)
             return
 
@@ -256,6 +255,7 @@ def _conclude(monitor: Any, options: DemoOptions, output: Path, console: Console
 
 def _why_no_pose(statistics: DemoStatistics, output: Path) -> str:
     if not statistics.reports:
-        return f"no pose was published; see {output / 'node.log'}"
+        reason = statistics.complaint or f"see {output / 'node.log'}"
+        return f"no pose was published: {reason}"
     states = sorted({report.status for report in statistics.reports})
     return f"no pose was published with status OK, only {', '.join(states)}"

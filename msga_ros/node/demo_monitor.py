@@ -135,11 +135,19 @@ class Monitor(Node):
             if name != "msga":
                 continue
             values = {value.key: value.value for value in status.values}
-            if part == "processing" and values.get("dropped", "").isdigit():
-                self.statistics.dropped = int(values["dropped"])
-                self.statistics.diagnostics += 1
+            if part == "input":
+                self.statistics.node_sets = _number(values.get("complete_sets"))
+                self.statistics.complaint = values.get("last_bad_input", "")
+            elif part == "processing":
+                self.statistics.node_processed = _number(values.get("processed"))
+                self.statistics.dropped = _number(values.get("dropped"))
             if status.level == DiagnosticStatus.ERROR:
                 self.statistics.problem = status.message
+        self.statistics.diagnostics += 1
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdigit() else None
 
 
 def _nanoseconds(header: Header) -> int:

@@ -62,9 +62,20 @@ class DemoStatistics:
     matched: list[int] = field(default_factory=list)
     frames_sent: int = 0
     last_sent: int = -1  # stamp, ns
-    dropped: int | None = None  # as the node's diagnostics say
-    problem: str = ""  # what the node's diagnostics complain about
-    diagnostics: int = 0
+    # What the node's diagnostics say:
+    node_sets: int | None = None  # complete sets of messages
+    node_processed: int | None = None
+    dropped: int | None = None
+    complaint: str = ""  # about the input
+    problem: str = ""  # why it does not work at all
+    diagnostics: int = 0  # how many came
+
+    @property
+    def node_is_idle(self) -> bool:
+        """Whether every set that the node has received is processed or dropped."""
+        if self.node_sets is None or self.node_processed is None or self.dropped is None:
+            return False
+        return self.node_processed + self.dropped >= self.node_sets
 
     def errors(self, report: PoseReport) -> tuple[float, float] | None:
         """Rotation and translation-direction error in degrees; None where the truth is unknown."""
