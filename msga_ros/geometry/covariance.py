@@ -23,6 +23,7 @@ def relative_pose_covariance(
     rotation: npt.ArrayLike,
     t: npt.ArrayLike,
     sigma: float | None = None,
+    minimum_sigma: float = 0.0,
 ) -> Array:
     """Covariance `(6, 6)` of the current-in-reference pose (see above) from its inliers.
 
@@ -30,8 +31,12 @@ def relative_pose_covariance(
         points0, points1: `(N, 2)`, normalised coordinates of the inliers alone.
         rotation, t: the estimate, `x1 = R x0 + t`; the length of `t` is not used.
         sigma: standard deviation of each image coordinate, normalised units (pixels divided by the
-            mean focal length). None: estimated from the residuals, `sum r^2 / (N - 5)`; a little
-            too small where an inlier threshold has cut the tails of `r`.
+            mean focal length). None: estimated from the residuals, `sum r^2 / (N - 5)`.
+        minimum_sigma: smallest value for an estimated sigma. Residuals do not show what calibration
+            errors, correlated keypoints and wrong matches near their epipolar line do to the pose,
+            and an inlier threshold cuts them off: on real pairs of the validation set the errors
+            of PoseLib's pose were 2.8 times the standard deviation foretold without it, and 0.7
+            times with one pixel, the usual inlier threshold (medians, translation).
 
     Returns:
         `sigma^2 B (J^T J)^-1 B^T`, J the derivative of the signed Sampson errors (their standard
@@ -52,7 +57,10 @@ def relative_pose_covariance(
     freedom = len(residual) - _DEGREES_OF_FREEDOM
     if freedom < (1 if sigma is None else 0) or not np.isfinite(jacobian).all():
         return unknown
-    variance = float(residual @ residual) / freedom if sigma is None else sigma**2
+    if sigma is None:
+        variance = max(float(residual @ residual) / freedom, minimum_sigma**2)
+    else:
+        variance = sigma**2
     values, vectors = np.linalg.eigh(jacobian.T @ jacobian)
     if not values[0] > _SMALLEST_EIGENVALUE * values[-1]:
         return unknown

@@ -7,10 +7,11 @@ import poselib
 import pytest
 from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
-from two_view_scene import TwoViewScene, random_scene
+from two_view_scene import TwoViewScene, random_scene, real_pairs
 
 from msga_ros.geometry.covariance import relative_pose_covariance
 from msga_ros.geometry.pose import invert_pose
+from msga_ros.geometry.robust import ROBUST_ESTIMATORS
 
 SIGMA = 5e-4  # half a pixel at a focal length of 1000
 TRIALS = 150
@@ -78,6 +79,41 @@ def test_the_length_of_the_translation_has_no_variance() -> None:
     assert values[1] > 0
     position = invert_pose(scene.rotation, scene.translation)[1]
     np.testing.assert_allclose(covariance[:3, :3] @ position, 0.0, atol=1e-15)
+
+
+def test_an_estimated_sigma_has_a_floor_and_a_given_one_has_not() -> None:
+    scene = random_scene(6, noise=1e-4)
+    views = (scene.points0, scene.points1, scene.rotation, scene.translation)
+    floored = relative_pose_covariance(*views, minimum_sigma=SIGMA)
+    np.testing.assert_allclose(floored, relative_pose_covariance(*views, sigma=SIGMA))
+    free = relative_pose_covariance(*views)
+    assert np.trace(free) == pytest.approx((1e-4 / SIGMA) ** 2 * np.trace(floored), rel=0.5)
+    np.testing.assert_allclose(relative_pose_covariance(*views, minimum_sigma=1e-6), free)
+    low = relative_pose_covariance(*views, sigma=1e-4, minimum_sigma=SIGMA)
+    assert np.trace(low) == pytest.approx((1e-4 / SIGMA) ** 2 * np.trace(floored))
+
+
+def test_covers_the_errors_of_real_pairs() -> None:
+    """With the inlier threshold as floor, the error is of the size that the covariance says."""
+    ratios = []
+    for pair in real_pairs(40):
+        kept = pair.ratio < 0.8
+        points0, points1 = pair.correspondences[kept, :2], pair.correspondences[kept, 2:]
+        found = ROBUST_ESTIMATORS["poselib"](points0, points1, 1.0 / pair.focal)
+        covariance = relative_pose_covariance(
+            points0[found.inlier],
+            points1[found.inlier],
+            found.rotation,
+            found.translation,
+            minimum_sigma=1.0 / pair.focal,
+        )
+        difference = pose_difference(
+            (pair.rotation, pair.translation), (found.rotation, found.translation)
+        )
+        spread = np.sqrt([np.trace(covariance[:3, :3]), np.trace(covariance[3:, 3:])])
+        ratios.append([np.linalg.norm(difference[:3]), np.linalg.norm(difference[3:])] / spread)
+    assert (np.median(ratios, axis=0) < 2.0).all()
+    assert (np.median(ratios, axis=0) > 0.2).all()
 
 
 def test_more_matches_and_less_noise_are_better() -> None:
