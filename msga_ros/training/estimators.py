@@ -26,7 +26,7 @@ from msga_ros.config import FrontendConfig, PipelineConfig
 from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
 from msga_ros.geometry.pose import PoseError, essential_matrix, pose_from_essential
 from msga_ros.geometry.robust import ROBUST_ESTIMATORS
-from msga_ros.inference import Inference
+from msga_ros.inference import Inference, Verdict
 from msga_ros.training.dumps import Pair
 from msga_ros.training.metrics import INLIER_THRESHOLD
 
@@ -98,7 +98,7 @@ def uses_network(name: str) -> bool:
     return name.split("+")[0] == NETWORK
 
 
-def create(name: str, config: PipelineConfig, inference: Inference | None = None) -> Estimator:
+def create(name: str, config: PipelineConfig, network: SharedNetwork | None = None) -> Estimator:
     """The estimator of that name.
 
     Args:
@@ -106,7 +106,7 @@ def create(name: str, config: PipelineConfig, inference: Inference | None = None
         config: `frontend.ratio` and `frontend.mutual` filter what the network sees,
             `network.inlier_threshold` what it hands to a solver; `pose.threshold_px` and
             `pose.seed` are the solver's.
-        inference: the network on its device; needed where `uses_network(name)`.
+        network: needed where `uses_network(name)`.
 
     Raises:
         EstimatorError: unknown name, or no network where one is needed.
@@ -116,9 +116,9 @@ def create(name: str, config: PipelineConfig, inference: Inference | None = None
     pruner, _, solver = name.rpartition("+") if name != NETWORK else (NETWORK, "", "")
     if pruner != NETWORK:
         return _PrunedEstimator(name, _PRUNERS[pruner], solver, config)
-    if inference is None:
+    if network is None:
         raise EstimatorError(f"estimator {name!r} needs a network")
-    return _NetworkEstimator(name, inference, solver, config)
+    return _NetworkEstimator(name, network, solver, config)
 
 
 class _PrunedEstimator:
@@ -135,7 +135,7 @@ class _PrunedEstimator:
     def __call__(self, pair: Pair) -> Estimate:
         started = time.perf_counter()
         motion = _solve(pair, self._prune(pair), self._solver, self._config)
-        return _estimate(pair, motion, started)
+        return _estimate(pair, motion, _milliseconds_since(started))
 
 
 class _NetworkEstimator:
@@ -146,23 +146,48 @@ class _NetworkEstimator:
     """
 
     def __init__(
-        self, name: str, inference: Inference, solver: str, config: PipelineConfig
+        self, name: str, network: SharedNetwork, solver: str, config: PipelineConfig
     ) -> None:
         self.name = name
-        self._inference = inference
+        self._network = network
         self._solver = solver
         self._config = config
 
     def __call__(self, pair: Pair) -> Estimate:
+        verdict, milliseconds = self._network(pair, self._config.frontend)
         started = time.perf_counter()
-        seen = np.flatnonzero(_prefilter(pair, self._config.frontend))
-        verdict = self._inference(pair.correspondences[seen], np.ones(len(seen), dtype=bool))
-        kept = np.zeros(len(pair.correspondences), dtype=bool)
-        kept[seen] = verdict.residual < self._config.network.inlier_threshold
+        kept = verdict.residual < self._config.network.inlier_threshold
         motion = _own_motion(pair, verdict.essential, kept)
         if self._solver and motion is not None:
             motion = _solve(pair, kept, self._solver, self._config) or motion
-        return _estimate(pair, motion, started)
+        return _estimate(pair, motion, milliseconds + _milliseconds_since(started))
+
+
+class SharedNetwork:
+    """A network whose verdict on the last pair is kept: several estimators start from the same.
+
+    The time it took then is every estimator's, as if each had run the network itself.
+    """
+
+    def __init__(self, inference: Inference) -> None:
+        self._inference = inference
+        self._last: tuple[Pair, FrontendConfig, Verdict, float] | None = None
+
+    def __call__(self, pair: Pair, config: FrontendConfig) -> tuple[Verdict, float]:
+        """The verdict on all `N` matches, of which those that `config` filters out have an infinite
+        residual, and the milliseconds it took."""
+        last = self._last
+        if last is None or last[0] is not pair or last[1] != config:
+            self._last = last = (pair, config, *self._run(pair, config))
+        return last[2], last[3]
+
+    def _run(self, pair: Pair, config: FrontendConfig) -> tuple[Verdict, float]:
+        started = time.perf_counter()
+        seen = np.flatnonzero(_prefilter(pair, config))
+        verdict = self._inference(pair.correspondences[seen], np.ones(len(seen), dtype=bool))
+        residual = np.full(len(pair.correspondences), np.inf)
+        residual[seen] = verdict.residual
+        return Verdict(verdict.essential, residual), _milliseconds_since(started)
 
 
 def _prefilter(pair: Pair, config: FrontendConfig) -> Bools:
@@ -172,6 +197,10 @@ def _prefilter(pair: Pair, config: FrontendConfig) -> Bools:
     if config.mutual:
         kept &= pair.mutuals
     return kept
+
+
+def _milliseconds_since(started: float) -> float:
+    return 1e3 * (time.perf_counter() - started)
 
 
 def _solvers() -> tuple[str, ...]:
@@ -208,8 +237,7 @@ def _points(pair: Pair, chosen: Bools) -> tuple[Floats, Floats]:
     return rows[:, :2], rows[:, 2:]
 
 
-def _estimate(pair: Pair, motion: _Motion | None, started: float) -> Estimate:
-    milliseconds = 1e3 * (time.perf_counter() - started)
+def _estimate(pair: Pair, motion: _Motion | None, milliseconds: float) -> Estimate:
     if motion is None:
         nothing = np.zeros(len(pair.correspondences), dtype=bool)
         nan = np.full((3, 3), np.nan)

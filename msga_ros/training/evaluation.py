@@ -20,7 +20,7 @@ from msga_ros.geometry.pose import pose_error_deg
 from msga_ros.inference import Inference
 from msga_ros.network import MSGANet, packaged_weights
 from msga_ros.training.dumps import DumpFile, Pair
-from msga_ros.training.estimators import Estimator, create, uses_network
+from msga_ros.training.estimators import Estimator, SharedNetwork, create, uses_network
 from msga_ros.training.metrics import INLIER_THRESHOLD, precision_recall_f
 from msga_ros.training.records import PairRecord, RecordFile, RecordKey
 
@@ -98,7 +98,7 @@ class _Judge:
 
     def record(self, key: RecordKey, pair: Pair) -> PairRecord:
         if not self.warm:  # the first call pays for lazy initialisation: not the estimator's time
-            self.estimator(pair)
+            self.estimator(dataclasses.replace(pair))  # a copy, so that nothing of it is reused
             self.warm = True
         estimate = self.estimator(pair)
         true = pair.residual < INLIER_THRESHOLD
@@ -134,7 +134,7 @@ def _judges(
     names: Sequence[str], weights: Sequence[str | Path], config: PipelineConfig
 ) -> Iterator[_Judge]:
     settings = _digest([msga_ros.__version__, json.dumps(dataclasses.asdict(config))])
-    loaded: list[tuple[str, Inference, str]] | None = None
+    loaded: list[tuple[str, SharedNetwork, str]] | None = None
     for name in dict.fromkeys(names):
         if not uses_network(name):
             yield _Judge(create(name, config), "", settings)
@@ -142,16 +142,16 @@ def _judges(
         if loaded is None:
             sources = weights or (config.network.weights or packaged_weights(),)
             loaded = [_load(Path(source), config.network.device) for source in sources]
-        for label, inference, digest in loaded:
-            yield _Judge(create(name, config, inference), label, _digest([settings, digest]))
+        for label, network, digest in loaded:
+            yield _Judge(create(name, config, network), label, _digest([settings, digest]))
 
 
-def _load(path: Path, device: str) -> tuple[str, Inference, str]:
+def _load(path: Path, device: str) -> tuple[str, SharedNetwork, str]:
     """Label, network and a digest of the checkpoint's content and of the device."""
     inference = Inference(MSGANet.load(path), device)
     label = path.name if path.resolve().parent == _PACKAGED else str(path)
     content = hashlib.sha256(path.read_bytes()).hexdigest()
-    return label, inference, _digest([content, inference.device])
+    return label, SharedNetwork(inference), _digest([content, inference.device])
 
 
 def _chosen(path: Path, stride: int, limit: int) -> list[int]:

@@ -12,13 +12,14 @@ from synthetic_dump import random_network, synthetic_pair
 
 from msga_ros.config import FrontendConfig, NetworkConfig, PipelineConfig
 from msga_ros.geometry.pose import pose_error_deg
-from msga_ros.inference import Inference
+from msga_ros.inference import Inference, Verdict
 from msga_ros.network import MSGANet
 from msga_ros.training.dumps import DumpFile, Pair
 from msga_ros.training.estimators import (
     DEFAULT_ESTIMATORS,
     Estimate,
     EstimatorError,
+    SharedNetwork,
     available,
     create,
     uses_network,
@@ -74,7 +75,7 @@ def test_too_few_matches_are_a_failure_and_no_exception(
         ratios=pair.ratios[:matches],
         mutuals=pair.mutuals[:matches],
     )
-    estimate = create(name, CONFIG, inference)(few)
+    estimate = create(name, CONFIG, SharedNetwork(inference))(few)
     assert not estimate.success
     assert np.isnan(estimate.rotation).all()
     assert np.isnan(estimate.translation).all()
@@ -85,7 +86,7 @@ def test_too_few_matches_are_a_failure_and_no_exception(
 def test_the_networks_own_pose_is_that_of_its_essential_matrix(inference: Inference) -> None:
     pair = synthetic_pair(2)
     verdict = inference(pair.correspondences, np.ones(len(pair.ratios), dtype=bool))
-    estimate = create("msga", CONFIG, inference)(pair)
+    estimate = create("msga", CONFIG, SharedNetwork(inference))(pair)
     # Full-size verification: the matrix of the network judges every match.
     np.testing.assert_array_equal(estimate.inlier, verdict.residual < 1e-4)
     np.testing.assert_allclose(estimate.rotation @ estimate.rotation.T, np.eye(3), atol=1e-9)
@@ -98,8 +99,8 @@ def test_the_prefilter_hides_matches_from_the_network_but_not_from_verification(
     pair = synthetic_pair(3)
     filtered = PipelineConfig(frontend=FrontendConfig(ratio=0.8))
     passed = pair.ratios < 0.8
-    estimate = create("msga", filtered, inference)(pair)
-    alone = create("msga", CONFIG, inference)(
+    estimate = create("msga", filtered, SharedNetwork(inference))(pair)
+    alone = create("msga", CONFIG, SharedNetwork(inference))(
         replace(
             pair,
             correspondences=pair.correspondences[passed],
@@ -117,15 +118,40 @@ def test_a_solver_after_the_network_gets_its_inliers_alone(inference: Inference)
     # With a threshold that lets everything pass, the solver sees all matches: 40 % are right.
     everything = PipelineConfig(network=NetworkConfig(inlier_threshold=1e6))
     pair = synthetic_pair(5)
-    estimate = create("msga+poselib", everything, inference)(pair)
+    estimate = create("msga+poselib", everything, SharedNetwork(inference))(pair)
     assert error_deg(estimate, pair) < 1.0
     assert estimate.iterations > 0
     # With one that lets nothing pass, there is nothing to refine and the network's own pose stands.
     nothing = PipelineConfig(network=NetworkConfig(inlier_threshold=1e-30))
-    own = create("msga", nothing, inference)(pair)
-    refined = create("msga+poselib", nothing, inference)(pair)
+    own = create("msga", nothing, SharedNetwork(inference))(pair)
+    refined = create("msga+poselib", nothing, SharedNetwork(inference))(pair)
     np.testing.assert_allclose(refined.rotation, own.rotation)
     assert refined.iterations == 0
+
+
+def test_estimators_that_share_a_network_run_it_once_a_pair(inference: Inference) -> None:
+    calls = []
+
+    class Counted(Inference):
+        def __init__(self) -> None:
+            pass
+
+        def __call__(self, correspondences: np.ndarray, valid: np.ndarray) -> Verdict:
+            calls.append(len(correspondences))
+            return inference(correspondences, valid)
+
+    network = SharedNetwork(Counted())
+    own, refined = (create(name, CONFIG, network) for name in ("msga", "msga+poselib"))
+    first, second = synthetic_pair(1), synthetic_pair(2)
+    alone = create("msga", CONFIG, SharedNetwork(inference))
+    for pair in (first, second, first):
+        np.testing.assert_array_equal(own(pair).rotation, alone(pair).rotation)
+        refined(pair)
+    assert len(calls) == 3
+    # Another filter is another question.
+    create("msga", PipelineConfig(frontend=FrontendConfig(ratio=0.8)), network)(first)
+    assert len(calls) == 4
+    assert calls[3] < calls[2]
 
 
 def test_the_same_seed_gives_the_same_estimate() -> None:
