@@ -62,19 +62,23 @@ class ContextNorm(nn.Module):
         self.norm = BatchNorm(channels)
 
     def forward(self, features: Tensor, valid: Tensor | None) -> Tensor:
+        # Sums over the matches as products: several times faster here than torch.var_mean.
         if valid is None:
-            variance, mean = torch.var_mean(features, dim=1, keepdim=True, correction=0)
+            weight = features.new_full((1, 1, 1), 1 / features.shape[1]).expand(
+                len(features), 1, features.shape[1]
+            )
         else:
-            weight = valid.unsqueeze(-1).to(features.dtype)
-            count = weight.sum(1, keepdim=True).clamp_min(1)
-            mean = (features * weight).sum(1, keepdim=True) / count
-            variance = ((features - mean).square() * weight).sum(1, keepdim=True) / count
-        scale = torch.rsqrt(variance + self.eps)
+            count = valid.sum(1, keepdim=True).clamp_min(1)
+            weight = (valid.to(features.dtype) / count).unsqueeze(1)
+        centred = features - weight @ features
+        scale = torch.rsqrt(weight @ centred.square() + self.eps)
         if self.training:
-            return self.norm((features - mean) * scale, valid)
-        affine_scale, affine_shift = self.norm.scale_and_shift()
+            return self.norm(centred * scale, valid)
+        affine_scale, shift = self.norm.scale_and_shift()
         scale = scale * affine_scale
-        return torch.addcmul(affine_shift - mean * scale, features, scale)
+        if torch.is_grad_enabled():
+            return torch.addcmul(shift, centred, scale)
+        return centred.mul_(scale).add_(shift)
 
 
 class ResidualBlock(nn.Module):
