@@ -86,7 +86,9 @@ def estimate_motion(
         essential=essential / np.linalg.norm(essential),
         rotation=rotation,
         translation=translation,
-        covariance=relative_pose_covariance(kept0, kept1, rotation, translation),
+        covariance=relative_pose_covariance(
+            kept0, kept1, rotation, translation, minimum_sigma=threshold
+        ),
         inlier=inlier,
         median_parallax=median_parallax(kept0, kept1, rotation),
     )
