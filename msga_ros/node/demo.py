@@ -51,9 +51,10 @@ class DemoOptions:
 
     mode: str = "stereo"  # stereo or temporal
     source: str = SYNTHETIC  # or a folder with scene.json, or a video (mode temporal)
-    frames: int = 80  # 0: all that the source has
-    rate: float = 4.0  # frames a second; 0: as the source was taken
+    frames: int = 75  # 0: all that the source has
+    rate: float = 3.0  # frames a second; 0: as the source was taken
     frontend: str = "sift"
+    keypoints: int = 1000  # strongest kept in each view: what two cores can do at this rate
     output: Path = Path("demo_output")  # logs and pictures; made if it is not there
     parameters: Mapping[str, object] = field(default_factory=dict)  # more of the node's
     domain_id: int | None = None  # None: one of its own
@@ -109,6 +110,7 @@ def _run(
     node_parameters = {
         "mode": options.mode,
         "frontend.name": options.frontend,
+        "frontend.max_keypoints": options.keypoints,
         "publish.diagnostics_period": _DIAGNOSTICS_PERIOD,
         **options.parameters,
     }

@@ -25,7 +25,7 @@ def missing_ros() -> str:
     except ImportError as error:
         return f"rclpy cannot be imported ({_first_line(error)})"
     try:
-        import msga_ros.msg  # noqa: F401
+        from msga_ros.msg import Correspondences  # noqa: F401  (a bare folder imports too)
     except ImportError as error:
         return f"the messages of msga_ros are not built or not sourced ({_first_line(error)})"
     return ""

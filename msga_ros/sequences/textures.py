@@ -25,7 +25,7 @@ def ground(rng: np.random.Generator, size: int) -> Texture:
             tile = texture[y : y + slab, x : x + slab]
             tile[:] = cv2.convertScaleAbs(tile, alpha=float(rng.uniform(0.75, 1.2)))
             cv2.rectangle(texture, (x, y), (x + slab, y + slab), (48, 50, 52), size // 128)
-    _scatter(rng, texture, count=160, smallest=0.004, largest=0.05, strength=0.6)
+    _scatter(rng, texture, count=260, smallest=0.004, largest=0.05, strength=0.8)
     _cracks(rng, texture, count=6)
     return texture
 

@@ -177,9 +177,7 @@ def test_what_cannot_be_played_is_said_before_anything_starts(
 
 @needs_ros
 def test_short_stereo_run_from_end_to_end(tmp_path: Path) -> None:
-    options = DemoOptions(
-        frames=3, rate=1.0, output=tmp_path, parameters={"frontend.max_keypoints": 600}
-    )
+    options = DemoOptions(frames=3, rate=1.0, keypoints=600, output=tmp_path)
     code, text = _run(options)
     assert code == demo.OK, text
     sent = re.search(r"(\d+) frames sent, (\d+) pairs processed .* (\d+) dropped", text)
