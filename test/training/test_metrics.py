@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shared_data import shared_path
 
-from msga_ros.training.metrics import bootstrap_auc, pose_auc, pose_map, precision_recall_f
+from msga_ros.training.metrics import (
+    INLIER_THRESHOLD,
+    bootstrap_auc,
+    pose_auc,
+    pose_map,
+    precision_recall_f,
+)
 
 errors_of_pairs = st.lists(st.floats(0.0, 180.0), min_size=1, max_size=40)
 
@@ -102,3 +109,13 @@ def test_precision_recall_f_of_empty_sets_are_zero() -> None:
     assert precision_recall_f(nothing, something) == (0.0, 0.0, 0.0)
     assert precision_recall_f(something, nothing) == (0.0, 0.0, 0.0)
     assert precision_recall_f([], []) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("case", [0, 1, 2])
+def test_precision_and_recall_are_those_that_the_published_program_recorded(case: int) -> None:
+    with np.load(shared_path("golden/msga_net_parity.npz")) as golden:
+        predicted = golden[f"case{case}/residual"] < INLIER_THRESHOLD
+        true = golden[f"case{case}/label_residual"] < INLIER_THRESHOLD
+        recorded = golden[f"case{case}/loss_total_essential_classif_precision_recall"][3:]
+    of_pairs = [precision_recall_f(p, t)[:2] for p, t in zip(predicted, true, strict=True)]
+    np.testing.assert_allclose(np.mean(of_pairs, axis=0), recorded, rtol=1e-5)
