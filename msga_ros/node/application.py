@@ -27,7 +27,9 @@ def run(args: Sequence[str] | None = None) -> int:
     from msga_ros.node.node import MsgaNode
     from msga_ros.node.settings import SettingsError
 
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(
+        args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO
+    )
     try:
         try:
             node = MsgaNode()

@@ -19,7 +19,7 @@ Values = Iterable[tuple[str, object]]
 class Condition:
     """What the diagnostics say besides the counters.
 
-    `state` is the lifecycle state, `failure` why it could not be configured ("" if it could),
+    `state` is the lifecycle state, `failure` why the last transition failed ("" if none did),
     `device` where the network runs and `asked_device` where it should, `active` whether frames are
     taken, `limit` the seconds without a set after which there is a warning.
     """
@@ -60,7 +60,7 @@ def _model(condition: Condition) -> tuple[bytes, str, Values]:
         ("device_asked_for", condition.asked_device),
     ]
     if condition.failure:
-        return DiagnosticStatus.ERROR, f"not configured: {condition.failure}", values
+        return DiagnosticStatus.ERROR, condition.failure, values
     if condition.asked_device.startswith("cuda") and condition.device == "cpu":
         text = f"{condition.asked_device} was asked for, the network runs on the CPU"
         return DiagnosticStatus.WARN, text, values

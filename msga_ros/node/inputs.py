@@ -81,19 +81,22 @@ class Inputs:
     ) -> None:
         self._node = node
         self._topics = topics
-        self._subscribers = {}
-        self._types: dict[str, Any] = {}
-        image_type = Image if transport == "raw" else CompressedImage
-        filters = filters_module()
-        for name, topic in topics.items():
-            kind = image_type if name.endswith("image") else CameraInfo
-            qos = sensor_qos()
-            subscriber = filters.Subscriber(
-                node, kind, topic, qos_profile=qos, qos_overriding_options=overrides()
-            )
-            subscriber.registerCallback(_named(name, on_message))
-            self._subscribers[name] = subscriber
-            self._types[name] = kind
+        self._transport = transport
+        self._subscribers: dict[str, Any] = {}
+        try:
+            for name, topic in topics.items():
+                subscriber = filters_module().Subscriber(
+                    node,
+                    self._type(name),
+                    topic,
+                    qos_profile=sensor_qos(),
+                    qos_overriding_options=overrides(),
+                )
+                self._subscribers[name] = subscriber
+                subscriber.registerCallback(_named(name, on_message))
+        except Exception:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Unsubscribe from everything."""
@@ -112,8 +115,13 @@ class Inputs:
             )
         return "\n  ".join(lines)
 
+    def _type(self, name: str) -> Any:
+        if not name.endswith("image"):
+            return CameraInfo
+        return Image if self._transport == "raw" else CompressedImage
+
     def _publishers_text(self, name: str, topic: str, qos: QoSProfile) -> str:
-        kind = self._types[name]
+        kind = self._type(name)
         package, _, _ = kind.__module__.partition(".")
         wanted = f"{package}/msg/{kind.__name__}"
         texts = []

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.srv import ChangeState
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -17,17 +18,13 @@ from msga_ros.config import ConfigError, PipelineConfig
 from msga_ros.node.diagnostics import Condition, diagnostics_message
 from msga_ros.node.inputs import Inputs, input_topic
 from msga_ros.node.loading import Model, load_model
-from msga_ros.node.outputs import Outputs
 from msga_ros.node.pairing import Pairing, filters_module
 from msga_ros.node.parameters import Parameters
-from msga_ros.node.processor import STEREO_INPUTS, TEMPORAL_INPUTS, Job, Processor
+from msga_ros.node.processor import STEREO_INPUTS, TEMPORAL_INPUTS, Job
 from msga_ros.node.reporting import LogForwarder, Reporter
+from msga_ros.node.session import Session
 from msga_ros.node.settings import Settings, SettingsError
 from msga_ros.node.statistics import Statistics
-from msga_ros.node.worker import Worker
-
-# The item in hand gets so many seconds to finish when the node is deactivated or shut down.
-_PATIENCE = 20.0
 
 _SUCCESS = TransitionCallbackReturn.SUCCESS
 _FAILURE = TransitionCallbackReturn.FAILURE
@@ -50,15 +47,11 @@ class MsgaNode(LifecycleNode):
         self._statistics = Statistics()
         self._reporter = Reporter(self.get_logger(), self._statistics)
         self._log_forwarder = LogForwarder(self.get_logger())
-        self._model: Model | None = None
-        self._processor: Processor | None = None
-        self._worker: Worker[Job] | None = None
+        self._session: Session | None = None
         self._inputs: Inputs | None = None
-        self._outputs: Outputs | None = None
         self._pairing: Pairing | None = None
         self._failure = ""
         self._epoch = 0
-        self._announced: dict[str, bytes] = {}
 
         self._params = Parameters(self, self._on_parameters)
         settings = self.settings
@@ -79,6 +72,7 @@ class MsgaNode(LifecycleNode):
             ),
             post_callback=lambda jump: self._on_jump_back(-jump.delta.nanoseconds * 1e-9),
         )
+        self._guard_transitions()
         self._start_timer = None
         if settings["autostart"]:
             self._start_timer = self.create_timer(0.0, self._autostart, clock=steady)
@@ -107,20 +101,12 @@ class MsgaNode(LifecycleNode):
         started = time.monotonic()
         try:
             model = self._load(settings.pipeline)
+            self._session = Session(
+                self, model, self._topics, lambda: self.settings, self._statistics, self._reporter
+            )
         except Exception as error:
-            self._failure = _reason(error)
-            self.get_logger().error(f"cannot configure: {self._failure}")
-            self._publish_diagnostics()
-            return _FAILURE
+            return self._failed("configure", error)
         self._failure = ""
-        self._model = model
-        self._outputs = Outputs(self)
-        self._processor = Processor(model.pipeline, self._topics, self._reporter.complain)
-        self._worker = Worker(
-            self._process,
-            lambda job: self._statistics.dropped("superseded"),
-            self._on_worker_error,
-        )
         result: TransitionCallbackReturn = super().on_configure(state)
         self.get_logger().info(
             f"configured in {time.monotonic() - started:.1f} s: {settings['mode']}, "
@@ -145,15 +131,20 @@ class MsgaNode(LifecycleNode):
             filters=filters_module(),
         )
         transport = settings["image_transport"]
-        self._inputs = Inputs(self, self._topics, transport, self._on_message)
+        try:
+            self._inputs = Inputs(self, self._topics, transport, self._on_message)
+        except Exception as error:  # a QoS override that cannot be
+            super().on_deactivate(state)
+            return self._failed("activate", error)
+        self._failure = ""
         self.get_logger().info("active, listening to " + ", ".join(self._topics.values()))
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Take no more frames, finish the one in hand, then silence the publishers."""
         self._stop_receiving()
-        if self._worker is not None and not self._worker.drain(_PATIENCE):
-            self.get_logger().error(f"the work in hand did not finish in {_PATIENCE:.0f} s")
+        if self._session is not None:
+            self._session.drain()
         result: TransitionCallbackReturn = super().on_deactivate(state)
         self.get_logger().info("inactive")
         return result
@@ -178,6 +169,28 @@ class MsgaNode(LifecycleNode):
         self._release()
         return _SUCCESS
 
+    def _failed(self, transition: str, error: Exception) -> TransitionCallbackReturn:
+        """Say why a transition failed; the node stays where it was, to be tried again."""
+        self._failure = f"cannot {transition}: {_reason(error)}"
+        self.get_logger().error(self._failure)
+        self._publish_diagnostics()
+        return _FAILURE
+
+    def _guard_transitions(self) -> None:
+        """Answer a request for a transition that is not possible now: rclpy raises instead."""
+        service = self._service_change_state
+        original = service.callback
+
+        def guarded(request: ChangeState.Request, response: ChangeState.Response) -> Any:
+            try:
+                return original(request, response)
+            except RuntimeError as error:  # RCLError has no public name
+                self.get_logger().warning(f"transition refused: {error}")
+                response.success = False
+                return response
+
+        service.callback = guarded
+
     def _stop_receiving(self) -> None:
         if self._inputs is not None:
             self._inputs.close()
@@ -185,11 +198,9 @@ class MsgaNode(LifecycleNode):
         self._pairing = None
 
     def _release(self) -> None:
-        if self._worker is not None and not self._worker.stop(_PATIENCE):
-            self.get_logger().error(f"the worker did not end in {_PATIENCE:.0f} s")
-        if self._outputs is not None:
-            self._outputs.close()
-        self._worker = self._outputs = self._processor = self._model = None
+        if self._session is not None:
+            self._session.close()
+        self._session = None
         gc.collect()
 
     def _autostart(self) -> None:
@@ -208,8 +219,8 @@ class MsgaNode(LifecycleNode):
 
     def _on_set(self, messages: Mapping[str, Any]) -> None:
         self._statistics.complete_set()
-        if self._worker is not None:
-            self._worker.put(Job(messages, epoch=self._epoch))
+        if self._session is not None:
+            self._session.put(Job(messages, epoch=self._epoch))
 
     def _on_refused_set(self, reason: str) -> None:
         self._statistics.dropped(reason)
@@ -232,42 +243,13 @@ class MsgaNode(LifecycleNode):
             self._pairing.reset()
 
     def _on_parameters(self, old: Settings, new: Settings) -> None:
-        if self._model is not None and old.pipeline != new.pipeline:
+        if self._session is not None and old.pipeline != new.pipeline:
             try:
-                self._model.pipeline.reconfigure(new.pipeline)
+                self._session.reconfigure(new.pipeline)
             except ConfigError as error:
                 raise SettingsError(str(error)) from None
         if self._pairing is not None:
             self._pairing.set_slop(new["sync.slop"])
-
-    # In the worker thread.
-
-    def _process(self, job: Job) -> None:
-        processor, outputs = self._processor, self._outputs
-        if processor is None or outputs is None:
-            return
-        settings = self.settings
-        timings: dict[str, float] = {"wait": 1e3 * (time.monotonic() - job.arrived)}
-        outcome, usable = processor.process(job, settings, timings)
-        if not usable:
-            self._statistics.dropped("bad_input")
-            return
-        if outcome is not None:
-            result = outcome.result
-            self._statistics.result(
-                result.status.name,
-                result.counts.geometric_inliers,
-                result.counts.matched,
-            )
-            started = time.monotonic()
-            outputs.publish(outcome, settings)
-            timings["publish"] = 1e3 * (time.monotonic() - started)
-        timings["total"] = 1e3 * (time.monotonic() - job.arrived)
-        self._statistics.processed(timings)
-
-    def _on_worker_error(self, job: Job, error: Exception) -> None:
-        self._statistics.dropped("error")
-        self._reporter.error(error)
 
     # Diagnostics.
 
@@ -286,7 +268,8 @@ class MsgaNode(LifecycleNode):
         )
 
     def _publish_diagnostics(self) -> None:
-        settings, model = self.settings, self._model
+        settings = self.settings
+        model = self._session.model if self._session is not None else None
         condition = Condition(
             state=self.state,
             failure=self._failure,

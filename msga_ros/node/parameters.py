@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -63,6 +64,11 @@ class Parameters:
             {one.name: node.get_parameter(one.name).value for one in DECLARATIONS}
         )
         node.add_on_set_parameters_callback(self._on_set)
+        for name in getattr(node, "_parameter_overrides", {}):
+            if not (name in BY_NAME or node.has_parameter(name) or name.startswith("qos_over")):
+                near = difflib.get_close_matches(name, BY_NAME, 1)
+                hint = f"; {near[0]} is meant?" if near else ""
+                node.get_logger().warning(f"there is no parameter {name}{hint}")
 
     def _on_set(self, parameters: list[Any]) -> SetParametersResult:
         changes = {one.name: one.value for one in parameters if one.name in BY_NAME}

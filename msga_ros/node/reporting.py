@@ -20,7 +20,9 @@ class Reporter:
         """Something is wrong with what came in on `topic`."""
         line = f"{topic}: {text}"
         self._statistics.bad_input(kind, line)
-        self.warn(f"{kind} {topic}", line)
+        more = self._throttle.admit(f"{kind} {topic}")
+        if more is not None:
+            self._logger.warning(line + _more(more))
 
     def error(self, error: Exception) -> None:
         """Work on one set failed in a way that nobody foresaw; the node goes on."""
@@ -32,9 +34,8 @@ class Reporter:
 
     def warn(self, key: str, text: str) -> None:
         """Log a warning, throttled by `key`."""
-        more = self._throttle.admit(key)
-        if more is not None:
-            self._logger.warning(text + _more(more))
+        if self._throttle.admit(key) is not None:
+            self._logger.warning(text)
 
 
 class LogForwarder(logging.Handler):

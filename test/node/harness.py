@@ -80,6 +80,9 @@ class NodeProcess:
         parameters: Mapping[str, Any],
         extra_arguments: Sequence[str] = (),
         wait_for_state: str | None = "active",
+        connect: bool = True,
+        topics: Mapping[str, str] | None = None,
+        namespace: str = "",
     ) -> None:
         self.messages: dict[str, list[Any]] = {}
         self._domain = domain_id()
@@ -87,7 +90,10 @@ class NodeProcess:
         self._parameters = parameters
         self._extra = list(extra_arguments)
         self._inputs = inputs
+        self._topics = topics or {}
+        self._name = f"{namespace}/msga"
         self._wait_for_state = wait_for_state
+        self._connect = connect and wait_for_state == "active"
         self.process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> NodeProcess:
@@ -117,20 +123,20 @@ class NodeProcess:
         self._publishers = {}
         for name in self._inputs:
             kind = CameraInfo
-            topic = name
+            topic = self._topics.get(name, name)
             if name.endswith("image"):
                 kind = Image if transport == "raw" else CompressedImage
-                topic = name if transport == "raw" else f"{name}/{transport}"
+                topic = topic if transport == "raw" else f"{topic}/{transport}"
             self._publishers[name] = self.node.create_publisher(
                 kind, topic, qos_profile_sensor_data
             )
-        self.listen(Correspondences, "/msga/correspondences")
-        self.listen(RelativePose, "/msga/relative_pose")
+        self.listen(Correspondences, f"{self._name}/correspondences")
+        self.listen(RelativePose, f"{self._name}/relative_pose")
         self.listen(DiagnosticArray, "/diagnostics")
         try:
             if self._wait_for_state is not None:
                 self.wait_state(self._wait_for_state)
-            if self._wait_for_state == "active":
+            if self._connect:
                 self.wait_connected()
         except BaseException:
             self.__exit__(None, None, None)
@@ -204,10 +210,14 @@ class NodeProcess:
             lambda: all(
                 self.node.count_publishers(topic) > 0
                 for topic in self.messages
-                if topic.startswith("/msga/")
+                if topic.startswith(f"{self._name}/")
             ),
             what="publishers of the node",
         )
+
+    def subscribers(self, name: str) -> int:
+        """How many subscribe to an input."""
+        return int(self._publishers[name].get_subscription_count())
 
     def diagnostic(self, part: str) -> dict[str, str]:
         """The newest diagnostic `part` (model, input, processing): its values, level and text."""
@@ -221,6 +231,13 @@ class NodeProcess:
                     }
         return {}
 
+    def fresh_diagnostic(self, part: str) -> dict[str, str]:
+        """As `diagnostic`, but of a message that was surely made after this call."""
+        seen = self.messages["/diagnostics"]
+        count = len(seen)
+        self.wait_for(lambda: len(seen) >= count + 2, what="fresh diagnostics")
+        return self.diagnostic(part)
+
     def publish(self, messages: Mapping[str, Any]) -> None:
         """Publish one message on each of some inputs."""
         for name, message in messages.items():
@@ -228,11 +245,11 @@ class NodeProcess:
 
     def pose_of(self, stamp: int) -> RelativePose | None:
         """The pose of the current view with this stamp, once it has come."""
-        return self._by_stamp("/msga/relative_pose", stamp)
+        return self._by_stamp(f"{self._name}/relative_pose", stamp)
 
     def correspondences_of(self, stamp: int) -> Correspondences | None:
         """The correspondences of the current view with this stamp, once they have come."""
-        return self._by_stamp("/msga/correspondences", stamp)
+        return self._by_stamp(f"{self._name}/correspondences", stamp)
 
     def _by_stamp(self, topic: str, stamp: int) -> Any:
         for message in reversed(self.messages[topic]):

@@ -190,7 +190,7 @@ def test_bad_input_is_named_and_the_next_pair_is_right(
         return int(run.diagnostic("input").get(f"bad_input {kind}", "0"))
 
     _, good_before = feed(run, sequence, 20)
-    before = count()
+    before = int(run.fresh_diagnostic("input").get(f"bad_input {kind}", "0"))
     messages = copy.deepcopy(sequence.stereo(20, Clock.tick()))
     spoil(messages[name])
     run.feed(messages, lambda: count() > before)

@@ -1,0 +1,100 @@
+"""What a configured node holds: the model, the worker that uses it, the publishers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msga_ros.config import PipelineConfig
+from msga_ros.node.loading import Model
+from msga_ros.node.outputs import Outputs
+from msga_ros.node.processor import Job, Processor
+from msga_ros.node.reporting import Reporter
+from msga_ros.node.settings import Settings
+from msga_ros.node.statistics import Statistics
+from msga_ros.node.synchronizer import stamp_ns
+from msga_ros.node.worker import Worker
+
+# The item in hand gets so many seconds to finish when the node is deactivated or shut down.
+_PATIENCE = 20.0
+
+# An image older than this was not taken now: it is from a bag played without simulated time.
+_PLAUSIBLE_AGE_NS = 60_000_000_000
+
+
+class Session:
+    """Made by `configure`, ended by `cleanup` and `shutdown`.
+
+    `topics`: resolved topic of each input. `settings` gives the parameters in force.
+    """
+
+    def __init__(
+        self,
+        node: Any,
+        model: Model,
+        topics: Mapping[str, str],
+        settings: Callable[[], Settings],
+        statistics: Statistics,
+        reporter: Reporter,
+    ) -> None:
+        self._node = node
+        self._model = model
+        self._settings = settings
+        self._statistics = statistics
+        self._reporter = reporter
+        self._outputs = Outputs(node)
+        self._processor = Processor(model.pipeline, topics, reporter.complain)
+        self._worker: Worker[Job] = Worker(
+            self._process, lambda _: statistics.dropped("superseded"), self._on_error
+        )
+
+    @property
+    def model(self) -> Model:
+        """The pipeline and where it is from."""
+        return self._model
+
+    def put(self, job: Job) -> None:
+        """Hand a complete set to the worker; called in the executor thread."""
+        self._worker.put(job)
+
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """Change live parameters of the pipeline. Raises `ConfigError` and changes nothing."""
+        self._model.pipeline.reconfigure(config)
+
+    def drain(self) -> None:
+        """Drop what waits and let the work in hand be finished and published."""
+        if not self._worker.drain(_PATIENCE):
+            self._node.get_logger().error(f"the work did not finish in {_PATIENCE:.0f} s")
+
+    def close(self) -> None:
+        """End the worker after the work in hand and take the publishers down."""
+        if not self._worker.stop(_PATIENCE):
+            self._node.get_logger().error(f"the worker did not end in {_PATIENCE:.0f} s")
+        self._outputs.close()
+
+    def _process(self, job: Job) -> None:
+        settings = self._settings()
+        timings: dict[str, float] = {"wait": 1e3 * (time.monotonic() - job.arrived)}
+        outcome, usable = self._processor.process(job, settings, timings)
+        if not usable:
+            self._statistics.dropped("bad_input")
+            return
+        if outcome is not None:
+            result = outcome.result
+            self._statistics.result(
+                result.status.name, result.counts.geometric_inliers, result.counts.matched
+            )
+            started = time.monotonic()
+            self._outputs.publish(outcome, settings)
+            timings["publish"] = 1e3 * (time.monotonic() - started)
+        timings["total"] = 1e3 * (time.monotonic() - job.arrived)
+        taken = stamp_ns(next(iter(job.messages.values())))
+        age = self._node.get_clock().now().nanoseconds - taken
+        if 0 <= age < _PLAUSIBLE_AGE_NS:
+            timings["since_stamp"] = age * 1e-6
+        self._statistics.processed(timings)
+
+    def _on_error(self, job: Job, error: Exception) -> None:
+        self._statistics.dropped("error")
+        self._reporter.error(error)
