@@ -20,6 +20,7 @@ from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -190,7 +191,7 @@ def main(args: Sequence[str] | None = None) -> int:
         rclpy.spin_until_future_complete(player, player.finished)
         player.flush()
         player.get_logger().info(f"{player.sent} frames sent")
-    except SequenceError as error:
+    except (SequenceError, ParameterException) as error:
         print(f"msga_player: {error}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, ExternalShutdownException):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -123,7 +124,9 @@ def test_synthetic_stereo_arrives_whole() -> None:
     assert heard["/left/camera_info"][0].p[3] == 0.0
 
 
-def test_folder_of_one_camera_with_its_own_stamps(tmp_path: Path) -> None:
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three gray images of one camera, each of one level, without poses."""
     (tmp_path / "images").mkdir()
     entries = []
     for number, stamp in enumerate((100.25, 100.5, 101.0)):
@@ -133,8 +136,12 @@ def test_folder_of_one_camera_with_its_own_stamps(tmp_path: Path) -> None:
             {"file": f"{number}.png", "width": 64, "height": 48, "K": k, "timestamp": stamp}
         )
     (tmp_path / "scene.json").write_text(json.dumps({"images": entries}))
+    return tmp_path
+
+
+def test_folder_of_one_camera_with_its_own_stamps(folder: Path) -> None:
     parameters = {
-        "source": str(tmp_path),
+        "source": str(folder),
         "mode": "temporal",
         "stamps": "sequence",
         "rate": 20.0,
@@ -145,22 +152,51 @@ def test_folder_of_one_camera_with_its_own_stamps(tmp_path: Path) -> None:
         _listen_to_the_end(process, spin)
     images = heard["/image"]
     assert [_stamp(image.header) * 1e-9 for image in images] == [100.25, 100.5, 101.0]
-    assert [(image.encoding, image.data[0]) for image in images] == [
-        ("mono8", 0),
-        ("mono8", 1),
-        ("mono8", 2),
-    ]
+    assert [image.encoding for image in images] == ["mono8"] * 3
+    assert [image.data[0] for image in images] == [0, 1, 2]
     assert len(heard["/camera_info"]) == 3
     assert heard["/msga_player/true_pose"] == []  # nobody knows
 
 
-def test_what_cannot_be_played_is_one_clear_line(tmp_path: Path) -> None:
-    parameters = {"source": str(tmp_path / "nothing"), "mode": "temporal"}
+def test_loop_goes_on_until_it_is_interrupted(folder: Path) -> None:
+    parameters = {
+        "source": str(folder),
+        "mode": "temporal",
+        "loop": True,
+        "rate": 20.0,
+        "wait_for_subscribers": 30.0,
+    }
+    with _playing(parameters, ["/image", "/camera_info"]) as (process, heard, spin):
+        limit = time.monotonic() + 60.0
+        while len(heard["/image"]) < 8:
+            assert process.poll() is None
+            assert time.monotonic() < limit
+            spin()
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, output
+    assert "Traceback" not in output
+    assert {image.data[0] for image in heard["/image"]} == {0, 1, 2}
+    stamps = [_stamp(image.header) for image in heard["/image"]]
+    assert stamps == sorted(set(stamps))  # wall clock: it never jumps back
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"source": "/nothing/here"}, "neither 'synthetic' nor a folder nor a video file"),
+        ({"mode": "sideways"}, "mode must be one of stereo, temporal"),
+        ({"rate": 5}, "'rate'"),  # an integer where a double is expected
+    ],
+)
+def test_what_cannot_be_played_is_one_clear_line(
+    parameters: dict[str, object], message: str
+) -> None:
     with _playing(parameters, []) as (process, _, _spin):
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert output.strip().splitlines()[-1].startswith("msga_player: ")
-    assert "neither 'synthetic' nor a folder nor a video file" in output
+    assert message in output
     assert "Traceback" not in output
 
 
