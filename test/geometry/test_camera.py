@@ -139,6 +139,28 @@ def test_points_the_model_cannot_explain_are_nan_and_spoil_no_other() -> None:
     assert found[1, 0] == pytest.approx(np.tan(np.deg2rad(80)))
 
 
+@pytest.mark.parametrize(
+    ("model", "coefficients", "fold", "turning_point"),
+    [
+        # r - r^3 + 0.4 r^5 grows to 0.424 at 0.707, falls to 0.4 at 1, and grows again for ever.
+        ("plumb_bob", [-1.0, 0.4, 0.0, 0.0], 0.4242, 0.7072),
+        # The same in the angle: 0.472 at 0.781 rad, and 0.86 at 90 degrees on the way up again.
+        ("equidistant", [-0.8, 0.25, 0.0, 0.0], 0.4723, np.tan(0.7815)),
+    ],
+)
+def test_points_beyond_the_first_fold_are_not_fetched_from_a_later_branch(
+    model: str, coefficients: list[float], fold: float, turning_point: float
+) -> None:
+    lens = Camera(np.eye(3), model, np.array(coefficients))
+    distorted = np.linspace(0.01, 0.85, 300)
+    found = lens.normalize(np.column_stack([distorted, np.zeros(300)]))[:, 0]
+    reachable = distorted < fold
+    assert np.isnan(found[~reachable]).all()
+    assert np.isfinite(found[reachable]).all()
+    assert (np.diff(found[reachable]) > 0).all()
+    assert found[reachable].max() < turning_point
+
+
 def test_no_points_is_fine_and_a_wrong_shape_is_not() -> None:
     for name in MODELS:
         assert camera(name).normalize(np.empty((0, 2))).shape == (0, 2)
