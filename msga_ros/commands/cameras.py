@@ -58,7 +58,8 @@ def find_view(
     else:
         view = _from_neighbouring_scene(image)
     found = (view.camera.width, view.camera.height)
-    if all(found) and found != size:
+    # Binning may round the size of the image either way.
+    if all(found) and max(abs(found[0] - size[0]), abs(found[1] - size[1])) > 1:
         raise UsageError(
             f"{image} is {size[0]}x{size[1]} but its camera ({view.source}) "
             f"is of {found[0]}x{found[1]} images"

@@ -118,7 +118,10 @@ class DumpFile:
         )
 
     def _array(self, group: str, index: int) -> NDArray[np.float64]:
-        return np.asarray(self._file[group][str(index)])
+        try:
+            return np.asarray(self._file[group][str(index)])
+        except (KeyError, OSError) as error:
+            raise DumpError(f"{self.path}: {group}/{index} cannot be read ({error})") from error
 
     def _optional(
         self, group: str, index: int, default: NDArray[np.float64]

@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import pytest
 from shared_data import shared_path
 from synthetic_dump import random_network, synthetic_pair, write_dump
@@ -212,13 +213,18 @@ def test_json_has_the_published_keys_and_only_finite_numbers(dump: Path) -> None
     json.dumps([row.as_json(), scene], allow_nan=False)
 
 
-def test_unusable_input_is_refused_before_any_work(dump: Path, tmp_path: Path) -> None:
+def test_unusable_input_is_refused_by_name(dump: Path, tmp_path: Path) -> None:
     with pytest.raises(EstimatorError, match="magic"):
         evaluate([dump], ["ratio+poselib", "magic"])
     broken = tmp_path / "broken.h5"
     broken.write_text("no dump")
     with pytest.raises(DumpError, match=r"broken\.h5"):
         evaluate([dump, broken], ["ratio+poselib"])
+    incomplete = write_dump(tmp_path / "incomplete.h5", [synthetic_pair(1), synthetic_pair(2)])
+    with h5py.File(incomplete, "r+") as file:
+        del file["Rs/1"]
+    with pytest.raises(DumpError, match=r"incomplete\.h5: Rs/1"):
+        evaluate([incomplete], ["ratio+poselib"])
     without_focal = write_dump(tmp_path / "unknown.h5", [synthetic_pair(1)], focal=False)
     with pytest.raises(EstimatorError, match="focal"):
         evaluate([without_focal], ["ratio+poselib"])
