@@ -35,14 +35,21 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     plain = MSGANet.load(packaged_weights(), fold=False).to(arguments.device)
     factored = MSGANet.load(packaged_weights()).to(arguments.device)
-    print(f"device {arguments.device}, torch {torch.__version__}, {torch.get_num_threads()} threads")
-    print(f"{'matches':>8} {'plain ms':>9} {'ours ms':>9} {'ratio':>6} {'essential differs by':>22}")
+    print(
+        f"device {arguments.device}, torch {torch.__version__}, {torch.get_num_threads()} threads"
+    )
+    print(
+        f"{'matches':>8} {'plain ms':>9} {'ours ms':>9} {'ratio':>6} {'essential differs by':>22}"
+    )
     records = []
     with torch.inference_mode():
         for count in arguments.matches:
             matches = scene_like_matches(count).to(arguments.device)
             times = take_turns(
-                {"plain": lambda m=matches: plain_forward(plain, m), "ours": lambda m=matches: factored(m)},
+                {
+                    "plain": lambda m=matches: plain_forward(plain, m),
+                    "ours": lambda m=matches: factored(m),
+                },
                 arguments.repeats,
                 arguments.device,
             )
@@ -66,7 +73,7 @@ def main() -> None:
 
 
 def scene_like_matches(count: int) -> Tensor:
-    """`(1, count, 4)`: a third consistent with one motion, the others random; the same every time."""
+    """`(1, count, 4)`: a third consistent with one motion, the others random; always the same."""
     generator = torch.Generator().manual_seed(0)
     matches = torch.rand(1, count, 4, generator=generator) - 0.5
     depth = 2 + 4 * torch.rand(count // 3, generator=generator)
