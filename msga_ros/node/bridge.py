@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import sys
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 import numpy as np
@@ -95,10 +96,16 @@ class CvBridge:
 
 
 def image_bridge() -> ImageBridge:
-    """The original `CvBridge` where it imports, otherwise ours."""
+    """The original `CvBridge` where it works, otherwise ours."""
+    pixel = SimpleNamespace(
+        height=1, width=1, encoding="mono8", is_bigendian=0, step=1, data=b"\x07"
+    )
     try:
         from cv_bridge import CvBridge as Original
-    except Exception:  # a cv_bridge built for another numpy or OpenCV fails in many ways
+
+        original: ImageBridge = Original()
+        # One that was built for another numpy or OpenCV imports, and fails at the first image.
+        works = int(original.imgmsg_to_cv2(pixel, "passthrough")[0, 0]) == 7
+    except Exception:
         return CvBridge()
-    original: ImageBridge = Original()
-    return original
+    return original if works else CvBridge()
