@@ -338,6 +338,7 @@ def test_bench_measures_each_number_of_matches(weights: Path, tmp_path: Path) ->
     assert result.exit_code == 0, result.output
     small, large = json.loads(out.read_text())
     assert (small["matches"], large["matches"], small["threads"]) == (64, 1024, 1)
-    assert 0 < small["median_ms"] < large["median_ms"]
+    for row in (small, large):
+        assert 0 < row["median_ms"] <= row["p90_ms"]
     assert "1024" in result.output
     assert_one_clear_line(msga("bench", "network", "-w", tmp_path / "none"), "checkpoint not found")
