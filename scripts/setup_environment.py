@@ -48,9 +48,11 @@ def main() -> None:
             [*ROOT.glob("requirements*.txt"), ROOT / "constraints.txt", ROOT / "setup.py"],
             [str(ROOT), VERSION, str(distribution)],
         )
+        # With another one of these, nothing that was built before is of any use.
+        base_key = digest([ROOT / "requirements-ros.txt"], [str(ROOT), VERSION, str(distribution)])
         build_key = digest(
             [ROOT / "CMakeLists.txt", ROOT / "package.xml", *ROOT.glob("msg/*.msg")],
-            [python_key, *installed_names()],
+            [base_key, *installed_names()],
         )
         fresh_venv = not venv_is_sound()
         python_due = fresh_venv or not stamped("python", python_key)
@@ -66,7 +68,8 @@ def main() -> None:
             else:
                 use_distribution(distribution)
             stamp("python", python_key)
-        build(distribution, clean=python_due)
+        build(distribution, clean=fresh_venv or not stamped("base", base_key))
+        stamp("base", base_key)
         stamp("build", build_key)
         say(f"ready after {time.monotonic() - started:.0f} s")
 
@@ -182,8 +185,9 @@ def run(command: "list[str]", what: str, env: "dict[str, str] | None" = None) ->
 def pip_install(arguments: "list[str]", what: str) -> None:
     """Install into `.venv`; pip shows its progress on a terminal and is quiet elsewhere."""
     quiet = [] if sys.stdout.isatty() else ["--quiet"]
-    pip = [str(VENV_PYTHON), "-m", "pip", "install", "--disable-pip-version-check", *quiet]
-    run([*pip, *arguments], what)
+    pip = [str(VENV_PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
+    # Compiled at first import instead: most files of these packages never are.
+    run([*pip, "--no-compile", *quiet, *arguments], what)
 
 
 def install_python_packages(distribution: "Path | None", fresh: bool) -> None:
