@@ -96,7 +96,7 @@ class _SmallestEigenvector(torch.autograd.Function):
         return (product + product.transpose(-1, -2)) / 2
 
 
-_RELATIVE_GAP = 1e-9
+_RELATIVE_GAP = 1e-12
 
 
 def _smallest_eigenvector(matrix: Tensor) -> Tensor:

@@ -149,7 +149,7 @@ class MSGANet(nn.Module):
             log_weight = log_weight.masked_fill(~second.kept_valid, _NEVER)
         weights = torch.softmax(log_weight, dim=1)
 
-        essential = weighted_eight_point(matches1.float(), weights)
+        essential = weighted_eight_point(matches1.float(), weights, self.config.hartley)
         residual = symmetric_epipolar_distance_squared(correspondences.float(), essential)
         if valid is not None:
             residual = residual.masked_fill(~valid, torch.inf)
