@@ -30,8 +30,8 @@ def trained_weights() -> Path:
 
 @pytest.fixture(scope="session")
 def kitti() -> Path:
-    """The folder of a rectified stereo sequence with true poses."""
-    return shared_path("data/scenes/kitti_stereo_seq1")
+    """The folder of a rectified stereo sequence with true poses; not one that weights are from."""
+    return shared_path("data/scenes/kitti_stereo_seq2")
 
 
 def untrained(path: Path) -> Path:

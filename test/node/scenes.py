@@ -32,6 +32,11 @@ class StereoSequence:
         path = self._folder / "images" / self._images[frame, cam]["file"]
         return cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
 
+    def size(self, frame: int, cam: str) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        one = self._images[frame, cam]
+        return one["width"], one["height"]
+
     def k(self, frame: int, cam: str) -> np.ndarray:
         """(3, 3) pixels."""
         return np.array(self._images[frame, cam]["K"])

@@ -79,10 +79,12 @@ def test_consecutive_frames(kitti: Path, sequence: StereoSequence, any_weights: 
         # The same when the simulated clock jumps back.
         clock = run.node.create_publisher(Clock, "/clock", 10)
         run.wait_for(lambda: clock.get_subscription_count() > 0, what="subscription to /clock")
-        for seconds in (100, 40):
+        for seconds in (100, 40) * 5:  # the first may be lost: /clock is best effort
             clock.publish(Clock(clock=Time(sec=seconds)))
             run.fresh_diagnostic("model")
-        run.wait_for(lambda: "time jumped back by 60.000 s" in run.log(), what="jump of the clock")
+            if "time jumped back by 60.000 s" in run.log():
+                break
+        assert "time jumped back by 60.000 s" in run.log()
         after = play(run, sequence, range(20, 22))
         assert stamp_ns(after[0].reference_header) == sequence.stamp(20)
 
@@ -137,7 +139,7 @@ def test_poses_are_right(sequence: StereoSequence, trained_weights: Path) -> Non
         assert np.median(rotation_errors) < 0.5
         assert np.mean(np.array(rotation_errors) < 2.0) >= 0.8
         # The car drives forward: so does the camera, not backward.
-        assert np.mean(np.array(direction_errors) < 5.0) >= 0.7
+        assert np.mean(np.array(direction_errors) < 5.0) >= 0.8
 
 
 def test_keyframe_over_compressed_images_in_a_namespace(
@@ -179,8 +181,9 @@ def test_keyframe_over_compressed_images_in_a_namespace(
             assert stamp_ns(pose.reference_header) == sequence.stamp(0)
         run.feed(compressed(4, cut=5000), lambda: bad("truncated"))
         run.feed(compressed(5, cut=40), lambda: bad("compressed") or bad("truncated"))
+        width, height = sequence.size(6, "left")
         run.feed(compressed(6, grow=2), lambda: bad("oversized"))
-        assert "/cam/image_raw/compressed: an image of 2048x618" in run.log()
+        assert f"/cam/image_raw/compressed: an image of {2 * width}x{2 * height}" in run.log()
         pose = run.feed(compressed(7), lambda: run.pose_of(sequence.stamp(7)))
         assert stamp_ns(pose.reference_header) == sequence.stamp(0)
         assert run.stop() == 0
