@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,66 +52,99 @@ def send(run: NodeProcess, sequence: StereoSequence, frame: int) -> RelativePose
     return pose
 
 
-def test_consecutive_frames(kitti: Path, sequence: StereoSequence, any_weights: Path) -> None:
+@pytest.fixture(scope="module")
+def run(any_weights: Path) -> Iterator[NodeProcess]:
     parameters = {
         "mode": "temporal",
         "use_sim_time": True,
         "sync.jump_back": 0.3,
         "network.weights": any_weights,
-        "frontend.max_keypoints": 500,
+        "frontend.max_keypoints": 800,
         "pose.refine": "poselib",
         "publish.diagnostics_period": 0.2,
     }
-    with NodeProcess(TEMPORAL, parameters) as run:
-        poses = play(run, sequence, range(10, 16))
-        for frame, pose in zip(range(11, 16), poses, strict=True):
-            assert pose.header.frame_id == pose.reference_header.frame_id == "left_optical"
-            assert stamp_ns(pose.header) == sequence.stamp(frame)
-            assert stamp_ns(pose.reference_header) == sequence.stamp(frame - 1)
-            assert not pose.translation_scale_known
-            if pose.status == RelativePose.STATUS_OK:
-                _, position = transform_of(pose.transform)
-                assert np.linalg.norm(position) == pytest.approx(1.0, abs=1e-6)
+    with NodeProcess(TEMPORAL, parameters) as running:
+        yield running
 
-        # A bag that loops: time jumps back by 0.5 s, the reference is forgotten.
-        again = play(run, sequence, range(10, 12))
-        assert stamp_ns(again[0].reference_header) == sequence.stamp(10)
-        assert again[0].transform == poses[0].transform
 
-        # The same when the simulated clock jumps back.
-        clock = run.node.create_publisher(Clock, "/clock", 10)
-        run.wait_for(lambda: clock.get_subscription_count() > 0, what="subscription to /clock")
-        for seconds in (100, 40) * 5:  # the first may be lost: /clock is best effort
-            clock.publish(Clock(clock=Time(sec=seconds)))
-            run.fresh_diagnostic("model")
-            if "time jumped back by 60.000 s" in run.log():
-                break
-        assert "time jumped back by 60.000 s" in run.log()
-        after = play(run, sequence, range(20, 22))
-        assert stamp_ns(after[0].reference_header) == sequence.stamp(20)
+@pytest.fixture(scope="module")
+def first_pass(run: NodeProcess, sequence: StereoSequence) -> list[RelativePose]:
+    """Frames 10 to 20: the pose of each in the one before."""
+    return play(run, sequence, range(10, 21))
 
-        # After a reset the next frame is a first one.
-        assert run.call(Trigger, "/msga/reset", Trigger.Request()).success
-        after = play(run, sequence, range(30, 32))
-        assert stamp_ns(after[0].reference_header) == sequence.stamp(30)
 
-        # Ids follow the points: what is in both messages is the same feature of the shared frame.
-        stamps = [sequence.stamp(frame) for frame in (32, 33)]
-        for frame in (32, 33):
-            send(run, sequence, frame)
-        first, second = (
-            run.wait_for(lambda stamp=stamp: run.correspondences_of(stamp)) for stamp in stamps
+def test_every_frame_is_related_to_the_one_before(
+    first_pass: list[RelativePose], sequence: StereoSequence
+) -> None:
+    for frame, pose in zip(range(11, 21), first_pass, strict=True):
+        assert pose.header.frame_id == pose.reference_header.frame_id == "left_optical"
+        assert stamp_ns(pose.header) == sequence.stamp(frame)
+        assert stamp_ns(pose.reference_header) == sequence.stamp(frame - 1)
+        assert not pose.translation_scale_known
+        if pose.status == RelativePose.STATUS_OK:
+            _, position = transform_of(pose.transform)
+            assert np.linalg.norm(position) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_poses_are_right(
+    first_pass: list[RelativePose], sequence: StereoSequence, trained_weights: Path
+) -> None:
+    rotation_errors, direction_errors = [], []
+    for frame, pose in zip(range(11, 21), first_pass, strict=True):
+        rotation, position = transform_of(pose.transform)
+        true_rotation, true_position = sequence.current_in_reference(
+            (frame - 1, "left"), (frame, "left")
         )
-        assert first.pairing == Correspondences.PAIRING_TEMPORAL
-        earlier = tracks(first, first.points)
-        later = tracks(second, second.reference_points)
-        shared = earlier.keys() & later.keys()
-        if min(first.geometric_inliers, second.geometric_inliers) > 100:
-            assert len(shared) > 20
-        for track in shared:
-            assert earlier[track] == later[track]
+        rotation_errors.append(rotation_error_deg(rotation, true_rotation))
+        direction_errors.append(direction_error_deg(position, true_position))
+    assert np.median(rotation_errors) < 0.5
+    assert np.mean(np.array(rotation_errors) < 2.0) >= 0.8
+    # The car drives forward: so does the camera, not backward.
+    assert np.mean(np.array(direction_errors) < 5.0) >= 0.8
 
-        assert run.stop() == 0
+
+def test_a_bag_that_loops_starts_anew(
+    run: NodeProcess, sequence: StereoSequence, first_pass: list[RelativePose]
+) -> None:
+    (again,) = play(run, sequence, range(10, 12))
+    assert stamp_ns(again.reference_header) == sequence.stamp(10)
+    assert again.transform == first_pass[0].transform
+
+
+def test_a_simulated_clock_that_jumps_back_starts_anew(
+    run: NodeProcess, sequence: StereoSequence
+) -> None:
+    play(run, sequence, range(12, 14))
+    clock = run.node.create_publisher(Clock, "/clock", 10)
+    run.wait_for(lambda: clock.get_subscription_count() > 0, what="subscription to /clock")
+    for seconds in (100, 40) * 5:  # the first may be lost
+        clock.publish(Clock(clock=Time(sec=seconds)))
+        run.fresh_diagnostic("model")
+        if "time jumped back by 60.000 s" in run.log():
+            break
+    assert "time jumped back by 60.000 s" in run.log()
+    (pose,) = play(run, sequence, range(20, 22))
+    assert stamp_ns(pose.reference_header) == sequence.stamp(20)
+
+
+def test_a_reset_forgets_the_reference(run: NodeProcess, sequence: StereoSequence) -> None:
+    play(run, sequence, range(24, 26))
+    assert run.call(Trigger, "/msga/reset", Trigger.Request()).success
+    (pose,) = play(run, sequence, range(30, 32))
+    assert stamp_ns(pose.reference_header) == sequence.stamp(30)
+
+
+def test_track_ids_follow_the_points(
+    run: NodeProcess, sequence: StereoSequence, trained_weights: Path
+) -> None:
+    play(run, sequence, range(40, 43))
+    first = run.wait_for(lambda: run.correspondences_of(sequence.stamp(41)))
+    second = run.wait_for(lambda: run.correspondences_of(sequence.stamp(42)))
+    assert first.pairing == Correspondences.PAIRING_TEMPORAL
+    earlier, later = tracks(first, first.points), tracks(second, second.reference_points)
+    shared = earlier.keys() & later.keys()
+    assert len(shared) > 50
+    assert all(earlier[track] == later[track] for track in shared)
 
 
 def tracks(message: Correspondences, points: Any) -> dict[int, tuple[float, float]]:
@@ -118,28 +153,9 @@ def tracks(message: Correspondences, points: Any) -> dict[int, tuple[float, floa
     return {track: (u, v) for track, (u, v) in zip(message.track_ids, pairs, strict=True) if track}
 
 
-def test_poses_are_right(sequence: StereoSequence, trained_weights: Path) -> None:
-    parameters = {
-        "mode": "temporal",
-        "network.weights": trained_weights,
-        "frontend.max_keypoints": 800,
-        "pose.refine": "poselib",
-        "publish.diagnostics_period": 0.2,
-    }
-    with NodeProcess(TEMPORAL, parameters) as run:
-        frames = range(10, 22)
-        rotation_errors, direction_errors = [], []
-        for frame, pose in zip(frames[1:], play(run, sequence, frames), strict=True):
-            rotation, position = transform_of(pose.transform)
-            true_rotation, true_position = sequence.current_in_reference(
-                (frame - 1, "left"), (frame, "left")
-            )
-            rotation_errors.append(rotation_error_deg(rotation, true_rotation))
-            direction_errors.append(direction_error_deg(position, true_position))
-        assert np.median(rotation_errors) < 0.5
-        assert np.mean(np.array(rotation_errors) < 2.0) >= 0.8
-        # The car drives forward: so does the camera, not backward.
-        assert np.mean(np.array(direction_errors) < 5.0) >= 0.8
+def test_sigint_ends_it_cleanly(run: NodeProcess) -> None:
+    assert run.stop(signal.SIGINT) == 0
+    assert "Traceback" not in run.log()
 
 
 def test_keyframe_over_compressed_images_in_a_namespace(
