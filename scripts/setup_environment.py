@@ -263,9 +263,12 @@ def local_setup() -> str:
 def use_distribution(prefix: Path) -> None:
     """Step 2 where a ROS 2 distribution is sourced: only see that it fits this Python."""
     say(f"[2/3] ROS 2 {os.environ['ROS_DISTRO']} of {prefix} is sourced: no wheels needed")
-    if subprocess.run([str(VENV_PYTHON), "-c", "import rclpy"], cwd="/").returncode != 0:
+    test = [str(VENV_PYTHON), "-c", "import rclpy"]
+    tried = subprocess.run(test, cwd="/", capture_output=True, text=True)
+    if tried.returncode != 0:
+        reason = next((line for line in tried.stderr.splitlines() if "Error: " in line), "")
         fail(
-            f"rclpy of {prefix} does not load in Python {VERSION}; "
+            f"rclpy of {prefix} does not load in Python {VERSION} ({reason}); "
             "give the Python of the distribution: make setup PYTHON=/usr/bin/python3"
         )
 
