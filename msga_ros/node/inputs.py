@@ -104,15 +104,20 @@ class Inputs:
             self._node.destroy_subscription(subscriber.sub)
         self._subscribers = {}
 
-    def explain_silence(self, received: Mapping[str, int]) -> str:
-        """One line a topic: what arrived (`received`, by input name) and the QoS on both ends."""
+    def explain_silence(self, received: Mapping[str, int], newest: Mapping[str, int]) -> str:
+        """One line a topic: what arrived and the QoS on both ends.
+
+        By input name: the number of messages `received`, and the `newest` stamp in ns.
+        """
         lines = []
         for name, subscriber in self._subscribers.items():
             topic, qos = self._topics[name], subscriber.sub.qos_profile
             lines.append(
-                f"{topic}: {received.get(name, 0)} received; we ask for {_qos_text(qos)}; "
-                + self._publishers_text(name, topic, qos)
+                f"{topic}: {received.get(name, 0)} received{_stamp_text(newest.get(name))}; "
+                f"we ask for {_qos_text(qos)}; " + self._publishers_text(name, topic, qos)
             )
+        if all(received.get(name) for name in self._subscribers):
+            lines.append("all of them arrive, but their stamps do not agree: see sync.slop")
         return "\n  ".join(lines)
 
     def _type(self, name: str) -> Any:
@@ -142,6 +147,10 @@ def _named(name: str, on_message: Callable[[str, Any], None]) -> Callable[[Any],
 
 def _qos_text(qos: QoSProfile) -> str:
     return f"{qos.reliability.name.lower()}/{qos.durability.name.lower()}"
+
+
+def _stamp_text(stamp: int | None) -> str:
+    return "" if stamp is None else f", newest stamp {stamp // 10**9}.{stamp % 10**9:09d}"
 
 
 def _compatible(asked: QoSProfile, offered: QoSProfile) -> bool:

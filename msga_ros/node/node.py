@@ -225,7 +225,7 @@ class MsgaNode(LifecycleNode):
     def _on_refused_set(self, reason: str) -> None:
         self._statistics.dropped(reason)
         topic = next(iter(self._topics.values()))
-        self._reporter.warn(reason, f"{topic}: a set of messages was dropped, {reason}")
+        self._reporter.warn(reason, f"{topic}: messages were dropped: {reason}")
 
     def _on_jump_back(self, seconds: float) -> None:
         self.get_logger().warning(f"time jumped back by {seconds:.3f} s: starting anew")
@@ -264,7 +264,7 @@ class MsgaNode(LifecycleNode):
         self._reporter.warn(
             "no input",
             f"no complete set of messages for {now.idle:.0f} s; since then, on each topic:\n  "
-            + self._inputs.explain_silence(received),
+            + self._inputs.explain_silence(received, self._pairing.newest if self._pairing else {}),
         )
 
     def _publish_diagnostics(self) -> None:

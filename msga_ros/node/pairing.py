@@ -32,10 +32,10 @@ def filters_module() -> ModuleType:
 class Pairing:
     """Collects one message of each input into sets of one instant.
 
-    `on_set` gets a mapping of input name to message, in increasing time. `on_drop` gets a reason
-    (`duplicate`, `out_of_order`) and a number of sets; `on_jump_back` the seconds that time went
-    back. A single older message is late, not a jump; a jump is more than `jump_back` seconds, or
-    several older messages in a row.
+    `on_set` gets a mapping of input name to message, in increasing time. `on_drop` gets a reason:
+    `duplicate` or `out_of_order` for a set, `negative_stamp` for a message. `on_jump_back` gets the
+    seconds that time went back. A single older message is late, not a jump; a jump is more than
+    `jump_back` seconds, or several older messages in a row.
     """
 
     def __init__(
@@ -84,6 +84,9 @@ class Pairing:
     def add(self, name: str, message: Any) -> None:
         """Take a message of the input `name`; signals the sets that it completes."""
         stamp = stamp_ns(message)
+        if stamp < 0:  # the original would raise, and stay locked
+            self._on_drop("negative_stamp")
+            return
         back = self._went_back(name, stamp)
         if back is not None:
             self.reset()
@@ -93,6 +96,11 @@ class Pairing:
         # Only now, outside the lock of the synchroniser.
         while self._completed:
             self._signal(self._completed.pop(0))
+
+    @property
+    def newest(self) -> Mapping[str, int]:
+        """The newest stamp of each input that has one, ns."""
+        return self._newest
 
     def _signal(self, messages: tuple[Any, ...]) -> None:
         stamp = stamp_ns(messages[0])

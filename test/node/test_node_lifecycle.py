@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -108,12 +109,16 @@ def test_waits_to_be_started_and_says_what_is_silent(kitti: Path, any_weights: P
 
         sequence = StereoSequence(kitti)
         one_side = sequence.messages(0, "left", "left/")
-        run.feed(one_side, lambda: "/left/image: 1 received" in run.log(), timeout=30.0)
+        run.feed(
+            one_side, lambda: "/left/image: 1 received, newest stamp" in run.log(), timeout=30.0
+        )
         log = run.log()
         assert "no complete set of messages for" in log
         assert "/right/image: 0 received; we ask for best_effort/volatile; " in log
         assert "/fixture offers best_effort/volatile" in log
         run.wait_for(lambda: "no complete set" in run.diagnostic("input")["message"])
+        other_side = sequence.messages(0, "right", "right/", sequence.stamp(0) + 5_000_000)
+        run.feed(other_side, lambda: "stamps do not agree: see sync.slop" in run.log(), 30.0)
         run.feed(sequence.stereo(1), lambda: run.pose_of(sequence.stamp(1)))
         run.wait_for(lambda: run.diagnostic("input")["level"] == "0")
         assert run.stop(signal.SIGINT) == 0

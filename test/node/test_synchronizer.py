@@ -163,6 +163,15 @@ def test_sets_come_in_increasing_time_and_doubles_are_counted(module: ModuleType
 
 
 @pytest.mark.parametrize("slop", [0.0, 0.01])
+def test_negative_stamp_is_refused_and_locks_nothing(module: ModuleType, slop: float) -> None:
+    run = Recorder(module, slop=slop)
+    stamp = SimpleNamespace(sec=-5, nanosec=0)
+    run.pairing.add("a", SimpleNamespace(header=SimpleNamespace(stamp=stamp)))
+    assert run.drops == ["negative_stamp"]
+    assert run.feed(("a", 1), ("b", 1)).sets == [(1, 1)]
+
+
+@pytest.mark.parametrize("slop", [0.0, 0.01])
 def test_jump_back_starts_anew(module: ModuleType, slop: float) -> None:
     run = Recorder(module, slop=slop)
     for start in (60_000, 0, 60_000, 30_000):
