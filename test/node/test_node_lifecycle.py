@@ -109,9 +109,8 @@ def test_waits_to_be_started_and_says_what_is_silent(kitti: Path, any_weights: P
 
         sequence = StereoSequence(kitti)
         one_side = sequence.messages(0, "left", "left/")
-        run.feed(
-            one_side, lambda: "/left/image: 1 received, newest stamp" in run.log(), timeout=30.0
-        )
+        arrived = r"/left/image: [1-9]\d* received, newest stamp \d+\.\d{9}; "
+        run.feed(one_side, lambda: re.search(arrived, run.log()), timeout=30.0)
         log = run.log()
         assert "no complete set of messages for" in log
         assert "/right/image: 0 received; we ask for best_effort/volatile; " in log
