@@ -183,8 +183,8 @@ def run(command: "list[str]", what: str, env: "dict[str, str] | None" = None) ->
 
 
 def pip_install(arguments: "list[str]", what: str) -> None:
-    """Install into `.venv`; pip shows its progress on a terminal and is quiet elsewhere."""
-    quiet = [] if sys.stdout.isatty() else ["--quiet"]
+    """Install into `.venv`; pip shows its progress on a terminal, and elsewhere errors alone."""
+    quiet = [] if sys.stdout.isatty() else ["-qq"]
     pip = [str(VENV_PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
     # Compiled at first import instead: most files of these packages never are.
     run([*pip, "--no-compile", *quiet, *arguments], what)
