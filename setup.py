@@ -23,7 +23,11 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=["msga_ros", "msga_ros.*"]),
     package_data={"msga_ros": ["weights/*.safetensors", "py.typed"]},
-    data_files=[("share/msga_ros/config", ["config/msga.yaml", "config/fastdds.xml"])],
+    data_files=[
+        ("share/msga_ros/config", ["config/msga.yaml", "config/fastdds.xml"]),
+        # For bags: the types are made from them where there is no ROS.
+        ("share/msga_ros/msg", ["msg/Correspondences.msg", "msg/RelativePose.msg"]),
+    ],
     python_requires=">=3.10",
     install_requires=[
         "h5py>=3.8",
@@ -37,5 +41,14 @@ setup(
         "torch>=2.2",
         "typer>=0.12",
     ],
+    extras_require={
+        # Recorded bags without ROS (`msga bag`). Pure Python but for its compression and SQLite.
+        "bags": ["rosbags>=0.11.9,<0.12"],
+        # The Rerun viewer (`msga view`); 0.8 GB with its dependencies.
+        "view": [
+            "rerun-sdk==0.39.0; python_version < '3.11'",
+            "rerun-sdk==0.41.0; python_version >= '3.11'",
+        ],
+    },
     entry_points={"console_scripts": ["msga = msga_ros.cli:main"]},
 )

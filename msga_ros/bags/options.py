@@ -1,0 +1,57 @@
+"""The node's parameters for a run without a node: a parameter file, then single values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from msga_ros.bags.errors import BagError
+from msga_ros.node.declarations import BY_NAME
+from msga_ros.node.settings import Settings, SettingsError
+
+
+def read_settings(path: Path | None, overrides: Mapping[str, Any]) -> Settings:
+    """Parameters of the node `msga` (config/msga.yaml), changed by `overrides` (dotted names).
+
+    Raises `BagError` for an unreadable file, an unknown parameter or a value out of its range.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise BagError(f"{path}: not a readable YAML file ({error})") from None
+        values = _parameters(document)
+    try:
+        return Settings.from_values(_typed({**values, **overrides}))
+    except SettingsError as error:
+        raise BagError(str(error)) from None
+
+
+def _parameters(document: Any) -> dict[str, Any]:
+    if not isinstance(document, dict):
+        return {}
+    for value in document.values():
+        if isinstance(value, dict) and "ros__parameters" in value:
+            document = value["ros__parameters"] or {}
+            break
+    flat: dict[str, Any] = {}
+    for name, value in document.items():
+        if isinstance(value, dict):
+            flat.update({f"{name}.{inner}": one for inner, one in value.items()})
+        else:
+            flat[name] = value
+    return flat
+
+
+def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """An integer where a number with a decimal point is expected is meant as one."""
+    typed = dict(values)
+    for name, value in values.items():
+        declared = BY_NAME.get(name)
+        if declared is not None and type(declared.default) is float and type(value) is int:
+            typed[name] = float(value)
+    return typed

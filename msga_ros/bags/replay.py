@@ -1,0 +1,147 @@
+"""The node's logic on the messages of a bag, one complete set after another, none dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from msga_ros.bags.reading import Bag
+from msga_ros.bags.topics import Topics
+from msga_ros.bags.types import typestore
+from msga_ros.node import synchronizer
+from msga_ros.node.bridge import CvBridge
+from msga_ros.node.pairing import Pairing
+from msga_ros.node.processor import Job, Outcome, Pipeline, Processor
+from msga_ros.node.settings import Settings
+
+
+@dataclass(frozen=True)
+class MessageSet:
+    """A complete set of messages; `number` counts from 0, `time_ns` is when the bag had it."""
+
+    number: int
+    messages: Mapping[str, Any]
+    time_ns: int
+    epoch: int
+
+    @property
+    def job(self) -> Job:
+        """The set as the processor takes it."""
+        return Job(self.messages, arrived=0.0, epoch=self.epoch)
+
+
+@dataclass
+class Tally:
+    """What happened on the way: `read` messages, `sets`, sets `dropped`, jumps back in time."""
+
+    read: int = 0
+    broken: int = 0
+    sets: int = 0
+    dropped: int = 0
+    jumps: int = 0
+
+
+def message_sets(
+    bag: Bag,
+    topics: Topics,
+    settings: Settings,
+    tally: Tally,
+    warn: Callable[[str], None],
+    on_read: Callable[[], None] = lambda: None,
+) -> Iterator[MessageSet]:
+    """Complete sets in the order in which a node would have seen them.
+
+    A jump back in time (a bag that was recorded from a loop) begins a new epoch. A message that
+    cannot be read is left out and counted.
+    """
+    store = typestore()
+    complete: list[Mapping[str, Any]] = []
+
+    def jumped(seconds: float) -> None:
+        tally.jumps += 1
+        warn(f"time jumps back by {seconds:.3f} s: starting anew from there")
+
+    def dropped(_: str, number: int = 1) -> None:
+        tally.dropped += number
+
+    pairing = Pairing(
+        topics.names,
+        complete.append,
+        dropped,
+        jumped,
+        queue_size=settings["sync.queue_size"],
+        slop=settings["sync.slop"],
+        jump_back=settings["sync.jump_back"],
+        filters=synchronizer,
+    )
+    by_topic = topics.by_topic
+    for raw in bag.messages(by_topic):
+        tally.read += 1
+        on_read()
+        try:
+            message = store.deserialize_cdr(raw.data, raw.kind)
+        except Exception as error:  # whatever the bytes make of the decoder
+            tally.broken += 1
+            warn(f"{raw.topic}: a message that cannot be read ({type(error).__name__})")
+            continue
+        for name in by_topic[raw.topic]:
+            pairing.add(name, message)
+        while complete:
+            yield MessageSet(tally.sets, complete.pop(0), raw.time_ns, tally.jumps)
+            tally.sets += 1
+
+
+class Replayer(Processor):
+    """The node's processor, whose state can be written down and taken up again.
+
+    The state names the set that the reference view is from; `restore` gets that set again and
+    extracts its features anew, which gives the same ones.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        topics: Topics,
+        settings: Settings,
+        complain: Callable[[str, str, str], None],
+    ) -> None:
+        super().__init__(pipeline, topics.by_input, complain, CvBridge())
+        self._settings = settings
+        self._numbers: dict[int, int] = {}  # id of a view to the number of its set
+
+    def relate(self, one: MessageSet) -> tuple[Outcome | None, dict[str, float]]:
+        """The outcome of a set, and the milliseconds of its stages."""
+        timings: dict[str, float] = {}
+        outcome, _ = self.process(one.job, self._settings, timings)
+        reference = self._reference
+        if reference is not None and id(reference) not in self._numbers:
+            self._numbers = {id(reference): one.number}
+        return outcome, timings
+
+    @property
+    def reference_set(self) -> int | None:
+        """Number of the set that the reference view is from; None without one."""
+        return None if self._reference is None else self._numbers[id(self._reference)]
+
+    def state(self) -> dict[str, Any]:
+        """All that the next set depends on, but for the reference view's image itself."""
+        tracks = {} if self._reference is None else self._reference.tracks
+        return {
+            "epoch": self._epoch,
+            "reference": self.reference_set,
+            "tracks": [[index, track] for index, track in tracks.items()],
+            "next_track": self._tracks._next,
+        }
+
+    def restore(self, state: Mapping[str, Any], reference: MessageSet | None) -> None:
+        """Go on from `state`; `reference` is the set that it names."""
+        self._epoch = state["epoch"]
+        self._tracks._next = state["next_track"]
+        if reference is None:
+            return
+        prepared = self._prepare(reference.job, "", self._settings, {})
+        view = self._view(*prepared, self._settings, {})
+        view.tracks = dict(state["tracks"])
+        self._reference = view
+        self._numbers = {id(view): reference.number}

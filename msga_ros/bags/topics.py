@@ -1,0 +1,82 @@
+"""Which topic of a bag is which input of the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from msga_ros.bags.errors import BagError
+from msga_ros.bags.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
+from msga_ros.node.processor import STEREO_INPUTS, TEMPORAL_INPUTS
+
+
+@dataclass(frozen=True)
+class Topics:
+    """`by_input`: input name (`left/image`, `camera_info`, ...) to topic of the bag."""
+
+    by_input: Mapping[str, str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The inputs, in the order that the pipeline has them."""
+        return tuple(self.by_input)
+
+    @property
+    def by_topic(self) -> dict[str, list[str]]:
+        """The inputs that a topic feeds."""
+        inputs: dict[str, list[str]] = {}
+        for name, topic in self.by_input.items():
+            inputs.setdefault(topic, []).append(name)
+        return inputs
+
+
+def choose_topics(stereo: bool, given: Mapping[str, str], types: Mapping[str, str]) -> Topics:
+    """The topics of a bag that holds `types` (topic to message type).
+
+    `given` names some by input; for the others the node's own names are taken (`/left/image`), and
+    for a camera_info the one beside its image. An image topic may be raw or compressed; where only
+    `<topic>/compressed` exists, it is taken. Raises `BagError`, which lists what the bag offers.
+    """
+    inputs = STEREO_INPUTS if stereo else TEMPORAL_INPUTS
+    unknown = sorted(set(given) - set(inputs))
+    if unknown:
+        mode = "stereo" if stereo else "temporal"
+        raise BagError(f"no input {unknown[0]!r} in mode {mode} (there are: {', '.join(inputs)})")
+    chosen: dict[str, str] = {}
+    for name in inputs:
+        if name.endswith("image"):
+            chosen[name] = _image_topic(name, given.get(name, "/" + name), types)
+    for name in inputs:
+        if name.endswith("camera_info"):
+            image = chosen[name.replace("camera_info", "image")]
+            chosen[name] = _info_topic(name, given.get(name), image, types)
+    return Topics({name: chosen[name] for name in inputs})
+
+
+def _image_topic(name: str, topic: str, types: Mapping[str, str]) -> str:
+    topic = "/" + topic.lstrip("/")
+    for candidate in (topic, topic + "/compressed"):
+        if types.get(candidate) in (IMAGE, COMPRESSED_IMAGE):
+            return candidate
+    raise BagError(f"no images for the input {name} on {topic}; {_offer(types)}")
+
+
+def _info_topic(name: str, topic: str | None, image: str, types: Mapping[str, str]) -> str:
+    if topic is not None:
+        topic = "/" + topic.lstrip("/")
+        if types.get(topic) != CAMERA_INFO:
+            raise BagError(f"no camera_info for the input {name} on {topic}; {_offer(types)}")
+        return topic
+    parts = image.split("/")
+    for depth in (1, 2, 3):  # /cam/image, /cam/image_raw/compressed
+        candidate = "/".join([*parts[:-depth], "camera_info"])
+        if types.get(candidate) == CAMERA_INFO:
+            return candidate
+    raise BagError(f"no camera_info beside {image} for the input {name}; {_offer(types)}")
+
+
+def _offer(types: Mapping[str, str]) -> str:
+    useful = (IMAGE, COMPRESSED_IMAGE, CAMERA_INFO)
+    found = [f"{topic} ({kind.rpartition('/')[2]})" for topic, kind in sorted(types.items())
+             if kind in useful]  # fmt: skip
+    return "the bag has " + (", ".join(found) if found else "neither images nor camera_info")

@@ -1,0 +1,156 @@
+"""Bags that are not whole: everything up to the last good message is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rosbags", reason="the library rosbags is not installed")
+
+from bags.bag_maker import Drive, write
+from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+
+from msga_ros.bags.errors import BagError
+from msga_ros.bags.reading import Bag
+from msga_ros.bags.topics import choose_topics
+
+SUFFIX = {"mcap": "mcap", "sqlite3": "db3"}
+
+
+def cut(bag: Path, share: float, storage: str) -> Path:
+    """Break the storage file off."""
+    (file,) = bag.glob(f"*.{SUFFIX[storage]}")
+    content = file.read_bytes()
+    file.write_bytes(content[: int(share * len(content))])
+    return file
+
+
+def all_messages(path: Path) -> list[tuple[str, int, bytes]]:
+    with Reader(path) as reader:
+        return [(one.topic, time, bytes(data)) for one, time, data in reader.messages()]
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("metadata", [True, False])
+def test_truncated_bag_is_read_to_its_last_good_message(
+    tmp_path: Path, drive: Drive, storage: str, metadata: bool
+) -> None:
+    path = write(tmp_path / "bag", drive.mono(range(8)), storage)
+    whole = all_messages(path)
+    cut(path, 0.6, storage)
+    if not metadata:
+        (path / "metadata.yaml").unlink()
+    warnings: list[str] = []
+    bag = Bag(path, warnings.append)
+    found = [(one.topic, one.time_ns, one.data) for one in bag.messages(bag.types)]
+    assert len(warnings) == 1 and "last good message" in warnings[0]
+    assert found == whole[: len(found)]
+    assert 0.4 * len(whole) <= len(found) < 0.7 * len(whole)
+    assert sum(bag.counts.values()) == len(found)
+
+
+def test_bag_of_a_recorder_that_crashed_has_all_that_was_written(
+    tmp_path: Path, drive: Drive
+) -> None:
+    """No summary, no metadata, but every message whole."""
+    path = tmp_path / "bag"
+    writer = Writer(path, version=8, storage_plugin=StoragePlugin.MCAP)
+    items = drive.mono(range(2))
+    writer.open()
+    from bags.bag_maker import STORE
+
+    for topic, kind, time, message in items:
+        connection = next((c for c in writer.connections if c.topic == topic), None)
+        connection = connection or writer.add_connection(topic, kind, typestore=STORE)
+        writer.write(connection, time, STORE.serialize_cdr(message, kind))
+    writer.storage.close_chunk()  # type: ignore[union-attr]
+    writer.abort()
+    bag = Bag(path)
+    assert [one.time_ns for one in bag.messages(bag.types)] == [item[2] for item in items]
+
+
+@pytest.mark.parametrize("compression", ["zstd"])
+def test_broken_off_compressed_chunk(tmp_path: Path, drive: Drive, compression: str) -> None:
+    from bags.bag_maker import STORE
+    from rosbags.rosbag2 import CompressionFormat, CompressionMode
+
+    path = tmp_path / "bag"
+    writer = Writer(path, version=8, storage_plugin=StoragePlugin.MCAP)
+    writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+    items = drive.mono(range(6))
+    with writer:
+        for topic, kind, time, message in items:
+            connection = next((c for c in writer.connections if c.topic == topic), None)
+            connection = connection or writer.add_connection(topic, kind, typestore=STORE)
+            writer.write(connection, time, STORE.serialize_cdr(message, kind))
+    whole = all_messages(path)
+    assert len(whole) == len(items)
+    cut(path, 0.55, "mcap")
+    bag = Bag(path)
+    found = [(one.topic, one.time_ns, one.data) for one in bag.messages(bag.types)]
+    assert found == whole[: len(found)]
+    assert len(found) >= 4
+
+
+def test_truncated_bag_is_processed(tmp_path: Path, drive: Drive, process: Any) -> None:
+    path = write(tmp_path / "bag", drive.mono(range(8)))
+    cut(path, 0.6, "mcap")
+    target, summary, warnings = process(path, parameters={"mode": "temporal"})
+    assert 4 <= summary.sets <= 5
+    assert summary.outcomes == summary.sets - 1
+    assert len(warnings) == 1
+    assert len(all_messages(target)) == 2 * summary.outcomes
+
+
+def test_no_bag(tmp_path: Path) -> None:
+    with pytest.raises(BagError, match="no such bag"):
+        Bag(tmp_path / "nothing")
+    with pytest.raises(BagError, match="no rosbag2 in this folder"):
+        Bag(tmp_path)
+    (tmp_path / "a.txt").write_text("text")
+    with pytest.raises(BagError, match="not a rosbag2"):
+        Bag(tmp_path / "a.txt")
+    (tmp_path / "a.mcap").write_bytes(b"not an MCAP file at all, and long enough for one")
+    with pytest.raises(BagError, match="not an MCAP"):
+        Bag(tmp_path / "a.mcap")
+    (tmp_path / "empty.mcap").write_bytes(b"")
+    with pytest.raises(BagError, match="no topics"):
+        Bag(tmp_path / "empty.mcap")
+
+
+TYPES = {
+    "/left/image": "sensor_msgs/msg/Image",
+    "/left/camera_info": "sensor_msgs/msg/CameraInfo",
+    "/right/image/compressed": "sensor_msgs/msg/CompressedImage",
+    "/right/camera_info": "sensor_msgs/msg/CameraInfo",
+    "/imu": "sensor_msgs/msg/Imu",
+}
+
+
+def test_topics_are_found() -> None:
+    chosen = choose_topics(True, {}, TYPES).by_input
+    assert chosen == {
+        "left/image": "/left/image",
+        "left/camera_info": "/left/camera_info",
+        "right/image": "/right/image/compressed",
+        "right/camera_info": "/right/camera_info",
+    }
+    chosen = choose_topics(False, {"image": "left/image"}, TYPES).by_input
+    assert chosen == {"image": "/left/image", "camera_info": "/left/camera_info"}
+    one_info = {"left/camera_info": "/right/camera_info"}
+    assert choose_topics(True, one_info, TYPES).by_topic["/right/camera_info"] == [
+        "left/camera_info",
+        "right/camera_info",
+    ]
+
+
+def test_what_the_bag_offers_is_said() -> None:
+    with pytest.raises(BagError, match=r"on /image; the bag has .*/left/image \(Image\)") as error:
+        choose_topics(False, {}, TYPES)
+    assert "imu" not in str(error.value)
+    with pytest.raises(BagError, match="no camera_info"):
+        choose_topics(False, {"image": "/left/image", "camera_info": "/imu"}, TYPES)
+    with pytest.raises(BagError, match="no input 'left/image' in mode temporal"):
+        choose_topics(False, {"left/image": "/left/image"}, TYPES)

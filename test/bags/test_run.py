@@ -1,0 +1,191 @@
+"""A bag of real stereo images in, a bag of correspondences and poses out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rosbags", reason="the library rosbags is not installed")
+
+from bags.bag_maker import Drive, write
+from rosbags.rosbag2 import Reader
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+MESSAGES = Path(__file__).resolve().parents[2] / "msg"
+
+
+def read(path: Path) -> dict[str, list[Any]]:
+    """Messages by topic, read as a consumer would: with types registered from the .msg files."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    for name in ("Correspondences", "RelativePose"):
+        text = (MESSAGES / f"{name}.msg").read_text()
+        store.register(get_types_from_msg(text, f"msga_ros/msg/{name}"))
+    found: dict[str, list[Any]] = {}
+    with Reader(path) as reader:
+        for connection, _, data in reader.messages():
+            message = store.deserialize_cdr(data, connection.msgtype)
+            found.setdefault(connection.topic, []).append(message)
+    return found
+
+
+def raw(path: Path) -> list[tuple[str, int, bytes]]:
+    with Reader(path) as reader:
+        return [(one.topic, time, bytes(data)) for one, time, data in reader.messages()]
+
+
+def stamp(header: Any) -> int:
+    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+
+
+def rotation(q: Any) -> np.ndarray:
+    x, y, z, w = q.x, q.y, q.z, q.w
+    k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + 2 * w * k + 2 * k @ k
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_stereo_bag(
+    tmp_path: Path, drive: Drive, process: Any, storage: str, compressed: bool
+) -> None:
+    source = write(tmp_path / "in", drive.stereo(range(2), compressed), storage)
+    target, summary, warnings = process(source)
+    assert warnings == []
+    assert (summary.sets, summary.outcomes) == (2, 2)
+    assert len(list(target.glob("*.mcap" if storage == "mcap" else "*.db3"))) == 1
+    found = read(target)
+    assert set(found) == {"/msga/correspondences", "/msga/relative_pose"}
+    for frame, (matches, pose) in enumerate(
+        zip(found["/msga/correspondences"], found["/msga/relative_pose"], strict=True)
+    ):
+        assert matches.pairing == 0
+        assert stamp(matches.header) == stamp(pose.header) == drive.stamp(frame)
+        assert matches.reference_header.frame_id == "left_optical"
+        assert matches.header.frame_id == pose.header.frame_id == "right_optical"
+        height, width = drive.pixels(frame, "left").shape
+        assert (matches.width, matches.height) == (width, height)
+        rows = matches.matched
+        assert rows > 100
+        assert len(matches.points) == len(matches.reference_points) == 2 * rows
+        assert len(matches.inlier) == len(matches.track_ids) == rows
+        assert matches.inlier.sum() == matches.geometric_inliers == pose.inliers > 0
+        np.testing.assert_allclose(matches.k, drive.camera(frame, "right").k.ravel())
+        # The right camera stands to the right of the left one, one baseline away.
+        assert pose.status == 0
+        assert pose.translation_scale_known
+        offset = pose.transform.translation
+        assert np.linalg.norm([offset.x, offset.y, offset.z]) == pytest.approx(drive.baseline)
+
+
+def test_temporal_bag_and_trajectories(tmp_path: Path, drive: Drive, process: Any) -> None:
+    source = write(tmp_path / "in", drive.mono(range(4)))
+    target, summary, _ = process(source, parameters={"mode": "temporal"})
+    assert (summary.sets, summary.outcomes) == (4, 3)
+    poses = read(target)["/msga/relative_pose"]
+    assert [stamp(one.reference_header) for one in poses] == [drive.stamp(i) for i in range(3)]
+    assert [stamp(one.header) for one in poses] == [drive.stamp(i) for i in range(1, 4)]
+    assert not any(one.translation_scale_known for one in poses)
+
+    tum = np.loadtxt(target / "trajectory_tum.txt")
+    kitti = np.loadtxt(target / "trajectory_kitti.txt").reshape(-1, 3, 4)
+    assert len(tum) == len(kitti) == 4
+    stamps = [line.split()[0] for line in (target / "trajectory_tum.txt").read_text().splitlines()]
+    assert [round(float(one.split(".")[1])) for one in stamps] == [
+        drive.stamp(i) % 1_000_000_000 for i in range(4)
+    ]
+    np.testing.assert_allclose(kitti[0], np.eye(3, 4))
+    np.testing.assert_allclose(tum[:, 1:4], kitti[:, :, 3], atol=1e-8)
+    # The steps of the trajectory are the poses that were written.
+    for before, after, pose in zip(kitti, kitti[1:], poses, strict=False):
+        turn = before[:, :3].T @ after[:, :3]
+        np.testing.assert_allclose(turn, rotation(pose.transform.rotation), atol=1e-6)
+
+
+def test_same_bag_same_result(tmp_path: Path, drive: Drive, process: Any) -> None:
+    source = write(tmp_path / "in", drive.mono(range(3)))
+    first, _, _ = process(source, "first", parameters={"mode": "temporal"})
+    second, _, _ = process(source, "second", parameters={"mode": "temporal"})
+    assert raw(first) == raw(second)
+    assert (first / "trajectory_tum.txt").read_text() == (second / "trajectory_tum.txt").read_text()
+
+
+@pytest.mark.parametrize("reference", ["previous", "keyframe"])
+def test_interrupted_run_goes_on(
+    tmp_path: Path, drive: Drive, process: Any, reference: str
+) -> None:
+    parameters = {"mode": "temporal", "temporal.reference": reference}
+    source = write(tmp_path / "in", drive.mono(range(5)))
+    whole, summary, _ = process(source, "whole", parameters=parameters)
+    assert summary.resumed == 0
+    with pytest.raises(KeyboardInterrupt):
+        process(source, "broken", parameters=parameters, stop_after=6)  # 2 messages a set
+    assert not (tmp_path / "broken").exists()
+    journal = tmp_path / "broken.partial" / "journal.bin"
+    journal.write_bytes(journal.read_bytes() + b"half an entry")
+    broken, summary, _ = process(source, "broken", parameters=parameters)
+    assert summary.resumed == 3
+    assert raw(broken) == raw(whole)
+    for name in ("trajectory_tum.txt", "trajectory_kitti.txt"):
+        assert (broken / name).read_text() == (whole / name).read_text()
+    assert not (tmp_path / "broken.partial").exists()
+
+
+def test_another_configuration_starts_anew(tmp_path: Path, drive: Drive, process: Any) -> None:
+    source = write(tmp_path / "in", drive.mono(range(3)))
+    with pytest.raises(KeyboardInterrupt):
+        process(source, parameters={"mode": "temporal"}, stop_after=4)
+    changed = {"mode": "temporal", "frontend.max_keypoints": 300}
+    _, summary, _ = process(source, parameters=changed)
+    assert summary.resumed == 0
+
+
+def test_loop_in_time_starts_anew(tmp_path: Path, drive: Drive, process: Any) -> None:
+    again = [
+        (topic, kind, time + 10_000_000_000, message)
+        for topic, kind, time, message in drive.mono(range(3))
+    ]
+    source = write(tmp_path / "in", [*drive.mono(range(3)), *again])
+    parameters = {"mode": "temporal", "sync.jump_back": 0.15}
+    target, summary, warnings = process(source, parameters=parameters)
+    assert summary.tally.jumps == 1
+    assert any("time jumps back" in one for one in warnings)
+    poses = read(target)["/msga/relative_pose"]
+    pairs = [(stamp(one.reference_header), stamp(one.header)) for one in poses]
+    once = [(drive.stamp(0), drive.stamp(1)), (drive.stamp(1), drive.stamp(2))]
+    assert pairs == once * 2  # and never from the last frame to the first
+    ids = [set(one.track_ids[one.inlier].tolist()) for one in read(target)["/msga/correspondences"]]
+    assert not ids[0] & ids[2] - {0}  # no track goes through the jump
+
+
+def test_unreadable_message_costs_its_set_alone(tmp_path: Path, drive: Drive, process: Any) -> None:
+    items = drive.mono(range(4))
+    topic, kind, time, _ = items[2]  # the image of frame 1
+    items[2] = (topic, kind, time, b"\x00\x01\x00\x00nonsense")
+    source = write(tmp_path / "in", items)
+    target, summary, warnings = process(source, parameters={"mode": "temporal"})
+    assert summary.tally.broken == 1
+    assert any(topic in one and "cannot be read" in one for one in warnings)
+    poses = read(target)["/msga/relative_pose"]
+    assert [stamp(one.reference_header) for one in poses] == [drive.stamp(0), drive.stamp(2)]
+
+
+def test_pictures(tmp_path: Path, drive: Drive, process: Any) -> None:
+    import cv2
+
+    from msga_ros.bags.outputs import OutputOptions
+
+    source = write(tmp_path / "in", drive.stereo([0]))
+    raw_bag, _, _ = process(source, "raw", outputs=OutputOptions("/robot", "raw"))
+    (image,) = read(raw_bag)["/robot/matches_image"]
+    assert image.encoding == "bgr8"
+    pixels = np.asarray(image.data).reshape(image.height, image.width, 3)
+    packed, _, _ = process(source, "jpeg", outputs=OutputOptions("/robot", "jpeg"))
+    (compressed,) = read(packed)["/robot/matches_image/compressed"]
+    unpacked = cv2.imdecode(np.asarray(compressed.data), cv2.IMREAD_COLOR)
+    assert unpacked.shape == pixels.shape
+    assert np.abs(unpacked.astype(int) - pixels).mean() < 10
+    # Coloured lines on grey photographs.
+    assert (np.ptp(pixels.astype(int), axis=2) > 60).sum() > 1000
