@@ -60,7 +60,6 @@ def run(any_weights: Path) -> Iterator[NodeProcess]:
         "sync.jump_back": 0.3,
         "network.weights": any_weights,
         "frontend.max_keypoints": 800,
-        "pose.refine": "poselib",
         "publish.diagnostics_period": 0.2,
     }
     with NodeProcess(TEMPORAL, parameters) as running:
@@ -172,7 +171,6 @@ def test_keyframe_over_compressed_images_in_a_namespace(
         "network.weights": any_weights,
         "frontend.name": "orb",
         "frontend.max_keypoints": 500,
-        "pose.refine": "poselib",
         "publish.diagnostics_period": 0.2,
     }
 
