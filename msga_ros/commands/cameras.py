@@ -67,6 +67,17 @@ def find_view(
     return view
 
 
+def calibrated_camera(text: str) -> Camera:
+    """Camera of images that are not known yet: `fx,fy,cx,cy` or a YAML calibration file.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if text.endswith(".json"):
+        raise UsageError(f"camera {text}: a scene.json has a camera for each image; give a YAML")
+    return _from_text(text, Path(), rectified=False).camera
+
+
 def _from_text(text: str, image: Path, rectified: bool) -> View:
     numbers = text.split(",")
     if len(numbers) == 4:

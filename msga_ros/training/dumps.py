@@ -106,7 +106,7 @@ class DumpFile:
         else:
             residual = true_residual(correspondences, rotation, translation)
         return Pair(
-            name=self._name(index),
+            name=self.name(index),
             correspondences=correspondences,
             residual=residual,
             rotation=rotation,
@@ -134,7 +134,8 @@ class DumpFile:
         values = self._optional(group, index, np.full(2, np.nan)).astype(np.float64)
         return np.repeat(values, 2)[:2] if values.size == 1 else values[:2]
 
-    def _name(self, index: int) -> str:
+    def name(self, index: int) -> str:
+        """Name of a pair, without reading it: scene and images, or the index."""
         if self._names is None:
             return str(index)
         entry = self._names[str(index) if isinstance(self._names, h5py.Group) else index]
