@@ -1,0 +1,149 @@
+"""`RelativePose` as an edge of a pose graph: g2o, GTSAM, Ceres and whatever reads their files.
+
+The measurement of the edge (i, j) is the pose of camera j in camera i: reference and current. The
+messages give the error along the axes of the reference camera, `p_true = p + dp` and `R_true =
+exp([r]) R`. Graph optimisers compare in the frame of the measurement itself, `Z^-1 T_i^-1 T_j`,
+so both parts are turned by `R^T` here. docs/plugs/pose_graph.md holds the conventions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msga_ros.node.contents import quaternion
+from msga_ros.plugs.matches import PlugError
+
+Array = NDArray[np.float64]
+
+STATUS_OK, STATUS_DEGENERATE = 0, 2
+_SMALLEST_SIGMA = 1e-6  # m or rad: no match measures better, and an inverse stays finite
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A relative pose between two stamps (ns): `x_from = rotation x_to + translation`.
+
+    `covariance` (6, 6): of `Z^-1 Z_true`, in the axes of the *to* camera, order x, y, z, then the
+    rotation vector. `information` (6, 6): its inverse, and 0 in the directions that were not
+    measured. `metric`: the translation is in metres.
+    """
+
+    from_ns: int
+    to_ns: int
+    rotation: Array
+    translation: Array
+    covariance: Array
+    information: Array
+    metric: bool
+
+    @property
+    def g2o_information(self) -> Array:
+        """Of x, y, z, qx, qy, qz, as g2o's EDGE_SE3:QUAT: half angles, so four times the weight."""
+        scale = np.diag([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
+        return scale @ self.information @ scale
+
+    @property
+    def rotation_first_information(self) -> Array:
+        """Of the rotation vector, then x, y, z, as GTSAM's BetweenFactorPose3."""
+        order = [3, 4, 5, 0, 1, 2]
+        return self.information[np.ix_(order, order)]
+
+
+def edge_from_relative_pose(
+    message: Any, length: float | None = None, length_sigma: float | None = None
+) -> Edge | None:
+    """The edge that a `RelativePose` message stands for; None where it says nothing.
+
+    Two views do not tell the length of their translation. Where the message does not know it:
+
+    - `length` and `length_sigma` given (metres; from wheels, a height, a model of motion): the
+      direction is scaled, and the covariance gains `length_sigma` along it: a full edge.
+    - nothing given: the translation has length 1 and the information along it is 0. The edge then
+      constrains the rotation and the direction, and no length; the rest of the graph must.
+
+    A message with status DEGENERATE gives an edge of the rotation alone. None: no pose, or one
+    without covariance.
+    """
+    status = int(message.status)
+    covariance: Array = np.array(message.covariance, dtype=np.float64).reshape(6, 6)
+    if status not in (STATUS_OK, STATUS_DEGENERATE) or covariance[0, 0] < 0:
+        return None
+    if (length is None) != (length_sigma is None):
+        raise PlugError("length and length_sigma are given together, or not at all")
+    rotation = _rotation(message.transform.rotation)
+    offset = message.transform.translation
+    translation: Array = np.array([offset.x, offset.y, offset.z], dtype=np.float64)
+    metric = bool(message.translation_scale_known)
+    unmeasured: Array = np.zeros((6, 0))
+    if status == STATUS_DEGENERATE:
+        translation, metric = np.zeros(3), False
+        covariance[:3], covariance[:, :3] = 0.0, 0.0
+        unmeasured = np.eye(6)[:, :3]
+    elif not metric:
+        direction: Array = np.zeros(6)
+        direction[:3] = translation / np.linalg.norm(translation)
+        if length is None or length_sigma is None:
+            unmeasured = direction[:, None]
+        else:
+            if not (length > 0 and length_sigma > 0):
+                raise PlugError("length and length_sigma must be positive")
+            units = np.diag([length] * 3 + [1.0] * 3)
+            covariance = units @ covariance @ units
+            covariance += length_sigma**2 * np.outer(direction, direction)
+            translation, metric = length * direction[:3], True
+    turn = np.kron(np.eye(2), rotation.T)
+    covariance = turn @ covariance @ turn.T
+    return Edge(
+        from_ns=_stamp_ns(message.reference_header),
+        to_ns=_stamp_ns(message.header),
+        rotation=rotation,
+        translation=translation,
+        covariance=covariance,
+        information=_information(covariance, turn @ unmeasured),
+        metric=metric,
+    )
+
+
+def g2o_vertex(number: int, rotation: Array, translation: Array) -> str:
+    """A line VERTEX_SE3:QUAT: the pose of a camera in the world."""
+    return f"VERTEX_SE3:QUAT {number} {_numbers(_pose(rotation, translation))}"
+
+
+def g2o_edge(from_number: int, to_number: int, edge: Edge) -> str:
+    """A line EDGE_SE3:QUAT: measurement, then the upper triangle of the information, by rows."""
+    upper = edge.g2o_information[np.triu_indices(6)]
+    values = [*_pose(edge.rotation, edge.translation), *upper]
+    return f"EDGE_SE3:QUAT {from_number} {to_number} {_numbers(values)}"
+
+
+def _information(covariance: Array, unmeasured: Array) -> Array:
+    """Inverse on the directions that were measured, 0 on the others (columns, orthonormal)."""
+    rest = np.linalg.svd(unmeasured, full_matrices=True)[0][:, unmeasured.shape[1] :]
+    values, vectors = np.linalg.eigh(rest.T @ covariance @ rest)
+    basis = rest @ vectors
+    inverse = basis @ np.diag(1.0 / np.maximum(values, _SMALLEST_SIGMA**2)) @ basis.T
+    return np.asarray((inverse + inverse.T) / 2, dtype=np.float64)
+
+
+def _rotation(q: Any) -> Array:
+    vector, w = np.array([q.x, q.y, q.z]), float(q.w)
+    cross = np.array(
+        [[0.0, -vector[2], vector[1]], [vector[2], 0.0, -vector[0]], [-vector[1], vector[0], 0.0]]
+    )
+    return np.asarray(np.eye(3) + 2.0 * w * cross + 2.0 * cross @ cross, dtype=np.float64)
+
+
+def _pose(rotation: Array, translation: Array) -> list[float]:
+    return [*translation.tolist(), *quaternion(rotation)]
+
+
+def _numbers(values: Any) -> str:
+    return " ".join(f"{value:.15g}" for value in values)
+
+
+def _stamp_ns(header: Any) -> int:
+    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)

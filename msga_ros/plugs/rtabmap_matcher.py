@@ -1,0 +1,114 @@
+"""The matcher of this package for RTAB-Map: name this file in the parameter `PyMatcher/Path`.
+
+RTAB-Map imports the file into its own Python, calls `init` once and `match` for every pair
+(`Vis/CorNNType 6`). Its Python must find this package and PyTorch; docs/plugs/rtabmap.md says how.
+
+RTAB-Map hands over no calibration, and the network needs normalised coordinates: set the
+environment variable MSGA_CAMERA to `fx,fy,cx,cy` in pixels. Without it a focal length of 1.2 times
+the longer side of the image is assumed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+try:
+    import msga_ros
+except ModuleNotFoundError:  # RTAB-Map knows this file by its path alone
+    sys.path.append(str(Path(__file__).resolve().parents[2]))
+    import msga_ros  # noqa: F401
+
+from msga_ros.config import NetworkConfig
+from msga_ros.frontend.base import Features
+from msga_ros.frontend.matching import match_features
+from msga_ros.frontend.sift import root_sift
+from msga_ros.geometry.camera import Camera
+from msga_ros.inference import Inference
+from msga_ros.network import MSGANet, packaged_weights
+
+# What RTAB-Map hands over as the model unless `PyMatcher/Model` says otherwise.
+_NO_MODEL = ("", "indoor", "outdoor")
+_ASSUMED_FOCAL = 1.2  # of the longer side of the image
+
+_state: dict[str, Any] = {}
+
+
+def init(descriptorDim: int, matchThreshold: float, iterations: int, cuda: int, model: str) -> None:
+    """Load the network; RTAB-Map calls this once, before the first `match`.
+
+    Args:
+        descriptorDim: columns of the descriptors.
+        matchThreshold: `PyMatcher/Threshold`; smallest inlier probability of a match, 0..1. 0.5 is
+            where the network draws the line.
+        iterations: `PyMatcher/Iterations`; not used.
+        cuda: `PyMatcher/Cuda`; 1: run on the GPU where there is one.
+        model: `PyMatcher/Model`; path of a checkpoint, or nothing for the packaged weights.
+    """
+    path = packaged_weights() if model in _NO_MODEL else Path(model)
+    _state["inference"] = Inference(MSGANet.load(path), "auto" if cuda else "cpu")
+    _state["inlier_threshold"] = NetworkConfig().inlier_threshold
+    _state["match_threshold"] = float(matchThreshold)
+    _state["dimension"] = int(descriptorDim)
+    _state["camera"] = os.environ.get("MSGA_CAMERA", "")
+
+
+def match(
+    kptsFrom: Any,
+    kptsTo: Any,
+    scoresFrom: Any,
+    scoresTo: Any,
+    descriptorsFrom: Any,
+    descriptorsTo: Any,
+    imageWidth: int,
+    imageHeight: int,
+) -> np.ndarray:
+    """Matches of two views as rows (index from, index to), (M, 2) int32; each index once.
+
+    Args:
+        kptsFrom, kptsTo: (N, 2) pixels.
+        scoresFrom, scoresTo: (N,) responses of the detector.
+        descriptorsFrom, descriptorsTo: (N, D) float32; of SIFT, SuperPoint, ...
+        imageWidth, imageHeight: pixels.
+    """
+    size = (int(imageWidth), int(imageHeight))
+    features0 = _features(kptsFrom, scoresFrom, descriptorsFrom, size)
+    features1 = _features(kptsTo, scoresTo, descriptorsTo, size)
+    matches = match_features(features0, features1, ratio=1.0, mutual=False)
+    camera = _camera(_state["camera"], size)
+    points0 = camera.normalize(features0.keypoints[matches.indices0])
+    points1 = camera.normalize(features1.keypoints[matches.indices1])
+    rows = np.hstack((points0, points1))
+    verdict = _state["inference"](rows, np.isfinite(rows).all(axis=1))
+    probability = 1.0 / (1.0 + verdict.residual / _state["inlier_threshold"])
+    order = np.argsort(-probability, kind="stable")
+    order = order[probability[order] >= _state["match_threshold"]]
+    # Several keypoints may have the same nearest neighbour: the most probable one keeps it.
+    order = order[np.sort(np.unique(matches.indices1[order], return_index=True)[1])]
+    pairs = np.column_stack((matches.indices0[order], matches.indices1[order]))
+    return np.ascontiguousarray(pairs, dtype=np.int32)
+
+
+def _features(keypoints: Any, scores: Any, descriptors: Any, size: tuple[int, int]) -> Features:
+    """Copies: RTAB-Map frees what it hands over when the call returns."""
+    table = np.array(descriptors, dtype=np.float32)
+    if table.ndim == 2 and table.shape[1] == 128 and len(table) and table.min() >= 0:
+        table = root_sift(table)  # what the network was trained with
+    return Features(
+        np.array(keypoints, dtype=np.float32).reshape(-1, 2),
+        np.array(scores, dtype=np.float32).ravel(),
+        table,
+        size,
+    )
+
+
+def _camera(text: str, size: tuple[int, int]) -> Camera:
+    if text:
+        fx, fy, cx, cy = (float(one) for one in text.split(","))
+        return Camera.pinhole(fx, fy, cx, cy)
+    focal = _ASSUMED_FOCAL * max(size)
+    return Camera.pinhole(focal, focal, (size[0] - 1) / 2, (size[1] - 1) / 2)
