@@ -4,6 +4,7 @@ The ROS 2 package is built by colcon from CMakeLists.txt, which does not use thi
 """
 
 import re
+from glob import glob
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -26,7 +27,7 @@ setup(
     data_files=[
         ("share/msga_ros/config", ["config/msga.yaml", "config/fastdds.xml"]),
         # For bags: the types are made from them where there is no ROS.
-        ("share/msga_ros/msg", ["msg/Correspondences.msg", "msg/RelativePose.msg"]),
+        ("share/msga_ros/msg", sorted(glob("msg/*.msg"))),
     ],
     python_requires=">=3.10",
     install_requires=[
@@ -50,5 +51,6 @@ setup(
             "rerun-sdk==0.41.0; python_version >= '3.11'",
         ],
     },
+    extras_require={"ray": ["ray>=2.9"]},
     entry_points={"console_scripts": ["msga = msga_ros.cli:main"]},
 )
