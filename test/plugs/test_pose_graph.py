@@ -11,6 +11,7 @@ from plugs.scene import START_NS, header
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
+from msga_ros.plugs.g2o import pose_graph_lines
 from msga_ros.plugs.matches import PlugError
 from msga_ros.plugs.pose_graph import Edge, edge_from_relative_pose, g2o_edge, g2o_vertex
 
@@ -208,3 +209,19 @@ def test_vertex_line() -> None:
     assert words[:2] == ["VERTEX_SE3:QUAT", "3"]
     values = [float(word) for word in words[2:]]
     np.testing.assert_allclose(values, [1, 2, 3, 0, 0.5**0.5, 0, 0.5**0.5])
+
+
+def test_graph_file_holds_views_and_edges() -> None:
+    step = message(Rotation.identity(), np.array([0.0, 0.0, 1.0]), full_covariance())
+    messages = []
+    for number in range(3):
+        made = SimpleNamespace(**vars(step))
+        made.reference_header = header(START_NS + number, "camera")
+        made.header = header(START_NS + number + 1, "camera")
+        messages.append(made)
+    lines = [line.split() for line in pose_graph_lines(messages)]
+    assert [line[0] for line in lines] == [
+        *["VERTEX_SE3:QUAT"] * 4, "FIX", *["EDGE_SE3:QUAT"] * 3,
+    ]  # fmt: skip
+    assert [float(line[4]) for line in lines[:4]] == [0.0, 1.0, 2.0, 3.0]
+    assert [line[1:3] for line in lines[5:]] == [["0", "1"], ["1", "2"], ["2", "3"]]

@@ -1,0 +1,131 @@
+"""The nodes `msga_vins_bridge` and `msga_msckf_bridge`: `Correspondences` in, other messages out.
+
+Subscribes to `msga/correspondences` and, for images that are not rectified, to the camera_info of
+the views (`left/camera_info`, `right/camera_info`, or `camera_info` for one camera). Publishes
+`feature_tracker/feature` (`sensor_msgs/PointCloud`) or `features` (`msga_ros/CameraMeasurement`).
+All names are relative and can be remapped.
+"""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import rclpy
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import CameraInfo, PointCloud
+
+from msga_ros.geometry.camera import Camera, CameraError
+from msga_ros.msg import Correspondences
+from msga_ros.node.inputs import output_qos, overrides
+from msga_ros.plugs.matches import PlugError, TrackedMatches, tracked_matches
+from msga_ros.plugs.node.messages import camera_measurement, point_cloud
+from msga_ros.plugs.vins import FeatureClouds
+
+_CAMERA_INFOS = ("left/camera_info", "right/camera_info", "camera_info")
+_POLL = 0.2  # seconds until a signal is seen at the latest
+
+
+class Bridge(Node):
+    """One of the bridges, by name: `vins` or `msckf`."""
+
+    def __init__(self, name: str, **kwargs: Any) -> None:
+        super().__init__(f"msga_{name}_bridge", **kwargs)
+        self._name = name
+        self._clouds = FeatureClouds()
+        self._cameras: dict[str, Camera] = {}
+        if name == "vins":
+            self._publisher = self._advertise(PointCloud, "feature_tracker/feature")
+        else:
+            description = (
+                "Package of CameraMeasurement and FeatureMeasurement: msga_ros, or that of the "
+                "consumer where its messages have the same fields (msckf_vio). "
+                "Read-only: give it at start."
+            )
+            self.declare_parameter(
+                "message_package",
+                "msga_ros",
+                ParameterDescriptor(description=description, read_only=True),
+            )
+            package = str(self.get_parameter("message_package").value)
+            self._kinds = importlib.import_module(f"{package}.msg")
+            self._publisher = self._advertise(self._kinds.CameraMeasurement, "features")
+        self.create_subscription(
+            Correspondences,
+            "msga/correspondences",
+            self._on_matches,
+            output_qos(),
+            qos_overriding_options=overrides(),
+        )
+        for topic in _CAMERA_INFOS:
+            self.create_subscription(
+                CameraInfo,
+                topic,
+                partial(self._on_camera_info, topic),
+                qos_profile_sensor_data,
+            )
+
+    def _advertise(self, kind: Any, topic: str) -> Any:
+        return self.create_publisher(kind, topic, output_qos(), qos_overriding_options=overrides())
+
+    def _on_camera_info(self, topic: str, message: CameraInfo) -> None:
+        try:
+            self._cameras[topic] = Camera.from_camera_info(message, rectified=False)
+        except CameraError as error:
+            self._complain(f"{self.resolve_topic_name(topic)}: {error}")
+
+    def _on_matches(self, message: Correspondences) -> None:
+        stereo = message.pairing == Correspondences.PAIRING_STEREO
+        topics = _CAMERA_INFOS[:2] if stereo else _CAMERA_INFOS[2:] * 2
+        try:
+            matches = tracked_matches(message, *(self._cameras.get(topic) for topic in topics))
+            header = message.reference_header if stereo else message.header
+            self._publisher.publish(self._converted(header, matches))
+        except PlugError as error:
+            self._complain(f"{self.resolve_topic_name('msga/correspondences')}: {error}")
+
+    def _converted(self, header: Any, matches: TrackedMatches) -> Any:
+        if self._name == "vins":
+            return point_cloud(header, self._clouds(matches))
+        return camera_measurement(header, matches, self._kinds)
+
+    def _complain(self, text: str) -> None:
+        self.get_logger().warning(text, throttle_duration_sec=5.0)
+
+
+def main(name: str, args: Sequence[str] | None = None) -> int:
+    """Run a bridge until SIGINT or SIGTERM; the exit code."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    rclpy.init(
+        args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO
+    )
+    try:
+        try:
+            node = Bridge(name)
+        except (ModuleNotFoundError, AttributeError) as error:
+            print(f"msga_{name}_bridge: message_package: {error}", file=sys.stderr)
+            return 2
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        try:
+            while not stop.is_set() and executor.context.ok():
+                executor.spin_once(timeout_sec=_POLL)
+        except ExternalShutdownException:
+            pass
+        finally:
+            executor.shutdown()
+            node.destroy_node()
+    finally:
+        rclpy.try_shutdown()
+    return 0

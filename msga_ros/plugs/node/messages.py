@@ -1,0 +1,36 @@
+"""The messages of the bridges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from geometry_msgs.msg import Point32
+from sensor_msgs.msg import ChannelFloat32, PointCloud
+
+from msga_ros.plugs.matches import TrackedMatches
+from msga_ros.plugs.msckf import stereo_measurement
+from msga_ros.plugs.vins import CHANNELS, FeatureCloud
+
+
+def point_cloud(header: Any, cloud: FeatureCloud) -> PointCloud:
+    """`sensor_msgs/PointCloud` with the nine channels of VINS-Fusion."""
+    return PointCloud(
+        header=header,
+        points=[Point32(x=x, y=y, z=z) for x, y, z in cloud.points.tolist()],
+        channels=[
+            ChannelFloat32(name=name, values=values)
+            for name, values in zip(CHANNELS, cloud.channels.tolist(), strict=True)
+        ],
+    )
+
+
+def camera_measurement(header: Any, matches: TrackedMatches, kinds: Any) -> Any:
+    """`CameraMeasurement` of the message package `kinds`. Raises `PlugError` without stereo."""
+    measurement = stereo_measurement(matches)
+    features = [
+        kinds.FeatureMeasurement(id=identity, u0=u0, v0=v0, u1=u1, v1=v1)
+        for identity, (u0, v0, u1, v1) in zip(
+            measurement.ids.tolist(), measurement.coordinates.tolist(), strict=True
+        )
+    ]
+    return kinds.CameraMeasurement(header=header, features=features)
