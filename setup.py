@@ -43,6 +43,8 @@ setup(
         "typer>=0.12",
     ],
     extras_require={
+        # Dumps on several machines (`msga dump`).
+        "ray": ["ray>=2.9"],
         # Recorded bags without ROS (`msga bag`). Pure Python but for its compression and SQLite.
         "bags": ["rosbags>=0.11.9,<0.12"],
         # The Rerun viewer (`msga view`); 0.8 GB with its dependencies.
@@ -51,6 +53,5 @@ setup(
             "rerun-sdk==0.41.0; python_version >= '3.11'",
         ],
     },
-    extras_require={"ray": ["ray>=2.9"]},
     entry_points={"console_scripts": ["msga = msga_ros.cli:main"]},
 )
