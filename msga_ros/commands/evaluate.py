@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -67,7 +68,10 @@ def run(
     if by != "all":
         rows += summarise(records, by, intervals=intervals)
     console.print(table(rows))
-    console.print("Percent; P/R/F by full-size verification; RANSAC: mean iterations.", style="dim")
+    console.print(
+        "Percent; P/R/F by full-size verification; MiB: peak of the process; RANSAC: mean iterations.",
+        style="dim",
+    )
     if json_file:
         json_file.write_text(json.dumps([row.as_json() for row in rows], indent=2) + "\n")
     return rows
@@ -77,7 +81,7 @@ def table(rows: Sequence[EvaluationRow]) -> Table:
     """Rows as a table, in sections by dump and group; narrow enough for a terminal."""
     result = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     result.add_column("estimator", overflow="fold")
-    for name in ("pairs", "AUC@5/10/20", "mAP5/10/20", "P/R/F", "ms/pair", "RANSAC"):
+    for name in ("pairs", "AUC@5/10/20", "mAP5/10/20", "P/R/F", "ms/pair", "MiB", "RANSAC"):
         result.add_column(name, justify="right", no_wrap=True)
     section: tuple[str, str] | None = None
     for row in rows:
@@ -106,8 +110,16 @@ def _numbers(row: EvaluationRow) -> list[str]:
         joined(row.map5, row.map10, row.map20),
         joined(row.precision, row.recall, row.f),
         f"{row.ms_per_pair:.1f}",
+        _memory(row),
         f"{row.iterations:.0f}" if row.iterations else "-",
     ]
+
+
+def _memory(row: EvaluationRow) -> str:
+    if math.isnan(row.peak_mb):
+        return "-"
+    device = f"\nGPU {row.peak_device_mb:.0f}" if row.peak_device_mb > 0 else ""
+    return f"{row.peak_mb:.0f}{device}"
 
 
 def _with_progress(

@@ -21,6 +21,7 @@ from msga_ros.inference import Inference
 from msga_ros.network import MSGANet, packaged_weights
 from msga_ros.training.dumps import DumpFile, Pair
 from msga_ros.training.estimators import Estimator, SharedNetwork, create, uses_network
+from msga_ros.training.memory import PeakMemory
 from msga_ros.training.metrics import INLIER_THRESHOLD, precision_recall_f
 from msga_ros.training.records import PairRecord, RecordFile, RecordKey
 
@@ -90,6 +91,7 @@ class _Judge:
     estimator: Estimator
     weights: str
     settings: str
+    peaks: dict[str, tuple[Pair, PeakMemory]]  # of the last pair, by weights; of all judges
     warm: bool = False
 
     def key(self, dump: str, index: int, version: tuple[str, int, int]) -> RecordKey:
@@ -100,7 +102,9 @@ class _Judge:
         if not self.warm:  # the first call pays for lazy initialisation: not the estimator's time
             self.estimator(dataclasses.replace(pair))  # a copy, so that nothing of it is reused
             self.warm = True
-        estimate = self.estimator(pair)
+        with PeakMemory() as own:
+            estimate = self.estimator(pair)
+        peak = self._peak(pair, own)
         true = pair.residual < INLIER_THRESHOLD
         errors = (math.inf, math.inf)
         if estimate.success:
@@ -127,7 +131,19 @@ class _Judge:
             f=f,
             milliseconds=estimate.milliseconds,
             iterations=estimate.iterations,
+            memory=peak.resident,
+            device_memory=peak.device,
         )
+
+    def _peak(self, pair: Pair, own: PeakMemory) -> PeakMemory:
+        """At least the network's, which may have run for another estimator of the same pair."""
+        if not self.weights:
+            return own
+        last, peak = self.peaks.get(self.weights, (None, own))
+        if last is pair:
+            own = PeakMemory(max(own.resident, peak.resident), max(own.device, peak.device))
+        self.peaks[self.weights] = (pair, own)
+        return own
 
 
 def _judges(
@@ -135,15 +151,17 @@ def _judges(
 ) -> Iterator[_Judge]:
     settings = _digest([msga_ros.__version__, json.dumps(dataclasses.asdict(config))])
     loaded: list[tuple[str, SharedNetwork, str]] | None = None
+    peaks: dict[str, tuple[Pair, PeakMemory]] = {}
     for name in dict.fromkeys(names):
         if not uses_network(name):
-            yield _Judge(create(name, config), "", settings)
+            yield _Judge(create(name, config), "", settings, peaks)
             continue
         if loaded is None:
             sources = weights or (config.network.weights or packaged_weights(),)
             loaded = [_load(Path(source), config.network.device) for source in sources]
         for label, network, digest in loaded:
-            yield _Judge(create(name, config, network), label, _digest([settings, digest]))
+            judge = create(name, config, network)
+            yield _Judge(judge, label, _digest([settings, digest]), peaks)
 
 
 def _load(path: Path, device: str) -> tuple[str, SharedNetwork, str]:

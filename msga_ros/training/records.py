@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+_ERRORS = ("rotation_error", "translation_error")
+_MEMORIES = ("memory", "device_memory")
+
 RecordKey = tuple[str, int, str, str, str]
 
 
@@ -37,6 +40,8 @@ class PairRecord:
     f: float
     milliseconds: float
     iterations: int
+    memory: float = math.nan  # peak of the process, MiB; NaN: not measured
+    device_memory: float = math.nan  # peak on the CUDA device, MiB; 0 where there is none
 
     @property
     def error(self) -> float:
@@ -94,7 +99,6 @@ def finite(value: Any) -> Any:
 def _from_json(values: Any) -> PairRecord:
     if not isinstance(values, dict):
         raise TypeError("an object is expected")
-    for name in ("rotation_error", "translation_error"):
-        if values.get(name, 0.0) is None:
-            values[name] = math.inf
+    for names, value in ((_ERRORS, math.inf), (_MEMORIES, math.nan)):
+        values.update((name, value) for name in names if values.get(name, 0.0) is None)
     return PairRecord(**values)

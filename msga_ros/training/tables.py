@@ -41,6 +41,8 @@ class EvaluationRow:
     recall: float
     f: float
     ms_per_pair: float
+    peak_mb: float  # MiB of the process, the largest of all pairs; NaN: not measured
+    peak_device_mb: float  # MiB on the CUDA device, likewise
     iterations: float  # of the robust estimator, mean; 0 where there is none or it does not say
     failures: int  # pairs without a pose
     intervals: tuple[tuple[float, float], ...]  # 95 % of auc5, auc10, auc20; empty: not asked for
@@ -127,7 +129,14 @@ def _row(
         recall=100 * mean("recall"),
         f=100 * mean("f"),
         ms_per_pair=mean("milliseconds"),
+        peak_mb=_largest(record.memory for record in records),
+        peak_device_mb=_largest(record.device_memory for record in records),
         iterations=mean("iterations"),
         failures=sum(not record.success for record in records),
         intervals=tuple((float(low), float(high)) for low, high in bounds),
     )
+
+
+def _largest(values: Iterable[float]) -> float:
+    known = [value for value in values if not np.isnan(value)]
+    return max(known, default=float("nan"))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
+import torch
 from shared_data import shared_path
 from synthetic_dump import random_network, synthetic_pair, write_dump
 
@@ -17,13 +20,14 @@ from msga_ros.training import evaluation
 from msga_ros.training.dumps import DumpError
 from msga_ros.training.estimators import EstimatorError
 from msga_ros.training.evaluation import evaluate
+from msga_ros.training.memory import PeakMemory
 from msga_ros.training.records import PairRecord, RecordError, RecordFile
 from msga_ros.training.tables import summarise
 
 PUBLISHED_KEYS = [
     *("dump", "estimator", "weights", "pairs"),
     *("auc5", "auc10", "auc20", "map5", "map10", "map20"),
-    *("precision", "recall", "f", "ms_per_pair"),
+    *("precision", "recall", "f", "ms_per_pair", "peak_mb", "peak_device_mb"),
 ]
 
 RECORD = PairRecord(
@@ -211,6 +215,30 @@ def test_json_has_the_published_keys_and_only_finite_numbers(dump: Path) -> None
     scene = summarise(records, "scene")[0].as_json()
     assert scene["group"] == "scene1"
     json.dumps([row.as_json(), scene], allow_nan=False)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux to reset the mark")
+def test_peak_memory_is_that_of_the_work_alone() -> None:
+    with PeakMemory() as before:
+        pass
+    with PeakMemory() as large:
+        block = np.ones(12_000_000)  # 92 MiB
+        del block
+    with PeakMemory() as after:
+        pass
+    assert 80.0 < large.resident - before.resident < 130.0
+    assert large.resident - after.resident > 60.0
+    assert before.device == 0.0 or torch.cuda.is_initialized()
+
+
+def test_peaks_count_the_network_for_all_that_start_from_it(dump: Path, weights: Path) -> None:
+    records = evaluate([dump], ["msga", "msga+poselib", "ratio+poselib"], [weights], limit=2)
+    for network, refined, _ in zip(*[iter(records)] * 3, strict=True):
+        assert refined.memory >= network.memory > 50.0
+    row = summarise(records)[0]
+    assert row.peak_mb == max(r.memory for r in records if r.estimator == "msga")
+    assert math.isnan(summarise([RECORD])[0].peak_mb)
+    assert summarise([RECORD])[0].as_json()["peak_mb"] is None
 
 
 def test_unusable_input_is_refused_by_name(dump: Path, tmp_path: Path) -> None:
