@@ -30,8 +30,8 @@ class FrontendConfig:
     max_image_size: int = (
         0  # longest side, in pixels, that features are extracted at; 0: as received
     )
-    ratio: float = 1.0  # ratio test: keep best / second-best distance below this; 1.0: off
-    mutual: bool = False  # keep only matches that are each other's nearest neighbours
+    ratio: float = 0.95  # ratio test: keep best / second-best distance below this; 1.0: off
+    mutual: bool = True  # keep only matches that are each other's nearest neighbours
 
     def __post_init__(self) -> None:
         _require(self.max_keypoints >= 8, "frontend.max_keypoints must be at least 8")
@@ -48,6 +48,7 @@ class NetworkConfig:
     )
     device: str = "auto"  # auto (CUDA where there is one), cpu, cuda or cuda:N
     inlier_threshold: float = 1e-4  # squared symmetric epipolar distance, normalised coordinates
+    score_threshold: float = -1.0  # logit above which a match goes to the refinement of the pose
 
     def __post_init__(self) -> None:
         _require(self.inlier_threshold > 0, "network.inlier_threshold must be positive")
@@ -57,9 +58,14 @@ class NetworkConfig:
 class PoseConfig:
     """Inliers to relative pose."""
 
-    refine: str = "none"  # none (the network's weighted solution), poselib or magsac on its inliers
+    refine: str = (
+        "poselib"  # none (the network's weighted solution), poselib or magsac on its inliers
+    )
     threshold_px: float = 1.0  # epipolar error of an inlier in refinement, pixels
     min_inliers: int = 12  # fewer: status TOO_FEW_MATCHES
+    max_false_alarms: float = (
+        1e-3  # as many inliers by chance, expected number; more: TOO_FEW_MATCHES
+    )
     min_parallax_deg: float = 0.1  # median parallax below this: status DEGENERATE
     seed: int = 0  # of the robust estimators
 
@@ -70,6 +76,7 @@ class PoseConfig:
         )
         _require(self.threshold_px > 0, "pose.threshold_px must be positive")
         _require(self.min_inliers >= 8, "pose.min_inliers must be at least 8")
+        _require(self.max_false_alarms > 0, "pose.max_false_alarms must be positive")
         _require(self.min_parallax_deg >= 0, "pose.min_parallax_deg must not be negative")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from msga_ros.config import ConfigError
+from msga_ros.config import ConfigError, NetworkConfig
 from msga_ros.network import MSGANet
 
 logger = logging.getLogger(__name__)
@@ -23,11 +23,25 @@ class Verdict:
     """What the network says of N matches, on the host.
 
     `essential` (3, 3) float64, Frobenius norm 1, NaN where the matches are too few; `residual` (N,)
-    float64, squared symmetric epipolar distance in normalised coordinates, inf for invalid matches.
+    float64, squared symmetric epipolar distance in normalised coordinates, inf for invalid matches;
+    `score` (N,) float64, logit of being an inlier before any geometry, -inf for invalid matches.
     """
 
     essential: NDArray[np.float64]
     residual: NDArray[np.float64]
+    score: NDArray[np.float64]
+
+    def candidates(self, network: NetworkConfig) -> NDArray[np.bool_]:
+        """`(N,)` bool: the matches that a robust estimator should look at.
+
+        Chosen by score: it has seen every match, while a residual is only as good as the one
+        solution it is measured against.
+        """
+        return self.score > network.score_threshold
+
+    def inliers(self, network: NetworkConfig) -> NDArray[np.bool_]:
+        """`(N,)` bool: the matches that agree with the network's own solution."""
+        return self.residual < network.inlier_threshold
 
 
 class Inference:
@@ -111,6 +125,7 @@ def _run(
         return Verdict(
             result.essential[0].cpu().numpy().astype(np.float64),
             result.residual[0].cpu().numpy().astype(np.float64),
+            result.logits[1][0].cpu().numpy().astype(np.float64),
         )
 
 

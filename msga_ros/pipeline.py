@@ -203,19 +203,13 @@ class TwoViewPipeline:
         points0, points1 = camera0.normalize(keypoints0), camera1.normalize(keypoints1)
         correspondences = np.hstack((points0, points1))
         verdict = self._inference(correspondences, np.isfinite(correspondences.sum(axis=1)))
-        network_inlier = verdict.residual < config.network.inlier_threshold
-        probability = 1.0 / (1.0 + verdict.residual / config.network.inlier_threshold)
         timings["network"] = clock.lap()
 
-        motion = unknown_motion(network_inlier)
-        if network_inlier.sum() >= config.pose.min_inliers:
-            mean_focal = (camera0.mean_focal + camera1.mean_focal) / 2
-            motion = estimate_motion(
-                verdict.essential, correspondences, network_inlier, config.pose, mean_focal
-            )
+        mean_focal = (camera0.mean_focal + camera1.mean_focal) / 2
+        motion = estimate_motion(verdict, correspondences, config, mean_focal)
         status = _status(motion, config.pose)
         if status is Status.TOO_FEW_MATCHES:
-            motion = unknown_motion(motion.inlier)
+            motion = unknown_motion(motion)
         timings["pose"] = clock.lap()
 
         return TwoViewResult(
@@ -224,7 +218,7 @@ class TwoViewPipeline:
             indices0=matches.indices0,
             indices1=matches.indices1,
             inlier=motion.inlier,
-            inlier_probability=probability.astype(np.float32),
+            inlier_probability=motion.inlier_probability.astype(np.float32),
             essential=motion.essential,
             rotation=motion.rotation,
             translation=motion.translation,
@@ -235,7 +229,7 @@ class TwoViewPipeline:
                 detected0=len(features0),
                 detected1=len(features1),
                 matched=len(matches),
-                network_inliers=int(network_inlier.sum()),
+                network_inliers=int(motion.candidate.sum()),
                 geometric_inliers=int(motion.inlier.sum()),
             ),
             timings=timings,
@@ -255,7 +249,8 @@ class _Clock:
 
 
 def _status(motion: Motion, config: PoseConfig) -> Status:
-    if not motion.known or motion.inlier.sum() < config.min_inliers:
+    by_chance = motion.false_alarms > config.max_false_alarms
+    if not motion.known or motion.inlier.sum() < config.min_inliers or by_chance:
         return Status.TOO_FEW_MATCHES
     if motion.median_parallax < math.radians(config.min_parallax_deg):
         return Status.DEGENERATE

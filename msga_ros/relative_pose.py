@@ -1,17 +1,22 @@
-"""The pose stage of the pipeline: the network's inliers to a motion, and how sure it is."""
+"""The pose stage of the pipeline: the network's verdict to a motion, and how sure it is."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from msga_ros.config import PoseConfig
+from msga_ros.config import PipelineConfig
 from msga_ros.geometry.covariance import relative_pose_covariance
+from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
 from msga_ros.geometry.pose import PoseError, median_parallax, pose_from_essential
 from msga_ros.geometry.robust import ROBUST_ESTIMATORS
+from msga_ros.geometry.significance import chance_of_agreement, expected_false_alarms
 from msga_ros.geometry.triangulation import parallax_angles
+from msga_ros.inference import Verdict
 
 Array = NDArray[np.float64]
 
@@ -20,15 +25,18 @@ Array = NDArray[np.float64]
 class Motion:
     """`x1 = R x0 + t` with unit t, the matches that agree with it, and its covariance.
 
-    All NaN, and `inlier` what was known before, where there is no motion (`known` is False).
+    The motion is all NaN where there is none (`known` is False).
     """
 
     essential: Array  # (3, 3), Frobenius norm 1
     rotation: Array  # (3, 3)
     translation: Array  # (3,)
     covariance: Array  # (6, 6), see msga_ros.geometry.covariance
-    inlier: NDArray[np.bool_]  # (N,)
+    candidate: NDArray[np.bool_]  # (N,), the matches that it was estimated from
+    inlier: NDArray[np.bool_]  # (N,), those that agree with it
+    inlier_probability: Array  # (N,), 0.5 at the network's inlier threshold from `essential`
     median_parallax: float  # rad, over the inliers
+    false_alarms: float  # expected number of motions with as many inliers by chance
 
     @property
     def known(self) -> bool:
@@ -36,59 +44,122 @@ class Motion:
         return bool(np.isfinite(self.rotation).all())
 
 
-def unknown_motion(inlier: NDArray[np.bool_]) -> Motion:
-    """No motion, for matches of which `inlier` (N,) were thought to be right."""
+def unknown_motion(motion: Motion) -> Motion:
+    """What is left of `motion` where it means nothing: the matches, without a motion."""
     nan = np.full((6, 6), np.nan)
-    return Motion(nan[:3, :3], nan[:3, :3], nan[0, :3], nan, inlier, float("nan"))
+    return dataclasses.replace(
+        motion,
+        essential=nan[:3, :3],
+        rotation=nan[:3, :3],
+        translation=nan[0, :3],
+        covariance=nan,
+        median_parallax=float("nan"),
+    )
 
 
 def estimate_motion(
-    essential: Array,
-    correspondences: Array,
-    candidates: NDArray[np.bool_],
-    config: PoseConfig,
-    mean_focal: float,
+    verdict: Verdict, correspondences: Array, config: PipelineConfig, mean_focal: float
 ) -> Motion:
-    """The motion in the network's `essential` (3, 3), or refined on its inliers.
+    """The motion in the network's own solution, or a robust estimate from its best matches.
 
     Args:
-        essential: the network's weighted solution.
-        correspondences: (N, 4), normalised coordinates.
-        candidates: (N,) bool, the network's inliers.
-        config: `refine` says how; where that finds no motion, the network's own stands.
-        mean_focal: pixels, to turn `threshold_px` into normalised units.
+        verdict: of the network on the matches.
+        correspondences: (N, 4), normalised coordinates; NaN rows are nobody's inliers.
+        config: `pose.refine` says how; where that finds no motion, the network's own stands.
+        mean_focal: pixels, to turn `pose.threshold_px` into normalised units.
 
     Inliers are candidates that agree with the motion: with a robust estimator, those that it calls
     so; without one, all but the matches that would clearly lie behind a camera.
     """
-    chosen = correspondences[candidates]
-    points0, points1 = chosen[:, :2], chosen[:, 2:]
-    threshold = config.threshold_px / mean_focal
+    threshold = config.pose.threshold_px / mean_focal
+    solution = None
+    if config.pose.refine != "none":
+        solution = _refined(verdict, correspondences, config, threshold)
+    if solution is None:
+        solution = _own(verdict, correspondences, config, threshold)
+    return _motion(solution, correspondences, config, threshold)
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """A motion (NaN where there is none) and the matches behind it."""
+
+    essential: Array
+    rotation: Array
+    translation: Array
+    candidate: NDArray[np.bool_]  # (N,)
+    agree: NDArray[np.bool_]  # (M,), over the candidates
+    reach: float  # epipolar distance, normalised, within which a candidate agrees
+
+
+def _refined(
+    verdict: Verdict, correspondences: Array, config: PipelineConfig, threshold: float
+) -> _Solution | None:
+    candidate = verdict.candidates(config.network)
+    chosen = correspondences[candidate]
+    found = ROBUST_ESTIMATORS[config.pose.refine](
+        chosen[:, :2], chosen[:, 2:], threshold, seed=config.pose.seed
+    )
+    if not found.success:
+        return None
+    return _Solution(
+        found.essential, found.rotation, found.translation, candidate, found.inlier, threshold
+    )
+
+
+def _own(
+    verdict: Verdict, correspondences: Array, config: PipelineConfig, threshold: float
+) -> _Solution:
+    candidate = verdict.inliers(config.network)
+    points0, points1 = correspondences[candidate, :2], correspondences[candidate, 2:]
+    reach = float(np.sqrt(config.network.inlier_threshold / 2))
     try:
-        pose = pose_from_essential(essential, points0, points1)
+        pose = pose_from_essential(verdict.essential, points0, points1)
     except PoseError:  # NaN, or a rank below 2: the candidates do not determine a motion
-        return unknown_motion(candidates)
-    rotation, translation = pose.rotation, pose.translation
+        nan = np.full((3, 3), np.nan)
+        everybody = np.ones(int(candidate.sum()), dtype=bool)
+        return _Solution(nan, nan, nan[0], candidate, everybody, reach)
     # The sign of a depth says nothing where the rays are parallel but for the noise.
-    certain = parallax_angles(points0, points1, rotation) > 2 * threshold
-    agree = pose.in_front | ~certain
+    certain = parallax_angles(points0, points1, pose.rotation) > 2 * threshold
+    return _Solution(
+        verdict.essential,
+        pose.rotation,
+        pose.translation,
+        candidate,
+        pose.in_front | ~certain,
+        reach,
+    )
 
-    if config.refine != "none":
-        refined = ROBUST_ESTIMATORS[config.refine](points0, points1, threshold, seed=config.seed)
-        if refined.success:
-            essential, rotation = refined.essential, refined.rotation
-            translation, agree = refined.translation, refined.inlier
 
-    inlier = candidates.copy()
-    inlier[candidates] = agree
-    kept0, kept1 = points0[agree], points1[agree]
+def _motion(
+    solution: _Solution, correspondences: Array, config: PipelineConfig, threshold: float
+) -> Motion:
+    """The solution with all that follows from it."""
+    inlier = solution.candidate.copy()
+    inlier[solution.candidate] = solution.agree
+    points0, points1 = correspondences[inlier, :2], correspondences[inlier, 2:]
+    rotation, translation = solution.rotation, solution.translation
+    known = bool(np.isfinite(rotation).all())
+    distance = symmetric_epipolar_distance_squared(
+        torch.from_numpy(correspondences), torch.from_numpy(solution.essential)
+    ).numpy()
+    distance = np.where(np.isfinite(distance), distance, np.inf)
     return Motion(
-        essential=essential / np.linalg.norm(essential),
+        essential=solution.essential / np.linalg.norm(solution.essential),
         rotation=rotation,
         translation=translation,
         covariance=relative_pose_covariance(
-            kept0, kept1, rotation, translation, minimum_sigma=threshold
-        ),
+            points0, points1, rotation, translation, minimum_sigma=threshold
+        )
+        if known
+        else np.full((6, 6), np.nan),
+        candidate=solution.candidate,
         inlier=inlier,
-        median_parallax=median_parallax(kept0, kept1, rotation),
+        inlier_probability=1.0 / (1.0 + distance / config.network.inlier_threshold),
+        median_parallax=median_parallax(points0, points1, rotation) if known else float("nan"),
+        false_alarms=expected_false_alarms(
+            len(solution.agree),
+            int(solution.agree.sum()),
+            chance_of_agreement(correspondences[solution.candidate, 2:], solution.reach),
+        ),
     )

@@ -156,7 +156,7 @@ def test_swap_of_the_views_gives_the_inverse_pose(fountain: PosedPair) -> None:
 
 
 def test_frontend_filters_apply_before_the_network(fountain: PosedPair) -> None:
-    every = run(knowing(fountain), fountain)
+    every = run(knowing(fountain, **{"frontend.ratio": 1.0, "frontend.mutual": False}), fountain)
     some = run(knowing(fountain, **{"frontend.ratio": 0.8, "frontend.mutual": True}), fountain)
     assert some.counts.matched < 0.7 * every.counts.matched
     assert some.inlier.mean() > 1.3 * every.inlier.mean()
@@ -312,7 +312,12 @@ def test_reconfigure_takes_effect_and_refuses_what_it_cannot_change(fountain: Po
 def test_a_call_never_sees_half_of_a_reconfiguration(fountain: PosedPair) -> None:
     """Either all matches and no pose, or filtered matches and a pose; never one of each."""
     loose = PipelineConfig.load(
-        **{"network.device": "cpu", "frontend.ratio": 1.0, "pose.min_inliers": 100_000}
+        **{
+            "network.device": "cpu",
+            "frontend.ratio": 1.0,
+            "frontend.mutual": False,
+            "pose.min_inliers": 100_000,
+        }
     )
     strict = PipelineConfig.load(
         **{"network.device": "cpu", "frontend.ratio": 0.7, "pose.min_inliers": 12}

@@ -89,9 +89,10 @@ def test_inliers_are_true_matches(
         precision.append(np.mean(distance[result.inlier] < 1e-4))
         recall.append(np.mean(result.inlier[distance < 1e-5]))
         before.append(np.mean(distance < 1e-4))
-    assert np.median(before) < 0.6
     assert np.median(precision) > 0.95
     assert np.median(recall) > 0.6
+    # Of the wrong matches that the front end let through, most are gone.
+    assert np.median(1 - np.array(precision)) < 0.3 * np.median(1 - np.array(before))
 
 
 def test_swap_of_the_views_gives_the_inverse_pose(
@@ -147,13 +148,13 @@ def test_other_front_ends_work_too(pairs: list[PosedPair], entries: dict[str, ob
     assert share_within(5.0, found, chosen) >= 0.75
 
 
-def test_images_of_different_places_have_hardly_any_inliers(pairs: list[PosedPair]) -> None:
+def test_images_of_different_places_have_no_motion(pairs: list[PosedPair]) -> None:
     pipe = pipeline(**{"pose.refine": "poselib"})
     for first, second in ((0, 5), (5, 9), (10, 3)):
         left, right = pairs[first], pairs[second]
         result = pipe(left.image0, right.image1, left.camera0, right.camera1)
-        assert result.counts.matched == KEYPOINTS
-        assert result.counts.geometric_inliers < 0.03 * KEYPOINTS
+        assert result.counts.matched > 50
+        assert result.status is Status.TOO_FEW_MATCHES
 
 
 def test_a_camera_that_stands_still_is_degenerate(pairs: list[PosedPair]) -> None:

@@ -176,6 +176,13 @@ DECLARATIONS: tuple[Declaration, ...] = (
         "auto (CUDA where there is one), cpu, cuda or cuda:N.",
     ),
     Declaration(
+        "network.score_threshold",
+        _PIPELINE.network.score_threshold,
+        "A match with a higher score (logit) goes to the refinement of the pose.",
+        minimum=-20.0,
+        maximum=20.0,
+    ),
+    Declaration(
         "network.inlier_threshold",
         _PIPELINE.network.inlier_threshold,
         "A match is an inlier of the network below this squared symmetric epipolar distance, "
@@ -202,6 +209,14 @@ DECLARATIONS: tuple[Declaration, ...] = (
         "Fewer inliers than this: status TOO_FEW_MATCHES.",
         minimum=8,
         maximum=100_000,
+    ),
+    Declaration(
+        "pose.max_false_alarms",
+        _PIPELINE.pose.max_false_alarms,
+        "Expected number of motions with as many inliers by chance; above this: status "
+        "TOO_FEW_MATCHES.",
+        minimum=1e-30,
+        maximum=1e6,
     ),
     Declaration(
         "pose.min_parallax_deg",

@@ -104,7 +104,7 @@ def create(name: str, config: PipelineConfig, network: SharedNetwork | None = No
     Args:
         name: one of `available()`.
         config: `frontend.ratio` and `frontend.mutual` filter what the network sees,
-            `network.inlier_threshold` what it hands to a solver; `pose.threshold_px` and
+            `network.score_threshold` what it hands to a solver; `pose.threshold_px` and
             `pose.seed` are the solver's.
         network: needed where `uses_network(name)`.
 
@@ -156,10 +156,13 @@ class _NetworkEstimator:
     def __call__(self, pair: Pair) -> Estimate:
         verdict, milliseconds = self._network(pair, self._config.frontend)
         started = time.perf_counter()
-        kept = verdict.residual < self._config.network.inlier_threshold
-        motion = _own_motion(pair, verdict.essential, kept)
-        if self._solver and motion is not None:
-            motion = _solve(pair, kept, self._solver, self._config) or motion
+        motion = None
+        if self._solver:
+            motion = _solve(
+                pair, verdict.candidates(self._config.network), self._solver, self._config
+            )
+        if motion is None:
+            motion = _own_motion(pair, verdict.essential, verdict.inliers(self._config.network))
         return _estimate(pair, motion, milliseconds + _milliseconds_since(started))
 
 
@@ -186,8 +189,9 @@ class SharedNetwork:
         seen = np.flatnonzero(_prefilter(pair, config))
         verdict = self._inference(pair.correspondences[seen], np.ones(len(seen), dtype=bool))
         residual = np.full(len(pair.correspondences), np.inf)
-        residual[seen] = verdict.residual
-        return Verdict(verdict.essential, residual), _milliseconds_since(started)
+        score = np.full(len(pair.correspondences), -np.inf)
+        residual[seen], score[seen] = verdict.residual, verdict.score
+        return Verdict(verdict.essential, residual, score), _milliseconds_since(started)
 
 
 def _prefilter(pair: Pair, config: FrontendConfig) -> Bools:

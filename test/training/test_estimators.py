@@ -27,7 +27,8 @@ from msga_ros.training.estimators import (
 from msga_ros.training.metrics import precision_recall_f
 
 SEEDS = (1, 2, 3, 5)
-CONFIG = PipelineConfig()
+EVERY_MATCH = FrontendConfig(ratio=1.0, mutual=False)
+CONFIG = PipelineConfig(EVERY_MATCH)
 
 
 def error_deg(estimate: Estimate, pair: Pair) -> float:
@@ -97,7 +98,7 @@ def test_the_prefilter_hides_matches_from_the_network_but_not_from_verification(
     inference: Inference,
 ) -> None:
     pair = synthetic_pair(3)
-    filtered = PipelineConfig(frontend=FrontendConfig(ratio=0.8))
+    filtered = PipelineConfig(FrontendConfig(ratio=0.8, mutual=False))
     passed = pair.ratios < 0.8
     estimate = create("msga", filtered, SharedNetwork(inference))(pair)
     alone = create("msga", CONFIG, SharedNetwork(inference))(
@@ -114,15 +115,15 @@ def test_the_prefilter_hides_matches_from_the_network_but_not_from_verification(
     assert estimate.inlier.shape == pair.ratios.shape
 
 
-def test_a_solver_after_the_network_gets_its_inliers_alone(inference: Inference) -> None:
+def test_a_solver_after_the_network_gets_its_best_scored_alone(inference: Inference) -> None:
     # With a threshold that lets everything pass, the solver sees all matches: 40 % are right.
-    everything = PipelineConfig(network=NetworkConfig(inlier_threshold=1e6))
+    everything = PipelineConfig(EVERY_MATCH, NetworkConfig(score_threshold=-1e6))
     pair = synthetic_pair(5)
     estimate = create("msga+poselib", everything, SharedNetwork(inference))(pair)
     assert error_deg(estimate, pair) < 1.0
     assert estimate.iterations > 0
     # With one that lets nothing pass, there is nothing to refine and the network's own pose stands.
-    nothing = PipelineConfig(network=NetworkConfig(inlier_threshold=1e-30))
+    nothing = PipelineConfig(EVERY_MATCH, NetworkConfig(score_threshold=1e6))
     own = create("msga", nothing, SharedNetwork(inference))(pair)
     refined = create("msga+poselib", nothing, SharedNetwork(inference))(pair)
     np.testing.assert_allclose(refined.rotation, own.rotation)
@@ -149,7 +150,7 @@ def test_estimators_that_share_a_network_run_it_once_a_pair(inference: Inference
         refined(pair)
     assert len(calls) == 3
     # Another filter is another question.
-    create("msga", PipelineConfig(frontend=FrontendConfig(ratio=0.8)), network)(first)
+    create("msga", PipelineConfig(FrontendConfig(ratio=0.8, mutual=False)), network)(first)
     assert len(calls) == 4
     assert calls[3] < calls[2]
 
