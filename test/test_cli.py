@@ -124,7 +124,7 @@ def test_eval_prints_a_table_and_writes_the_published_keys(
         assert list(row) == [
             *("dump", "estimator", "weights", "pairs"),
             *("auc5", "auc10", "auc20", "map5", "map10", "map20"),
-            *("precision", "recall", "f", "ms_per_pair"),
+            *("precision", "recall", "f", "ms_per_pair", "peak_mb", "peak_device_mb"),
         ]
         assert row["pairs"] == 3
         assert row["estimator"] in result.output

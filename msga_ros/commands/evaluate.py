@@ -69,7 +69,8 @@ def run(
         rows += summarise(records, by, intervals=intervals)
     console.print(table(rows))
     console.print(
-        "Percent; P/R/F by full-size verification; MiB: peak of the process; RANSAC: mean iterations.",
+        "Percent; P/R/F by full-size verification; MiB: peak of the process; "
+        "RANSAC: mean iterations.",
         style="dim",
     )
     if json_file:
