@@ -15,7 +15,8 @@ from msga_ros.node.bridge import ImageBridge, image_bridge
 from msga_ros.node.conversions import image_from_message
 from msga_ros.node.errors import BadInput
 from msga_ros.node.settings import Settings
-from msga_ros.node.views import Tracks, View
+from msga_ros.node.views import View
+from msga_ros.odometry.tracks import Tracks
 
 STEREO_INPUTS = ("left/image", "left/camera_info", "right/image", "right/camera_info")
 TEMPORAL_INPUTS = ("image", "camera_info")

@@ -65,31 +65,3 @@ class ReferencePolicy:
             or inliers < self.min_inlier_ratio * matched
             or result.median_parallax > math.radians(self.max_parallax_deg)
         )
-
-
-class Tracks:
-    """Ids that stay with a scene point from view to view; never used twice, 0 is never one."""
-
-    def __init__(self) -> None:
-        self._next = 1
-
-    def follow(self, reference: View, current: View, result: Any) -> NDArray[np.uint64]:
-        """Ids of the rows of `result` (N,), 0 for outliers; extends the tracks of both views.
-
-        Where several matches end in one feature of the current view, the most probable one
-        carries the track on and the others get 0.
-        """
-        ids = np.zeros(len(result.inlier), dtype=np.uint64)
-        rows = np.flatnonzero(result.inlier)
-        order = rows[np.argsort(-result.inlier_probability[rows], kind="stable")]
-        for row in order.tolist():
-            index0, index1 = int(result.indices0[row]), int(result.indices1[row])
-            known = reference.tracks.get(index0)
-            if index1 in current.tracks:
-                continue
-            if known is None:
-                known = reference.tracks[index0] = self._next
-                self._next += 1
-            current.tracks[index1] = known
-            ids[row] = known
-        return ids

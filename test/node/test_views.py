@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from node.fakes import CAMERA, make_features, make_result
 
-from msga_ros.node.views import ReferencePolicy, Tracks, View
+from msga_ros.node.views import ReferencePolicy, View
+from msga_ros.odometry.tracks import Tracks
 from msga_ros.pipeline import Status
 
 

@@ -1,0 +1,82 @@
+"""Relative poses to a trajectory, with the covariance that belongs to it.
+
+Two consecutive motions share a frame: the noise of its keypoints moves both estimates, mostly in
+opposite directions. Taking them for independent makes the covariance of the integrated pose several
+times too large, so their correlation is computed from how each estimate depends on each keypoint.
+What is wrong with the rig stays wrong: that part of the error adds up as it is, not as its square.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from msga_ros.odometry.observations import CURRENT_ROWS, REFERENCE_ROWS
+from msga_ros.odometry.poses import UncertainPose, composition_jacobians
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A motion and its dependence on the keypoints.
+
+    `pose`: current in reference. `features0`, `features1` (N,): index of each point's keypoint in
+    the left image, reference and current. `sensitivity` (N, 6, 9): see `TwoFrameSolution`. `sigma`:
+    pixels. `by_rig` (6, 3): see `TwoFrameSolution`.
+    """
+
+    pose: UncertainPose
+    features0: npt.NDArray[np.int64]
+    features1: npt.NDArray[np.int64]
+    sensitivity: Array
+    sigma: float
+    by_rig: Array
+
+
+class PoseChain:
+    """The pose of a reference (keyframe) in the frame of the first one, and steps from it."""
+
+    def __init__(self, start: UncertainPose | None = None) -> None:
+        self._reference = start or UncertainPose.origin()  # but for the rig
+        self._by_rig: Array = np.zeros((6, 3))
+        self._arrival: tuple[Step, Array] | None = None
+
+    @property
+    def reference(self) -> UncertainPose:
+        """The pose of the reference."""
+        return _with_rig(self._reference, self._by_rig)
+
+    def locate(self, step: Step) -> UncertainPose:
+        """The pose that `step` leads to from the reference."""
+        return _with_rig(*self._follow(step))
+
+    def advance(self, step: Step) -> UncertainPose:
+        """Make the frame that `step` leads to the reference; its pose."""
+        by_step = composition_jacobians(self._reference, step.pose)[1]
+        self._reference, self._by_rig = self._follow(step)
+        self._arrival = (step, by_step)
+        return self.reference
+
+    def _follow(self, step: Step) -> tuple[UncertainPose, Array]:
+        by_last, by_step = composition_jacobians(self._reference, step.pose)
+        rest = step.pose.covariance - step.by_rig @ step.by_rig.T
+        pose = self._reference.compose(replace(step.pose, covariance=rest), self._shared(step))
+        return pose, by_last @ self._by_rig + by_step @ step.by_rig
+
+    def _shared(self, step: Step) -> Array | None:
+        """Covariance (6, 6) of the reference's error with that of `step`: keypoints in both."""
+        if self._arrival is None:
+            return None
+        last, by_last = self._arrival
+        _, rows0, rows1 = np.intersect1d(last.features1, step.features0, return_indices=True)
+        arriving = last.sensitivity[rows0][:, :, CURRENT_ROWS]
+        leaving = step.sensitivity[rows1][:, :, REFERENCE_ROWS]
+        shared = np.einsum("nir,njr->ij", arriving, leaving)
+        return last.sigma * step.sigma * (by_last @ shared)
+
+
+def _with_rig(pose: UncertainPose, by_rig: Array) -> UncertainPose:
+    return replace(pose, covariance=pose.covariance + by_rig @ by_rig.T)

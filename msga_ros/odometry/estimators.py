@@ -1,0 +1,187 @@
+"""The ways to remove outliers that `msga vo` compares, each a `Relate` of the odometry.
+
+A name is `PRUNER`, or `PRUNER+SOLVER`, where the pruner is `msga` (the network's inliers),
+`ratio` (ratio test 0.8) or `mutual+ratio` (mutual check and ratio test 0.9), and the solver a
+robust estimator of `msga_ros.geometry.robust`, whose inliers are kept. All of them see the same
+putative matches.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msga_ros.config import PipelineConfig
+from msga_ros.frontend import Features, Frontend
+from msga_ros.geometry.camera import Camera
+from msga_ros.geometry.robust import ROBUST_ESTIMATORS
+from msga_ros.inference import Inference
+from msga_ros.odometry.matches import FilteredMatches
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+NETWORK = "msga"
+DEFAULT_ESTIMATORS = ("msga", "msga+poselib", "ratio+magsac", "ratio+poselib")
+RATIO = 0.8
+MUTUAL_RATIO = 0.9
+
+
+class EstimatorError(ValueError):
+    """An unknown name, or no network where one is needed; the message says what."""
+
+
+@dataclass(frozen=True)
+class Putative:
+    """Nearest neighbours of two views before anything is removed, (N, ...) row by row."""
+
+    indices0: NDArray[np.int64]
+    indices1: NDArray[np.int64]
+    correspondences: Floats  # (N, 4), normalised
+    ratio: NDArray[np.float32]
+    mutual: Bools
+    focal: float  # mean of both views, pixels
+    milliseconds: float
+
+
+class PutativeMatcher:
+    """Matches views; the last `capacity` pairs are kept, so that several filters see the same."""
+
+    def __init__(self, frontend: Frontend, capacity: int = 64) -> None:
+        self._frontend = frontend
+        self._capacity = capacity
+        self._kept: dict[tuple[int, int], tuple[Features, Features, Putative]] = {}
+
+    def __call__(
+        self, features0: Features, features1: Features, camera0: Camera, camera1: Camera
+    ) -> Putative:
+        key = (id(features0), id(features1))  # the features are kept too: their ids stay theirs
+        if key not in self._kept:
+            if len(self._kept) >= self._capacity:
+                del self._kept[next(iter(self._kept))]
+            found = self._match(features0, features1, camera0, camera1)
+            self._kept[key] = (features0, features1, found)
+        return self._kept[key][2]
+
+    def _match(
+        self, features0: Features, features1: Features, camera0: Camera, camera1: Camera
+    ) -> Putative:
+        started = time.perf_counter()
+        matches = self._frontend.match(features0, features1)
+        points0 = camera0.normalize(features0.keypoints[matches.indices0])
+        points1 = camera1.normalize(features1.keypoints[matches.indices1])
+        return Putative(
+            matches.indices0,
+            matches.indices1,
+            np.hstack((points0, points1)),
+            matches.ratio,
+            matches.mutual,
+            (camera0.mean_focal + camera1.mean_focal) / 2,
+            1e3 * (time.perf_counter() - started),
+        )
+
+
+class SharedVerdicts:
+    """The network's residuals, kept like the putative matches they belong to."""
+
+    def __init__(self, inference: Inference, capacity: int = 64) -> None:
+        self._inference = inference
+        self._capacity = capacity
+        self._kept: dict[int, tuple[Putative, Floats, float]] = {}
+
+    def __call__(self, putative: Putative) -> tuple[Floats, float]:
+        """Residuals (N,), and the milliseconds they took."""
+        key = id(putative)
+        if key not in self._kept:
+            if len(self._kept) >= self._capacity:
+                del self._kept[next(iter(self._kept))]
+            started = time.perf_counter()
+            rows = putative.correspondences
+            verdict = self._inference(rows, np.isfinite(rows.sum(axis=1)))
+            elapsed = 1e3 * (time.perf_counter() - started)
+            self._kept[key] = (putative, verdict.residual, elapsed)
+        return self._kept[key][1:]
+
+
+class EstimatorRelate:
+    """The estimator `name` as a `Relate`; `milliseconds` adds up what its work took, or takes.
+
+    `stereo` prunes only: a rig is known and needs no estimate of its geometry.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: PipelineConfig,
+        matcher: PutativeMatcher,
+        network: SharedVerdicts | None,
+    ) -> None:
+        """Raises `EstimatorError`."""
+        if name not in available():
+            raise EstimatorError(f"unknown estimator {name!r}; there are: {', '.join(available())}")
+        if uses_network(name) and network is None:
+            raise EstimatorError(f"estimator {name!r} needs a network")
+        self.name = name
+        self.milliseconds = 0.0
+        parts = name.split("+")
+        self._solver = parts[-1] if parts[-1] in ROBUST_ESTIMATORS else ""
+        self._pruner = name.removesuffix(f"+{self._solver}") if self._solver else name
+        self._config = config
+        self._matcher = matcher
+        self._network = network
+
+    def __call__(
+        self, features0: Features, features1: Features, camera0: Camera, camera1: Camera
+    ) -> FilteredMatches:
+        """Matches that the pruner lets through and the solver agrees with."""
+        putative = self._matcher(features0, features1, camera0, camera1)
+        return self._filter(putative, self._solver)
+
+    def stereo(
+        self, left: Features, right: Features, camera0: Camera, camera1: Camera
+    ) -> FilteredMatches:
+        """Matches of a stereo pair that the pruner lets through."""
+        return self._filter(self._matcher(left, right, camera0, camera1), "")
+
+    def _filter(self, putative: Putative, solver: str) -> FilteredMatches:
+        kept, probability = self._prune(putative)
+        started = time.perf_counter()
+        rows = putative.correspondences[kept]
+        if solver:
+            threshold = self._config.pose.threshold_px / putative.focal
+            found = ROBUST_ESTIMATORS[solver](
+                rows[:, :2], rows[:, 2:], threshold, seed=self._config.pose.seed
+            )
+            kept[kept] = found.inlier
+        self.milliseconds += putative.milliseconds + 1e3 * (time.perf_counter() - started)
+        return FilteredMatches(putative.indices0, putative.indices1, kept, probability)
+
+    def _prune(self, putative: Putative) -> tuple[Bools, NDArray[np.float32]]:
+        usable = np.isfinite(putative.correspondences).all(axis=1)
+        if self._pruner != NETWORK or self._network is None:
+            limit = RATIO if self._pruner == "ratio" else MUTUAL_RATIO
+            kept = usable & (putative.ratio < limit)
+            if self._pruner != "ratio":
+                kept &= putative.mutual
+            return kept, kept.astype(np.float32)
+        residual, milliseconds = self._network(putative)
+        self.milliseconds += milliseconds
+        threshold = self._config.network.inlier_threshold
+        probability = (1.0 / (1.0 + residual / threshold)).astype(np.float32)
+        kept = usable & (residual < threshold)
+        return kept, probability
+
+
+def available() -> tuple[str, ...]:
+    """All names that `EstimatorRelate` knows."""
+    pruners = (NETWORK, "ratio", "mutual+ratio")
+    solved = (f"{pruner}+{solver}" for pruner in pruners for solver in ROBUST_ESTIMATORS)
+    return (*pruners, *solved)
+
+
+def uses_network(name: str) -> bool:
+    """Whether the estimator has weights."""
+    return name.split("+")[0] == NETWORK

@@ -1,0 +1,89 @@
+"""Poses with covariance, and how their errors add up along a chain.
+
+A pose is that of a camera in a frame, `x_frame = R x_camera + p`. Its error is that of
+`RelativePose.msg`, order x, y, z, rx, ry, rz: `p_true = p + [x y z]` and `R_true = exp([rx ry rz])
+R`, both along the axes of the frame (not of the camera).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from msga_ros.geometry.pose import skew
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class UncertainPose:
+    """Pose of a camera in a frame: `rotation` (3, 3), `position` (3,), `covariance` (6, 6)."""
+
+    rotation: Array
+    position: Array
+    covariance: Array
+
+    @classmethod
+    def origin(cls) -> UncertainPose:
+        """The frame itself, exactly known."""
+        return cls(np.eye(3), np.zeros(3), np.zeros((6, 6)))
+
+    @property
+    def matrix(self) -> Array:
+        """Homogeneous matrix (4, 4), camera to frame."""
+        return pose_matrix(self.rotation, self.position)
+
+    def compose(self, step: UncertainPose, cross: Array | None = None) -> UncertainPose:
+        """The pose of what `step` gives relative to this camera, in this pose's frame.
+
+        `cross` (6, 6): covariance of this pose's error (rows) with the step's (columns); None where
+        they are independent. First order.
+        """
+        by_self, by_step = composition_jacobians(self, step)
+        covariance = by_self @ self.covariance @ by_self.T + by_step @ step.covariance @ by_step.T
+        if cross is not None:
+            mixed = by_self @ cross @ by_step.T
+            covariance = covariance + mixed + mixed.T
+        return UncertainPose(
+            self.rotation @ step.rotation,
+            self.rotation @ step.position + self.position,
+            (covariance + covariance.T) / 2,
+        )
+
+
+def composition_jacobians(first: UncertainPose, step: UncertainPose) -> tuple[Array, Array]:
+    """Derivative (6, 6) of the error of `first.compose(step)` by the errors of both."""
+    by_first = np.eye(6)
+    by_first[:3, 3:] = -skew(first.rotation @ step.position)
+    by_step = np.zeros((6, 6))
+    by_step[:3, :3] = by_step[3:, 3:] = first.rotation
+    return by_first, by_step
+
+
+def pose_error(estimate: UncertainPose, rotation: npt.ArrayLike, position: npt.ArrayLike) -> Array:
+    """Error (6,) that takes the estimate to the true pose, as the covariance describes it."""
+    turn = np.asarray(rotation, dtype=np.float64) @ estimate.rotation.T
+    shift = np.asarray(position, dtype=np.float64) - estimate.position
+    return np.concatenate([shift, rotation_vector(turn)])
+
+
+def rotation_matrix(vector: npt.ArrayLike) -> Array:
+    """`exp([vector])`, (3, 3), of a rotation vector (3,) in rad."""
+    return np.asarray(cv2.Rodrigues(np.asarray(vector, dtype=np.float64))[0], dtype=np.float64)
+
+
+def rotation_vector(rotation: npt.ArrayLike) -> Array:
+    """Rotation vector (3,) in rad of a rotation matrix (3, 3)."""
+    matrix = np.asarray(rotation, dtype=np.float64)
+    return np.asarray(cv2.Rodrigues(matrix)[0], dtype=np.float64).ravel()
+
+
+def pose_matrix(rotation: npt.ArrayLike, position: npt.ArrayLike) -> Array:
+    """Homogeneous matrix (4, 4)."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation
+    matrix[:3, 3] = position
+    return matrix

@@ -1,0 +1,157 @@
+"""A stereo rig: matches judged by its known geometry, and its geometry judged by the matches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from msga_ros.geometry.pose import essential_matrix
+from msga_ros.odometry.observations import Rig
+from msga_ros.odometry.poses import rotation_matrix
+
+Array = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+_CLOSEST_BASELINES = 1.0  # nearer points than one baseline are false matches
+
+
+def epipolar_errors(points_left: Array, points_right: Array, rig: Rig) -> Array:
+    """Signed Sampson errors (N,) of matches (N, 2), normalised units; of a rectified rig that is
+    the vertical offset, left less right, over the square root of two."""
+    return _sampson(points_left, points_right, rig.rotation, rig.translation)[0]
+
+
+def inverse_depths(points_left: Array, points_right: Array, rig: Rig) -> Array:
+    """Inverse depth (N,) in the left camera, 1/m; about 0 for points far away, of either sign."""
+    ray = np.column_stack([points_left, np.ones(len(points_left))]) @ rig.rotation.T
+    seen = np.column_stack([points_right, np.ones(len(points_right))])
+    shift, turn = np.cross(seen, rig.translation), np.cross(seen, ray)
+    return -(shift * turn).sum(1) / np.maximum((shift**2).sum(1), 1e-18)
+
+
+def consistent_with_rig(
+    points_left: Array, points_right: Array, rig: Rig, threshold: float
+) -> Bools:
+    """Matches (N,) that the known rig explains: epipolar error below `threshold` (normalised
+    units), and not behind the cameras by more than that disparity."""
+    depth = inverse_depths(points_left, points_right, rig) * rig.baseline
+    error = epipolar_errors(points_left, points_right, rig)
+    fits = (np.abs(error) < threshold) & (depth > -threshold) & (depth < 1 / _CLOSEST_BASELINES)
+    return np.asarray(fits)
+
+
+@dataclass(frozen=True)
+class RigCheck:
+    """What the matches say about the known extrinsics.
+
+    `offset_px`: median signed epipolar error times sqrt(2), which is the vertical offset of a
+    rectified pair; `spread_px`: its robust standard deviation (1.48 MAD). `rotation_deg` (3,): the
+    rotation vector, in the right camera, that the matches would add to the known rotation, and
+    `rotation_sigma_deg` (3,) how well they tell. `matches`: how many said so (all frames, the older
+    ones fading).
+    """
+
+    offset_px: float
+    spread_px: float
+    rotation_deg: Array
+    rotation_sigma_deg: Array
+    matches: int
+
+    @property
+    def drift(self) -> float:
+        """Largest component of the correction in standard deviations: above 5, look closer."""
+        return float(np.max(np.abs(self.rotation_deg) / self.rotation_sigma_deg))
+
+    def drifted(self, tolerance_px: float, focal: float) -> bool:
+        """Whether the rig left its calibration: the correction about the two axes that misplace
+        epipolar lines (x, z) is certain (3 sigma) and shifts points by more than `tolerance_px`."""
+        shift = np.radians(np.abs(self.rotation_deg[[0, 2]])) * focal * np.array([1.0, 0.5])
+        certain = np.abs(self.rotation_deg) > 3 * self.rotation_sigma_deg
+        return bool((certain[[0, 2]] & (shift > tolerance_px)).any())
+
+
+class RigMonitor:
+    """Adds up what the matches of all frames say about the rig, the older ones fading.
+
+    The direction of the translation and the scale are taken as known; a rotation about the
+    baseline's normal in the image is told by the epipolar errors only weakly, and its standard
+    deviation says so.
+    """
+
+    def __init__(
+        self, rig: Rig, focal: float, memory: float = 30.0, systematic_px: float = 0.1
+    ) -> None:
+        """`memory`: frames; `systematic_px`: error of the matches that does not average out."""
+        self._rig, self._focal = rig, focal
+        self._keep = 1.0 - 1.0 / max(memory, 1.0)
+        self._systematic = systematic_px
+        self._hessian: Array = np.zeros((3, 3))
+        self._gradient: Array = np.zeros(3)
+        self._count = 0.0
+
+    def update(self, points_left: Array, points_right: Array) -> RigCheck | None:
+        """Take in the matches (N, 2) of a frame, outliers bounded by a wide gate; None until 8.
+
+        Give it the filter's inliers *before* `consistent_with_rig`, or a drift would remove its own
+        evidence.
+        """
+        usable = np.isfinite(points_left).all(1) & np.isfinite(points_right).all(1)
+        left, right = points_left[usable], points_right[usable]
+        if len(left) < 8:
+            return None
+        error = epipolar_errors(left, right, self._rig)
+        median = float(np.median(error))
+        spread = 1.4826 * float(np.median(np.abs(error - median)))
+        sigma = max(spread, 0.1 / self._focal)
+        correction, hessian = _correction(left, right, self._rig, sigma)
+        self._hessian = self._keep * self._hessian + hessian
+        self._gradient = self._keep * self._gradient + hessian @ correction
+        self._count = self._keep * self._count + len(left)
+        # A weak prior of a degree makes it solvable where the matches say nothing.
+        prior = np.eye(3) / np.radians(1.0) ** 2
+        covariance = np.linalg.inv(self._hessian + prior)
+        rotation = covariance @ self._gradient
+        floor = (self._systematic / self._focal) ** 2
+        root2 = np.sqrt(2.0)
+        return RigCheck(
+            offset_px=root2 * median * self._focal,
+            spread_px=root2 * spread * self._focal,
+            rotation_deg=np.degrees(rotation),
+            rotation_sigma_deg=np.degrees(np.sqrt(np.diag(covariance) + floor)),
+            matches=round(self._count),
+        )
+
+
+def _correction(left: Array, right: Array, rig: Rig, sigma: float) -> tuple[Array, Array]:
+    """Rotation (3,) to add on the right camera's side, and its information (3, 3); robust."""
+    total: Array = np.zeros(3)
+    rotation = rig.rotation
+    for _ in range(6):
+        turn = rotation_matrix(total)
+        error, slope = _sampson(left, right, turn @ rotation, turn @ rig.translation)
+        weight = 1.0 / (1.0 + (error / (2 * sigma)) ** 2) ** 2
+        hessian = (slope * weight[:, None]).T @ slope / sigma**2
+        prior = np.eye(3) / np.radians(1.0) ** 2
+        gradient = (slope * weight[:, None]).T @ error / sigma**2 + prior @ total
+        step = -np.linalg.solve(hessian + prior, gradient)
+        total = total + step
+        if np.abs(step).max() < 1e-9:
+            break
+    return total, hessian
+
+
+def _sampson(left: Array, right: Array, rotation: Array, translation: Array) -> tuple[Array, Array]:
+    """Signed Sampson errors (N,), and their derivative (N, 3) by a small rotation of the right
+    camera, `R <- exp([r]) R`, `t <- exp([r]) t`."""
+    ray0 = np.column_stack([left, np.ones(len(left))])
+    ray1 = np.column_stack([right, np.ones(len(right))])
+    essential = essential_matrix(rotation, translation)
+    line1, line0 = ray0 @ essential.T, ray1 @ essential
+    length = np.sqrt((line1[:, :2] ** 2).sum(1) + (line0[:, :2] ** 2).sum(1))
+    length = np.maximum(length, 1e-12)
+    error = (ray1 * line1).sum(1) / length
+    # y . exp([r]) E x = y . E x + r . (E x) x y
+    slope = np.cross(line1, ray1) / length[:, None]
+    return error, slope

@@ -1,0 +1,336 @@
+"""Stereo visual odometry: metric motion of a calibrated pair of cameras.
+
+A frame's left-right matches give depths, its matches with the last keyframe the motion. The first
+guess is an absolute pose from points (PoseLib), the result a bundle adjustment of the two frames
+over all four views (`two_frame`), so that matches without a depth take part as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import poselib  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from msga_ros.frontend import Features
+from msga_ros.geometry.camera import Camera
+from msga_ros.odometry.chain import PoseChain, Step
+from msga_ros.odometry.config import OdometryConfig
+from msga_ros.odometry.matches import FilteredMatches, MatchesLike, Relate, unique_rows
+from msga_ros.odometry.observations import Observations, Rig, RigBelief, TwoFrameSolution
+from msga_ros.odometry.poses import UncertainPose, rotation_vector
+from msga_ros.odometry.rig import RigCheck, RigMonitor, consistent_with_rig, inverse_depths
+from msga_ros.odometry.tracks import Tracks
+from msga_ros.odometry.two_frame import solve_two_frames
+from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate
+
+Array = NDArray[np.float64]
+
+_NEAR_PX = 1.0  # disparity from which on a point has a depth worth the name
+# Each frame, the covariance of the rig's turn grows by this factor and this (rad): frames that
+# follow each other share keypoints, and keypoints share what is wrong with the lens.
+_FADING = 1.1
+_RIG_FLOOR = np.radians(0.002)
+_UNIT_CAMERA = {"model": "PINHOLE", "width": 2, "height": 2, "params": [1.0, 1.0, 0.0, 0.0]}
+
+
+@dataclass
+class StereoFrame:
+    """A frame after stereo matching; arrays by the index of the left feature, NaN where nothing.
+
+    `left`, `right` (N, 2): normalised coordinates; `inverse_depth` (N,) 1/m; `probability` (N,).
+    """
+
+    stamp: float
+    features: Features
+    camera: Camera
+    left: Array
+    right: Array
+    inverse_depth: Array
+    probability: Array
+    tracks: dict[int, int] = field(default_factory=dict)
+
+
+class StereoOdometry:
+    """Feed it frame by frame; one thread at a time."""
+
+    def __init__(self, rig: Rig, relate: Relate, config: OdometryConfig | None = None) -> None:
+        """`relate` matches two left views over time and removes the outliers."""
+        self.rig = rig
+        self._relate = relate
+        self._config = config or OdometryConfig()
+        self._monitor: RigMonitor | None = None
+        self._tracks = Tracks()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the trajectory: the next frame is the first. Track ids go on."""
+        self._chain = PoseChain()
+        sigma = np.radians(self._config.rig_sigma_deg)
+        self._belief = RigBelief.calibrated(sigma) if sigma > 0 else None
+        self._keyframe: StereoFrame | None = None
+        self._seen_at_first = 0
+        self._velocity = UncertainPose.origin()  # last motion from frame to frame
+        self._last = UncertainPose.origin()
+
+    def update(
+        self,
+        stamp: float,
+        left: Features,
+        right: Features,
+        camera_left: Camera,
+        camera_right: Camera,
+        stereo_matches: MatchesLike,
+    ) -> OdometryUpdate:
+        """Take in a frame: its features and the filtered matches from left to right."""
+        frame, check = self._frame(stamp, left, right, camera_left, camera_right, stereo_matches)
+        keyframe = self._keyframe
+        if keyframe is None:
+            self._keyframe, self._seen_at_first = frame, 0
+            return _first(stamp, self._chain.reference, check)
+        matches = self._relate(keyframe.features, left, keyframe.camera, camera_left)
+        rows = unique_rows(matches)
+        rows = rows[np.isfinite(frame.left[matches.indices1[rows]]).all(1)]
+        features0, features1 = matches.indices0[rows], matches.indices1[rows]
+        observations = _observations(keyframe, frame, features0, features1, matches, rows)
+        solution = self._solve(observations, keyframe.inverse_depth[features0])
+        inlier = np.zeros(len(matches.inlier), dtype=bool)
+        points = np.full((len(inlier), 3), np.nan)
+        if solution is None:
+            return self._lost(frame, keyframe, matches, check)
+        self._believe(solution.rig)
+        inlier[rows[solution.inlier]] = True
+        points[rows] = points_in_current(solution)
+        agreeing = FilteredMatches(
+            matches.indices0, matches.indices1, inlier, matches.inlier_probability
+        )
+        ids = self._tracks.follow(keyframe, frame, agreeing)
+        relative = UncertainPose(solution.rotation, solution.position, solution.covariance)
+        step = Step(
+            relative, features0, features1, solution.sensitivity, solution.sigma, solution.by_rig
+        )
+        count = int(inlier.sum())
+        self._seen_at_first = max(self._seen_at_first, count)
+        replace = (
+            count < self._config.keyframe_inliers
+            or count < self._config.keyframe_share * self._seen_at_first
+            or self._config.keyframe_share == 1.0
+        )
+        if replace:
+            pose = self._chain.advance(step)
+            self._keyframe, self._seen_at_first = frame, 0
+        else:
+            pose = self._chain.locate(step)
+        self._move_to(pose)
+        return OdometryUpdate(
+            stamp=stamp,
+            status=OdometryStatus.OK,
+            pose=pose,
+            relative=relative,
+            reference_stamp=keyframe.stamp,
+            scale_known=True,
+            matches=matches,
+            inlier=inlier,
+            track_ids=ids,
+            points=points,
+            keyframe=replace,
+            sigma_px=solution.sigma,
+            rig=check,
+        )
+
+    def _frame(
+        self,
+        stamp: float,
+        left: Features,
+        right: Features,
+        camera_left: Camera,
+        camera_right: Camera,
+        matches: MatchesLike,
+    ) -> tuple[StereoFrame, RigCheck | None]:
+        focal = (camera_left.mean_focal + camera_right.mean_focal) / 2
+        if self._monitor is None:
+            self._monitor = RigMonitor(self.rig, focal)
+        points_left = camera_left.normalize(left.keypoints)
+        points_right = camera_right.normalize(right.keypoints)
+        rows = unique_rows(matches)
+        seen_left, seen_right = (
+            points_left[matches.indices0[rows]],
+            points_right[matches.indices1[rows]],
+        )
+        check = self._monitor.update(seen_left, seen_right)
+        threshold = self._config.rig_threshold_px / focal
+        rig = self.rig if self._belief is None else self.rig.turned(self._belief.mean)
+        fits = consistent_with_rig(seen_left, seen_right, rig, threshold)
+        kept = matches.indices0[rows[fits]]
+        frame = StereoFrame(
+            stamp,
+            left,
+            camera_left,
+            points_left,
+            np.full((len(left), 2), np.nan),
+            np.full(len(left), np.nan),
+            np.zeros(len(left)),
+        )
+        frame.right[kept] = seen_right[fits]
+        frame.inverse_depth[kept] = inverse_depths(seen_left[fits], seen_right[fits], rig)
+        frame.probability[kept] = matches.inlier_probability[rows[fits]]
+        return frame, check
+
+    def _solve(self, observations: Observations, inverse_depth: Array) -> TwoFrameSolution | None:
+        config, keyframe = self._config, self._keyframe
+        assert keyframe is not None
+        focal = keyframe.camera.mean_focal
+        guess = self._guess(observations, inverse_depth, focal)
+        if guess is None:
+            return None
+        rotation, position = guess
+        solution = solve_two_frames(
+            observations,
+            rotation,
+            position,
+            inverse_depth,
+            rig=self.rig,
+            focal=focal,
+            belief=self._belief,
+            sigma=config.noise_px or None,
+            minimum_sigma=config.min_noise_px,
+            gate_sigma=config.gate_px,
+        )
+        if solution is None or solution.inlier.sum() < config.min_inliers:
+            return None
+        return solution
+
+    def _guess(
+        self, observations: Observations, inverse_depth: Array, focal: float
+    ) -> tuple[Array, Array] | None:
+        """Pose of the current camera in the keyframe from points with a depth."""
+        near = inverse_depth * self.rig.baseline * focal > _NEAR_PX
+        if near.sum() < self._config.min_inliers:
+            return None
+        rays = np.column_stack([observations.left0, np.ones(len(observations))])
+        return absolute_pose(
+            observations.left1[near],
+            rays[near] / inverse_depth[near, None],
+            self._config.reprojection_px / focal,
+            self._config,
+        )
+
+    def _believe(self, belief: RigBelief | None) -> None:
+        """What is believed of the rig from now on; old evidence fades, and it is never certain."""
+        if belief is None:
+            return
+        spread = _FADING * np.linalg.inv(belief.information) + np.eye(3) * _RIG_FLOOR**2
+        self._belief = RigBelief(belief.mean, np.linalg.inv(spread))
+
+    def _move_to(self, pose: UncertainPose) -> None:
+        rotation = self._last.rotation.T @ pose.rotation
+        position = self._last.rotation.T @ (pose.position - self._last.position)
+        self._velocity = UncertainPose(rotation, position, np.zeros((6, 6)))
+        self._last = pose
+
+    def _lost(
+        self,
+        frame: StereoFrame,
+        keyframe: StereoFrame,
+        matches: MatchesLike,
+        check: RigCheck | None,
+    ) -> OdometryUpdate:
+        """Go on as before, about as uncertain as the motion is large, from a new keyframe."""
+        step = predicted(self._velocity)
+        pose = self._last.compose(step)
+        self._chain, self._keyframe, self._seen_at_first = PoseChain(pose), frame, 0
+        self._last = pose
+        count = len(matches.inlier)
+        return OdometryUpdate(
+            stamp=frame.stamp,
+            status=OdometryStatus.LOST,
+            pose=pose,
+            relative=None,
+            reference_stamp=keyframe.stamp,
+            scale_known=True,
+            matches=matches,
+            inlier=np.zeros(count, dtype=bool),
+            track_ids=np.zeros(count, dtype=np.uint64),
+            points=np.full((count, 3), np.nan),
+            keyframe=True,
+            sigma_px=float("nan"),
+            rig=check,
+        )
+
+
+def absolute_pose(
+    points: Array, points3d: Array, threshold: float, config: OdometryConfig
+) -> tuple[Array, Array] | None:
+    """Rotation (3, 3) and position (3,) of the camera that sees `points3d` (N, 3) at `points`
+    (N, 2), normalised; None where fewer than `config.min_inliers` agree to `threshold`."""
+    pose, record = poselib.estimate_absolute_pose(
+        np.ascontiguousarray(points),
+        np.ascontiguousarray(points3d),
+        _UNIT_CAMERA,
+        {
+            "max_reproj_error": threshold,
+            "seed": config.seed,
+            "min_iterations": 100,
+            "max_iterations": 10_000,
+        },
+        {},
+    )
+    rotation, translation = np.array(pose.R), np.array(pose.t)
+    if record["num_inliers"] < config.min_inliers or not np.isfinite(rotation).all():
+        return None
+    return rotation.T, -rotation.T @ translation
+
+
+def points_in_current(solution: TwoFrameSolution) -> Array:
+    """Points (N, 3) in the current camera; NaN for outliers and points at infinity."""
+    depth = np.where(solution.inverse_depth > 1e-6, solution.inverse_depth, np.nan)
+    rays = np.column_stack([solution.ray, np.ones(len(depth))])
+    points: Array = (rays / depth[:, None] - solution.position) @ solution.rotation
+    return points
+
+
+def predicted(velocity: UncertainPose) -> UncertainPose:
+    """The motion `velocity` once more, as uncertain as it is large."""
+    length = max(float(np.linalg.norm(velocity.position)), 0.1)
+    angle = max(float(np.linalg.norm(rotation_vector(velocity.rotation))), 0.05)
+    variances = np.repeat([length**2, angle**2], 3)
+    return UncertainPose(velocity.rotation, velocity.position, np.diag(variances))
+
+
+def _observations(
+    keyframe: StereoFrame,
+    frame: StereoFrame,
+    features0: NDArray[np.int64],
+    features1: NDArray[np.int64],
+    matches: MatchesLike,
+    rows: NDArray[np.int64],
+) -> Observations:
+    nothing = np.full(len(rows), np.nan)
+    return Observations(
+        left0=keyframe.left[features0],
+        left1=frame.left[features1],
+        right0=keyframe.right[features0],
+        right1=frame.right[features1],
+        weight=np.asarray(matches.inlier_probability[rows], dtype=np.float64),
+        inverse_depth=nothing,
+        inverse_depth_sigma=nothing,
+    )
+
+
+def _first(stamp: float, pose: UncertainPose, check: RigCheck | None) -> OdometryUpdate:
+    return OdometryUpdate(
+        stamp=stamp,
+        status=OdometryStatus.STARTED,
+        pose=pose,
+        relative=None,
+        reference_stamp=None,
+        scale_known=True,
+        matches=None,
+        inlier=np.zeros(0, dtype=bool),
+        track_ids=np.zeros(0, dtype=np.uint64),
+        points=np.zeros((0, 3)),
+        keyframe=True,
+        sigma_px=float("nan"),
+        rig=check,
+    )

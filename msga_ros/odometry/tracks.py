@@ -1,0 +1,46 @@
+"""Ids that stay with a scene point from view to view."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msga_ros.odometry.matches import MatchesLike
+
+
+class Tracked(Protocol):
+    """A view that remembers its tracks: from the index of a feature to the id."""
+
+    tracks: dict[int, int]
+
+
+class Tracks:
+    """Ids that stay with a scene point from view to view; never used twice, 0 is never one."""
+
+    def __init__(self) -> None:
+        self._next = 1
+
+    def follow(
+        self, reference: Tracked, current: Tracked, result: MatchesLike
+    ) -> NDArray[np.uint64]:
+        """Ids of the rows of `result` (N,), 0 for outliers; extends the tracks of both views.
+
+        Where several matches end in one feature of the current view, the most probable one
+        carries the track on and the others get 0.
+        """
+        ids = np.zeros(len(result.inlier), dtype=np.uint64)
+        rows = np.flatnonzero(result.inlier)
+        order = rows[np.argsort(-result.inlier_probability[rows], kind="stable")]
+        for row in order.tolist():
+            index0, index1 = int(result.indices0[row]), int(result.indices1[row])
+            known = reference.tracks.get(index0)
+            if index1 in current.tracks:
+                continue
+            if known is None:
+                known = reference.tracks[index0] = self._next
+                self._next += 1
+            current.tracks[index1] = known
+            ids[row] = known
+        return ids

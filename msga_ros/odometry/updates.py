@@ -1,0 +1,51 @@
+"""What the odometry says of a frame."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msga_ros.odometry.matches import MatchesLike
+from msga_ros.odometry.poses import UncertainPose
+from msga_ros.odometry.rig import RigCheck
+
+
+class OdometryStatus(enum.IntEnum):
+    """Of the pose of a frame."""
+
+    STARTED = 0  # nothing to compare with: the first frame, or mono before it has parallax
+    OK = 1
+    LOST = 2  # no motion found: the last one is assumed to go on, with a covariance to match
+
+
+@dataclass(frozen=True)
+class OdometryUpdate:
+    """What the odometry says of a frame.
+
+    `pose`: of the (left) camera in the frame of the first one; metres only where `scale_known`.
+    None in mono as long as nothing is known. `relative`: the same in the reference (key)frame of
+    stamp `reference_stamp`, None for the first frame and where LOST. Both covariances as in
+    `RelativePose.msg`, but over the whole translation, whose length is in the unit of the pose.
+
+    `matches`: reference to current, None for the first frame; `inlier` (N,): its rows that agree
+    with the motion; `track_ids` (N,) uint64 of its rows, 0 for outliers. `points` (N, 3): of the
+    inlier rows, in the current camera, NaN elsewhere. `keyframe`: this frame is a reference of
+    those to come. `sigma_px`: of one coordinate, NaN without a motion. `rig`: stereo alone.
+    """
+
+    stamp: float
+    status: OdometryStatus
+    pose: UncertainPose | None
+    relative: UncertainPose | None
+    reference_stamp: float | None
+    scale_known: bool
+    matches: MatchesLike | None
+    inlier: NDArray[np.bool_]
+    track_ids: NDArray[np.uint64]
+    points: NDArray[np.float64]
+    keyframe: bool
+    sigma_px: float
+    rig: RigCheck | None
