@@ -445,6 +445,61 @@ def bag(
         command.run(request, _console())
 
 
+@app.command("view")
+def view(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Folder with a scene.json, video, bag (of images, or written by `msga bag`), "
+            "or `node`: a running one."
+        ),
+    ],
+    save: Annotated[
+        Path | None, typer.Option(help="Write a recording (.rrd) instead of opening the viewer.")
+    ] = None,
+    mode: Annotated[Mode, typer.Option(help="Both views at once, or one after another.")] = (
+        Mode.temporal
+    ),
+    frames: Annotated[int, typer.Option(min=0, help="At most that many pairs; 0: all.")] = 0,
+    topic: Annotated[
+        list[str] | None,
+        typer.Option("--topic", help="INPUT=TOPIC of a bag, as left/image=/cam0; repeatable."),
+    ] = None,
+    namespace: Annotated[str, typer.Option(help="Of the node's topics.")] = "/msga",
+    config: ConfigFile = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Parameter of the node, NAME=VALUE; repeatable."),
+    ] = None,
+    weights: Weights = None,
+    device: Device = None,
+) -> None:
+    """Show images with their matches, triangulated points and cameras in the viewer Rerun.
+
+    Exits with 1 where there was nothing to show.
+    """
+    with reported_errors():
+        from msga_ros.commands import view as command
+        from msga_ros.commands.settings import overrides, parse_settings
+
+        given = {
+            "mode": mode.value,
+            "network.weights": str(weights) if weights else None,
+            "network.device": device,
+        }
+        request = command.Request(
+            source=source,
+            save=save,
+            config=config,
+            parameters=overrides(parameter or (), given),
+            topics={name: str(value) for name, value in parse_settings(topic or ()).items()},
+            namespace=namespace,
+            frames=frames,
+        )
+        code = command.run(request, _console())
+    raise typer.Exit(code)
+
+
 @bench.command("network")
 def bench_network(
     matches: Annotated[

@@ -1,0 +1,1 @@
+"""Matches, points and cameras in the viewer Rerun: of a folder, a bag or a running node."""

@@ -1,0 +1,1 @@
+"""The viewer's ears in a running system."""

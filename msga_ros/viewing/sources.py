@@ -1,0 +1,133 @@
+"""Pairs of views to be shown, of a folder of photographs or of a bag."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from msga_ros.bags.motion import StampedPose
+from msga_ros.bags.reading import Bag
+from msga_ros.bags.replay import Replayer, Tally, message_sets
+from msga_ros.bags.topics import Topics, choose_topics
+from msga_ros.bags.types import CORRESPONDENCES, typestore
+from msga_ros.node.processor import Outcome, Pipeline
+from msga_ros.node.settings import Settings
+from msga_ros.node.views import View
+from msga_ros.sequences.base import LEFT, RIGHT, Frame
+from msga_ros.sequences.source import open_sequence
+from msga_ros.viewing.collector import TOPICS, Collector
+from msga_ros.viewing.pairs import ShownPair, header_of, pair_from_outcome
+
+Warn = Callable[[str], None]
+LoadPipeline = Callable[[], Pipeline]
+
+
+@dataclass(frozen=True)
+class Request:
+    """`source`: folder with a scene.json, video, `synthetic`, rosbag2 or one of its files."""
+
+    source: str
+    settings: Settings
+    topics: Mapping[str, str] = field(default_factory=dict)
+    namespace: str = "/msga"
+
+
+def open_pairs(request: Request, load: LoadPipeline, warn: Warn) -> Iterator[ShownPair]:
+    """The pairs of any source. Raises `SequenceError` or `BagError` before the first one."""
+    path = Path(request.source)
+    if _is_bag(path):
+        bag = Bag(path, warn)
+        matches = f"{request.namespace}/correspondences"
+        if bag.types.get(matches) == CORRESPONDENCES:
+            return _recorded(bag, request.namespace)
+        topics = choose_topics(request.settings.stereo, request.topics, bag.types)
+        replayer = Replayer(
+            load(), topics, request.settings, lambda _, topic, text: warn(f"{topic}: {text}")
+        )
+        return _replayed(bag, replayer, request.settings, topics, warn)
+    sequence = open_sequence(request.source, stereo=request.settings.stereo)
+    return _frames(sequence, load(), request.settings)
+
+
+def _is_bag(path: Path) -> bool:
+    if path.is_dir():
+        names = ("metadata.yaml", "*.mcap", "*.db3")
+        return any(next(path.glob(name), None) is not None for name in names)
+    return path.suffix in (".mcap", ".db3")
+
+
+def _frames(sequence: Any, pipeline: Pipeline, settings: Settings) -> Iterator[ShownPair]:
+    """Frames of a sequence, by the node's own rule for the reference view."""
+    reference: tuple[View, StampedPose | None] | None = None
+    for frame in sequence:
+        left = _view(pipeline, frame, LEFT)
+        here = _truth(frame)
+        if settings.stereo:
+            outcome = _related(pipeline, left, _view(pipeline, frame, RIGHT), _baseline(frame))
+            yield pair_from_outcome(outcome, 0, here)
+            continue
+        replace = settings.reference.usable(left)
+        if reference is not None:
+            outcome = _related(pipeline, reference[0], left, None, stereo=False)
+            yield pair_from_outcome(outcome, 0, reference[1])
+            replace = settings.reference.replaces(left, outcome.result)
+        if replace:
+            reference = (left, here)
+
+
+def _view(pipeline: Pipeline, frame: Frame, side: str) -> View:
+    header = header_of(_stamp_ns(frame), side)
+    image = frame.images[side]
+    return View(header, image, frame.cameras[side], pipeline.extract(image))
+
+
+def _related(
+    pipeline: Pipeline, view0: View, view1: View, baseline: float | None, stereo: bool = True
+) -> Outcome:
+    result = pipeline.relate(view0.features, view1.features, view0.camera, view1.camera)
+    ids = np.zeros(len(result.inlier), dtype=np.uint64)
+    return Outcome(view0, view1, result, ids, stereo, True, baseline)
+
+
+def _truth(frame: Frame) -> StampedPose | None:
+    """Pose of the left camera in the world."""
+    if frame.poses is None:
+        return None
+    pose = frame.poses[LEFT]
+    return StampedPose(_stamp_ns(frame), pose.rotation.T, pose.centre)
+
+
+def _baseline(frame: Frame) -> float | None:
+    if frame.poses is None:
+        return None
+    return float(np.linalg.norm(frame.poses[RIGHT].centre - frame.poses[LEFT].centre)) or None
+
+
+def _stamp_ns(frame: Frame) -> int:
+    return round(frame.stamp * 1e9)
+
+
+def _replayed(
+    bag: Bag, replayer: Replayer, settings: Settings, topics: Topics, warn: Warn
+) -> Iterator[ShownPair]:
+    """A bag of images, through the pipeline."""
+    for one in message_sets(bag, topics, settings, Tally(), warn):
+        outcome, _ = replayer.relate(one)
+        if outcome is not None:
+            yield pair_from_outcome(outcome, one.epoch)
+
+
+def _recorded(bag: Bag, namespace: str) -> Iterator[ShownPair]:
+    """A bag that `msga bag` or a recorder of the node's topics has written."""
+    store, collector = typestore(), Collector()
+    wanted = {f"{namespace}/{name}" for name in TOPICS}
+    collector.expect_picture = any(
+        f"{namespace}/{name}" in bag.types for name in TOPICS if name.startswith("matches_image")
+    )
+    for raw in bag.messages(wanted):
+        message = store.deserialize_cdr(raw.data, raw.kind)
+        yield from collector.add(raw.topic.removeprefix(namespace + "/"), message)
