@@ -81,6 +81,14 @@ class Source(Enum):
     colmap = "colmap"
 
 
+class OdometryMode(Enum):
+    """Of `msga vo`."""
+
+    auto = "auto"
+    stereo = "stereo"
+    mono = "mono"
+
+
 class Grouping(Enum):
     """Further rows of `msga eval`."""
 
@@ -193,6 +201,14 @@ def evaluate(
             "evaluation goes on, a finished one is only measured again.",
         ),
     ] = None,
+    report_file: Annotated[
+        Path | None,
+        typer.Option("--report", help="Write an HTML page there: tables, plots, pictures."),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the collections that the dumps are of, for the pictures."),
+    ] = None,
 ) -> None:
     """Judge estimators of the relative pose on the same matches, in one run."""
     with reported_errors():
@@ -212,6 +228,8 @@ def evaluate(
             intervals=intervals,
             json_file=json_file,
             records_file=records_file,
+            report_file=report_file,
+            images=images,
             console=_console(),
         )
 
@@ -500,6 +518,59 @@ def view(
     raise typer.Exit(code)
 
 
+@app.command("vo")
+def odometry(
+    scenes: Annotated[
+        list[str],
+        typer.Argument(help="Folders with a scene.json, a video (mono), or `synthetic`."),
+    ],
+    mode: Annotated[
+        OdometryMode, typer.Option(help="auto: stereo where there is a right camera.")
+    ] = OdometryMode.auto,
+    estimator: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--estimator",
+            "-e",
+            help="Repeatable. PRUNER or PRUNER+SOLVER; pruners: msga, ratio, mutual+ratio; "
+            "solvers: poselib, magsac. Default: msga, msga+poselib, ratio+magsac, ratio+poselib.",
+        ),
+    ] = None,
+    frames: Annotated[int, typer.Option(min=0, help="At most that many; 0: all.")] = 0,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    weights: Weights = None,
+    device: Device = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the rows there, a list of records.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for trajectories (TUM, KITTI) and a plot."),
+    ] = None,
+) -> None:
+    """Visual odometry by several estimators on the same matches, judged against true poses.
+
+    Settings of the odometry are given as --set odometry.NAME=VALUE.
+    """
+    with reported_errors():
+        from msga_ros.commands import vo as command
+        from msga_ros.commands.settings import overrides
+
+        given = {"network.weights": str(weights) if weights else None, "network.device": device}
+        command.run(
+            scenes,
+            mode=mode.value,
+            estimators=estimator or (),
+            frames=frames,
+            config=config,
+            overrides=overrides(settings or (), given),
+            json_file=json_file,
+            output=output,
+            console=_console(),
+        )
+
+
 @bench.command("network")
 def bench_network(
     matches: Annotated[
@@ -524,6 +595,41 @@ def bench_network(
             json_file=json_file,
             console=_console(),
         )
+
+
+@bench.command("node")
+def bench_node(
+    mode: Annotated[Mode, typer.Option(help="What the node compares.")] = Mode.stereo,
+    size: Annotated[
+        list[str] | None, typer.Option(help="WIDTHxHEIGHT; repeatable. 640x480 and 1280x720.")
+    ] = None,
+    frontend: Annotated[str, typer.Option(help="sift, orb or akaze.")] = "orb",
+    keypoints: Annotated[int, typer.Option(min=8, help="Kept in each view.")] = 1000,
+    rate: Annotated[float, typer.Option(min=0.1, help="Frames a second.")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Of sending, for each size.")] = 10.0,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", help="Parameter of the node, NAME=VALUE; repeatable."),
+    ] = None,
+    weights: Weights = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
+) -> None:
+    """The node in a process of its own over DDS: stamp to pose, rate, CPU, memory, drops."""
+    with reported_errors():
+        from msga_ros.commands import bench_node as command
+        from msga_ros.commands.settings import parse_settings
+
+        options = command.BenchmarkOptions(
+            mode=mode.value,
+            frontend=frontend,
+            keypoints=keypoints,
+            rate=rate,
+            seconds=seconds,
+            weights=str(weights.resolve()) if weights else "",
+            parameters=parse_settings(parameter or ()),
+        )
+        sizes = size or ("640x480", "1280x720")
+        command.run(options, sizes, json_file=json_file, console=_console())
 
 
 def _console() -> Console:

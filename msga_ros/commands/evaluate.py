@@ -24,7 +24,10 @@ from msga_ros.commands.errors import UsageError, existing_file, writable_file
 from msga_ros.config import PipelineConfig
 from msga_ros.training.estimators import DEFAULT_ESTIMATORS
 from msga_ros.training.evaluation import evaluate
+from msga_ros.training.examples import estimate_again
 from msga_ros.training.records import PairRecord, RecordFile
+from msga_ros.training.report import chosen_examples, report
+from msga_ros.training.report_pictures import Images
 from msga_ros.training.tables import EvaluationRow, summarise
 
 
@@ -40,6 +43,8 @@ def run(
     intervals: bool,
     json_file: Path | None,
     records_file: Path | None,
+    report_file: Path | None,
+    images: Path | None,
     console: Console,
 ) -> list[EvaluationRow]:
     """Evaluate, print the table, write the JSON; the rows that were printed.
@@ -53,8 +58,13 @@ def run(
         existing_file(checkpoint, "checkpoint")
     if json_file:
         writable_file(json_file, "JSON file")
+    if report_file:
+        writable_file(report_file, "report")
+    if images and not images.is_dir():
+        raise UsageError(f"folder of the images not found: {images}")
+    dumps = [Path(dump) for dump in dict.fromkeys(dumps)]
     records = _with_progress(
-        [Path(dump) for dump in dict.fromkeys(dumps)],
+        dumps,
         list(estimators) or list(DEFAULT_ESTIMATORS),
         weights,
         config,
@@ -69,12 +79,17 @@ def run(
         rows += summarise(records, by, intervals=intervals)
     console.print(table(rows))
     console.print(
-        "Percent; P/R/F by full-size verification; MiB: peak of the process; "
-        "RANSAC: mean iterations.",
+        "Percent; P/R/F by full-size verification; MiB: working memory; RANSAC: mean iterations.",
         style="dim",
     )
     if json_file:
         json_file.write_text(json.dumps([row.as_json() for row in rows], indent=2) + "\n")
+    if report_file:
+        examples = estimate_again(chosen_examples(records), dumps, weights, config)
+        found = Images(images) if images else None
+        facts = _facts(records, config, stride, limit)
+        report_file.write_text(report(records, examples, found, facts), encoding="utf-8")
+        console.print(f"report: {report_file}", highlight=False, soft_wrap=True)
     return rows
 
 
@@ -114,6 +129,25 @@ def _numbers(row: EvaluationRow) -> list[str]:
         _memory(row),
         f"{row.iterations:.0f}" if row.iterations else "-",
     ]
+
+
+def _facts(
+    records: Sequence[PairRecord], config: PipelineConfig, stride: int, limit: int
+) -> dict[str, str]:
+    """What a reader of the report should know of how it was made."""
+    facts = {"Estimators": ", ".join(dict.fromkeys(record.estimator for record in records))}
+    weights = [weights for weights in dict.fromkeys(r.weights for r in records) if weights]
+    if weights:
+        facts["Weights"] = f"{', '.join(weights)} (device: {config.network.device})"
+    facts["Settings"] = (
+        f"threshold of the solvers {config.pose.threshold_px:g} px, seed {config.pose.seed}; "
+        f"matches before the network: ratio below {config.frontend.ratio:g}"
+        f"{', mutual' if config.frontend.mutual else ''}"
+    )
+    if stride > 1 or limit:
+        every = [f"one in {stride}"] if stride > 1 else []
+        facts["Pairs"] = ", ".join([*every, *([f"at most {limit} of each dump"] if limit else [])])
+    return facts
 
 
 def _memory(row: EvaluationRow) -> str:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msga_ros
@@ -59,10 +59,10 @@ def evaluate(
     Raises:
         DumpError, CheckpointError, EstimatorError: unusable input.
     """
-    judges = list(_judges(estimators, weights, config or PipelineConfig()))
+    chosen_judges = list(judges(estimators, weights, config or PipelineConfig()))
     chosen = {Path(path): _chosen(Path(path), stride, limit) for path in dumps}
-    labels = _labels(list(chosen))
-    total = len(judges) * sum(len(indices) for indices in chosen.values())
+    labels = dump_labels(list(chosen))
+    total = len(chosen_judges) * sum(len(indices) for indices in chosen.values())
     records: list[PairRecord] = []
     for path, indices in chosen.items():
         status = path.stat()
@@ -70,7 +70,7 @@ def evaluate(
         with DumpFile(path) as dump:
             for index in indices:
                 pair: Pair | None = None
-                for judge in judges:
+                for judge in chosen_judges:
                     key = judge.key(labels[path], index, version)
                     record = cache.find(key) if cache is not None else None
                     if record is None:
@@ -85,26 +85,22 @@ def evaluate(
 
 
 @dataclass
-class _Judge:
+class Judge:
     """An estimator with what identifies its records."""
 
     estimator: Estimator
     weights: str
     settings: str
-    peaks: dict[str, tuple[Pair, PeakMemory]]  # of the last pair, by weights; of all judges
-    warm: bool = False
+    peak: PeakMemory = field(default_factory=PeakMemory)  # of the largest pair so far
+    largest: int = -1  # matches in it
 
     def key(self, dump: str, index: int, version: tuple[str, int, int]) -> RecordKey:
         settings = _digest([self.settings, *version])
         return (dump, index, self.estimator.name, self.weights, settings)
 
     def record(self, key: RecordKey, pair: Pair) -> PairRecord:
-        if not self.warm:  # the first call pays for lazy initialisation: not the estimator's time
-            self.estimator(dataclasses.replace(pair))  # a copy, so that nothing of it is reused
-            self.warm = True
-        with PeakMemory() as own:
-            estimate = self.estimator(pair)
-        peak = self._peak(pair, own)
+        self._prepare(pair)
+        estimate = self.estimator(pair)
         true = pair.residual < INLIER_THRESHOLD
         errors = (math.inf, math.inf)
         if estimate.success:
@@ -131,37 +127,41 @@ class _Judge:
             f=f,
             milliseconds=estimate.milliseconds,
             iterations=estimate.iterations,
-            memory=peak.resident,
-            device_memory=peak.device,
+            memory=self.peak.resident,
+            device_memory=self.peak.device,
         )
 
-    def _peak(self, pair: Pair, own: PeakMemory) -> PeakMemory:
-        """At least the network's, which may have run for another estimator of the same pair."""
-        if not self.weights:
-            return own
-        last, peak = self.peaks.get(self.weights, (None, own))
-        if last is pair:
-            own = PeakMemory(max(own.resident, peak.resident), max(own.device, peak.device))
-        self.peaks[self.weights] = (pair, own)
-        return own
+    def _prepare(self, pair: Pair) -> None:
+        """Calls whose time does not count: the very first, and one that measures the memory.
+
+        The first pays for lazy initialisation. Measuring costs time, too, so it is done where a
+        pair has more matches than all before. Copies of the pair, so that nothing is reused.
+        """
+        if self.largest < 0:
+            self.estimator(dataclasses.replace(pair))
+        if len(pair.residual) > self.largest:
+            copy = dataclasses.replace(pair)
+            with PeakMemory() as self.peak:
+                self.estimator(copy)
+            self.largest = len(pair.residual)
 
 
-def _judges(
+def judges(
     names: Sequence[str], weights: Sequence[str | Path], config: PipelineConfig
-) -> Iterator[_Judge]:
+) -> Iterator[Judge]:
+    """The estimators, those with a network once for each checkpoint; arguments of `evaluate`."""
     settings = _digest([msga_ros.__version__, json.dumps(dataclasses.asdict(config))])
     loaded: list[tuple[str, SharedNetwork, str]] | None = None
-    peaks: dict[str, tuple[Pair, PeakMemory]] = {}
     for name in dict.fromkeys(names):
         if not uses_network(name):
-            yield _Judge(create(name, config), "", settings, peaks)
+            yield Judge(create(name, config), "", settings)
             continue
         if loaded is None:
             sources = weights or (config.network.weights or packaged_weights(),)
             loaded = [_load(Path(source), config.network.device) for source in sources]
         for label, network, digest in loaded:
             judge = create(name, config, network)
-            yield _Judge(judge, label, _digest([settings, digest]), peaks)
+            yield Judge(judge, label, _digest([settings, digest]))
 
 
 def _load(path: Path, device: str) -> tuple[str, SharedNetwork, str]:
@@ -183,7 +183,7 @@ def _chosen(path: Path, stride: int, limit: int) -> list[int]:
     return [indices[rank * len(indices) // limit] for rank in range(limit)]
 
 
-def _labels(paths: Sequence[Path]) -> dict[Path, str]:
+def dump_labels(paths: Sequence[Path]) -> dict[Path, str]:
     """The file's name, or its path as given where two dumps have the same name."""
     names = [path.name for path in paths]
     return {path: path.name if names.count(path.name) == 1 else str(path) for path in paths}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import resource
 import sys
 from dataclasses import dataclass
@@ -20,17 +21,20 @@ _RESET = Path("/proc/self/clear_refs")
 class PeakMemory:
     """Context that measures the peak of what runs inside it, in MiB.
 
-    `resident`: memory of the whole process, so also its libraries and what earlier work has left
-    with the allocator. Linux can reset its high-water mark; elsewhere it is that of the process so
-    far. `device`: what torch has allocated on the current CUDA device; 0 without one.
+    `resident`: by how much the memory of the process grows at most. What earlier work has left with
+    the C library's allocator is given back before, so that it does not hide what is used. Linux
+    resets its high-water mark for it; elsewhere only growth beyond the peak so far is seen.
+    `device`: what torch has allocated at most on the current CUDA device, in all; 0 without one.
     """
 
     resident: float = 0.0
     device: float = 0.0
 
     def __enter__(self) -> PeakMemory:
-        with contextlib.suppress(OSError):  # not Linux: the mark stays, and is an upper bound
+        _give_back()
+        with contextlib.suppress(OSError):  # not Linux
             _RESET.write_text("5")  # proc(5): resets the peak of the resident memory
+        self._before = _high_water_mark()
         if torch.cuda.is_initialized():
             torch.cuda.reset_peak_memory_stats()
         return self
@@ -41,9 +45,14 @@ class PeakMemory:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.resident = _high_water_mark()
+        self.resident = _high_water_mark() - self._before
         if torch.cuda.is_initialized():
             self.device = torch.cuda.max_memory_allocated() / _MIB
+
+
+def _give_back() -> None:
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # not glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _high_water_mark() -> float:

@@ -40,7 +40,7 @@ class PairRecord:
     f: float
     milliseconds: float
     iterations: int
-    memory: float = math.nan  # peak of the process, MiB; NaN: not measured
+    memory: float = math.nan  # peak on top of the loaded process, MiB; NaN: not measured
     device_memory: float = math.nan  # peak on the CUDA device, MiB; 0 where there is none
 
     @property

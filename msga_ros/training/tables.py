@@ -16,6 +16,7 @@ from msga_ros.training.records import PairRecord, finite
 GROUPINGS = ("all", "scene", "inlier-ratio")
 _RATIO_CLASSES = ((0.05, "under 5 %"), (0.10, "5-10 %"), (0.20, "10-20 %"))
 _RATIO_CLASS_LAST = "over 20 %"
+RATIO_CLASSES = (*(label for _, label in _RATIO_CLASSES), _RATIO_CLASS_LAST)
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class EvaluationRow:
     recall: float
     f: float
     ms_per_pair: float
-    peak_mb: float  # MiB of the process, the largest of all pairs; NaN: not measured
+    peak_mb: float  # MiB on top of the loaded process, for the largest pair; NaN: not measured
     peak_device_mb: float  # MiB on the CUDA device, likewise
     iterations: float  # of the robust estimator, mean; 0 where there is none or it does not say
     failures: int  # pairs without a pose
@@ -87,7 +88,7 @@ def summarise(
         list(dict.fromkeys(k[i] for k in groups)) for i in range(4)
     )
     if by == "inlier-ratio":
-        labels = [label for _, label in _RATIO_CLASSES] + [_RATIO_CLASS_LAST]
+        labels = list(RATIO_CLASSES)
     order = itertools.product(dumps, labels, estimators, weights)
     return [_row(key, groups[key], intervals) for key in order if key in groups]
 
@@ -96,9 +97,14 @@ def _group(record: PairRecord, by: str) -> str:
     if by == "scene":
         return record.scene
     if by == "inlier-ratio":
-        classes = (label for limit, label in _RATIO_CLASSES if record.inlier_ratio < limit)
-        return next(classes, _RATIO_CLASS_LAST)
+        return inlier_ratio_class(record)
     return ""
+
+
+def inlier_ratio_class(record: PairRecord) -> str:
+    """One of `RATIO_CLASSES`: how difficult a pair is."""
+    classes = (label for limit, label in _RATIO_CLASSES if record.inlier_ratio < limit)
+    return next(classes, _RATIO_CLASS_LAST)
 
 
 def _row(
