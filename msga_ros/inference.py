@@ -54,22 +54,28 @@ class Inference:
     def __init__(self, net: MSGANet, device: str) -> None:
         self._on_cpu = net
         self._lock = threading.Lock()
+        self._problem = ""
         chosen, problem = choose_device(device)
         # The network and its device change together, in one assignment. The copy on the CPU stays:
         # going back to it needs nothing from a device that has no memory left.
         self._active = (net, torch.device("cpu"))
         if problem:
-            logger.warning("%s; the network runs on the CPU", problem)
+            self._explain(f"{problem}; the network runs on the CPU")
         elif chosen.type == "cuda":
             try:
                 self._active = (copy.deepcopy(net).to(chosen), chosen)
             except RuntimeError as error:  # no memory left, or a driver that fails only now
-                logger.warning("%s failed (%s); the network runs on the CPU", chosen, _line(error))
+                self._explain(f"{chosen} failed ({_line(error)}); the network runs on the CPU")
 
     @property
     def device(self) -> torch.device:
         """Where the network runs now."""
         return self._active[1]
+
+    @property
+    def problem(self) -> str:
+        """Why the network runs on the CPU though CUDA was meant; "" where all is well."""
+        return self._problem
 
     def __call__(self, correspondences: NDArray[Any], valid: NDArray[np.bool_]) -> Verdict:
         """Judge `correspondences` (N, 4), normalised; rows that are not `valid` (N,) are masked."""
@@ -83,13 +89,16 @@ class Inference:
     def _fall_back(self, device: torch.device, error: Exception) -> None:
         with self._lock:
             if self._active[1].type != "cpu":  # else another thread has said so already
-                logger.warning(
-                    "%s ran out of memory (%s); from now on the network runs on the CPU",
-                    device,
-                    _line(error),
+                self._explain(
+                    f"{device} ran out of memory ({_line(error)}); "
+                    "from now on the network runs on the CPU"
                 )
             self._active = (self._on_cpu, torch.device("cpu"))
         torch.cuda.empty_cache()
+
+    def _explain(self, problem: str) -> None:
+        self._problem = problem
+        logger.warning("%s", problem)
 
 
 def choose_device(name: str) -> tuple[torch.device, str]:

@@ -127,6 +127,11 @@ class TwoViewPipeline:
         """Where the network runs now."""
         return self._inference.device
 
+    @property
+    def device_problem(self) -> str:
+        """Why the network runs on the CPU though CUDA was meant; "" where all is well."""
+        return self._inference.problem
+
     def reconfigure(self, config: PipelineConfig) -> None:
         """Take over `config` from the next call on; cheap, and from any thread.
 

@@ -20,8 +20,8 @@ from std_msgs.msg import Header
 from msga_ros.msg import Correspondences, RelativePose
 from msga_ros.node.bridge import CvBridge
 from msga_ros.node.demo_statistics import DemoStatistics, PoseReport
-from msga_ros.node.inputs import sensor_qos
 from msga_ros.node.player_messages import pose_from_message, rotation_from_quaternion
+from msga_ros.node.qos import sensor_qos
 from msga_ros.sequences.base import LEFT, RIGHT
 
 _KEPT_IMAGES = 120  # of each camera, until their matches arrive: about 100 MB at 640x480

@@ -20,8 +20,9 @@ class Condition:
     """What the diagnostics say besides the counters.
 
     `state` is the lifecycle state, `failure` why the last transition failed ("" if none did),
-    `device` where the network runs and `asked_device` where it should, `active` whether frames are
-    taken, `limit` the seconds without a set after which there is a warning.
+    `device` where the network runs, `asked_device` where it should and `device_problem` why it does
+    not, `active` whether frames are taken, `silence` what is known about inputs that do not make
+    up sets for too long ("" while they do).
     """
 
     state: str
@@ -29,10 +30,11 @@ class Condition:
     model: str
     device: str
     asked_device: str
+    device_problem: str
     frontend: str
     mode: str
     active: bool
-    limit: float
+    silence: str
 
 
 def diagnostics_message(
@@ -61,9 +63,8 @@ def _model(condition: Condition) -> tuple[bytes, str, Values]:
     ]
     if condition.failure:
         return DiagnosticStatus.ERROR, condition.failure, values
-    if condition.asked_device.startswith("cuda") and condition.device == "cpu":
-        text = f"{condition.asked_device} was asked for, the network runs on the CPU"
-        return DiagnosticStatus.WARN, text, values
+    if condition.device_problem:
+        return DiagnosticStatus.WARN, condition.device_problem, values
     return DiagnosticStatus.OK, condition.state, values
 
 
@@ -84,9 +85,8 @@ def _input(condition: Condition, now: Snapshot) -> tuple[bytes, str, Values]:
         values += [("last_bad_input", text), ("last_bad_input_age_s", f"{age:.1f}")]
         if age <= _MEMORY:
             return DiagnosticStatus.WARN, text, values
-    if condition.active and now.idle >= condition.limit:
-        text = f"no complete set of messages for {now.idle:.0f} s"
-        return DiagnosticStatus.WARN, text, values
+    if condition.silence:
+        return DiagnosticStatus.WARN, condition.silence, values
     return (
         DiagnosticStatus.OK,
         "receiving" if condition.active else "not active",
@@ -109,7 +109,14 @@ def _processing(condition: Condition, now: Snapshot) -> tuple[bytes, str, Values
             ("inliers", now.inliers),
             ("last_status", now.last_status),
         ]
-    text = f"{now.rate:.1f} Hz" if condition.active else "not active"
+    if not condition.active:
+        return DiagnosticStatus.OK, "not active", values
+    text = f"{now.rate:.1f} Hz"
+    if now.last_status == "TOO_FEW_MATCHES":
+        text += "; TOO_FEW_MATCHES: the last two views have too few matches that agree on a motion"
+        return DiagnosticStatus.WARN, text, values
+    if now.last_status == "DEGENERATE":
+        text += "; DEGENERATE: hardly any parallax between the last two views"
     return DiagnosticStatus.OK, text, values
 
 

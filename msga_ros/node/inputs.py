@@ -3,51 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from rclpy.qos import (
-    QoSDurabilityPolicy,
-    QoSHistoryPolicy,
-    QoSPolicyKind,
-    QoSProfile,
-    QoSReliabilityPolicy,
-)
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from msga_ros.node.pairing import filters_module
-
-_POLICIES = (
-    QoSPolicyKind.HISTORY,
-    QoSPolicyKind.DEPTH,
-    QoSPolicyKind.RELIABILITY,
-    QoSPolicyKind.DURABILITY,
-)
-
-
-def sensor_qos() -> QoSProfile:
-    """Sensor-data QoS; a new one each time, because QoS overrides are written into it."""
-    return QoSProfile(
-        history=QoSHistoryPolicy.KEEP_LAST,
-        depth=5,
-        reliability=QoSReliabilityPolicy.BEST_EFFORT,
-        durability=QoSDurabilityPolicy.VOLATILE,
-    )
-
-
-def output_qos(depth: int = 5) -> QoSProfile:
-    """Reliable, volatile; a new one each time."""
-    return QoSProfile(
-        history=QoSHistoryPolicy.KEEP_LAST,
-        depth=depth,
-        reliability=QoSReliabilityPolicy.RELIABLE,
-        durability=QoSDurabilityPolicy.VOLATILE,
-    )
-
-
-def overrides() -> QoSOverridingOptions:
-    """`qos_overrides.<topic>.<publisher|subscription>.<policy>` parameters for an entity."""
-    return QoSOverridingOptions(_POLICIES)
+from msga_ros.node.qos import compatible, input_events, overrides, qos_text, sensor_qos
 
 
 def input_topic(node: Any, name: str, transport: str) -> str:
@@ -69,7 +32,7 @@ def input_topic(node: Any, name: str, transport: str) -> str:
 class Inputs:
     """The subscriptions to `topics` (input name to resolved topic), from activation on.
 
-    `on_message(name, message)` is called in the executor thread.
+    `on_message(name, message)` and `complain(kind, topic, text)` are called in the executor thread.
     """
 
     def __init__(
@@ -78,6 +41,7 @@ class Inputs:
         topics: Mapping[str, str],
         transport: str,
         on_message: Callable[[str, Any], None],
+        complain: Callable[[str, str, str], None],
     ) -> None:
         self._node = node
         self._topics = topics
@@ -91,6 +55,7 @@ class Inputs:
                     topic,
                     qos_profile=sensor_qos(),
                     qos_overriding_options=overrides(),
+                    event_callbacks=input_events(partial(complain, "incompatible_qos", topic)),
                 )
                 self._subscribers[name] = subscriber
                 subscriber.registerCallback(_named(name, on_message))
@@ -104,17 +69,19 @@ class Inputs:
             self._node.destroy_subscription(subscriber.sub)
         self._subscribers = {}
 
-    def explain_silence(self, received: Mapping[str, int], newest: Mapping[str, int]) -> str:
-        """One line a topic: what arrived and the QoS on both ends.
+    def explain_silence(
+        self, seconds: float, received: Mapping[str, int], newest: Mapping[str, int]
+    ) -> str:
+        """No set for so many `seconds`; one line a topic: what arrived and the QoS on both ends.
 
         By input name: the number of messages `received`, and the `newest` stamp in ns.
         """
-        lines = []
+        lines = [f"no complete set of messages for {seconds:.0f} s; since then, on each topic:"]
         for name, subscriber in self._subscribers.items():
             topic, qos = self._topics[name], subscriber.sub.qos_profile
             lines.append(
                 f"{topic}: {received.get(name, 0)} received{_stamp_text(newest.get(name))}; "
-                f"we ask for {_qos_text(qos)}; " + self._publishers_text(name, topic, qos)
+                f"we ask for {qos_text(qos)}; " + self._publishers_text(name, topic, qos)
             )
         if all(received.get(name) for name in self._subscribers):
             lines.append("all of them arrive, but their stamps do not agree: see sync.slop")
@@ -132,10 +99,10 @@ class Inputs:
         texts = []
         for one in self._node.get_publishers_info_by_topic(topic):
             text = f"{one.node_namespace.rstrip('/')}/{one.node_name} offers "
-            text += _qos_text(one.qos_profile)
+            text += qos_text(one.qos_profile)
             if one.topic_type != wanted:
                 text += f" and another type, {one.topic_type} instead of {wanted}"
-            elif not _compatible(qos, one.qos_profile):
+            elif not compatible(qos, one.qos_profile):
                 text += " (incompatible)"
             texts.append(text)
         return "; ".join(texts) if texts else "no publisher"
@@ -145,18 +112,5 @@ def _named(name: str, on_message: Callable[[str, Any], None]) -> Callable[[Any],
     return lambda message: on_message(name, message)
 
 
-def _qos_text(qos: QoSProfile) -> str:
-    return f"{qos.reliability.name.lower()}/{qos.durability.name.lower()}"
-
-
 def _stamp_text(stamp: int | None) -> str:
     return "" if stamp is None else f", newest stamp {stamp // 10**9}.{stamp % 10**9:09d}"
-
-
-def _compatible(asked: QoSProfile, offered: QoSProfile) -> bool:
-    reliable = QoSReliabilityPolicy.RELIABLE
-    kept = QoSDurabilityPolicy.TRANSIENT_LOCAL
-    return not (
-        (asked.reliability == reliable and offered.reliability != reliable)
-        or (asked.durability == kept and offered.durability != kept)
-    )

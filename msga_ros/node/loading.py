@@ -21,6 +21,11 @@ class Model:
         """Where the network runs now; it can move to the CPU when memory runs out."""
         return str(self.pipeline.device)
 
+    @property
+    def device_problem(self) -> str:
+        """Why it runs on the CPU though CUDA was meant; "" where all is well."""
+        return str(self.pipeline.device_problem)
+
 
 def load_model(config: PipelineConfig) -> Model:
     """Load and warm up the pipeline of `config`.

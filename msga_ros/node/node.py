@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from lifecycle_msgs.srv import ChangeState
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -24,7 +23,8 @@ from msga_ros.node.processor import STEREO_INPUTS, TEMPORAL_INPUTS, Job
 from msga_ros.node.reporting import LogForwarder, Reporter
 from msga_ros.node.session import Session
 from msga_ros.node.settings import Settings, SettingsError
-from msga_ros.node.statistics import Statistics
+from msga_ros.node.statistics import Snapshot, Statistics
+from msga_ros.node.transitions import guard_transitions
 
 _SUCCESS = TransitionCallbackReturn.SUCCESS
 _FAILURE = TransitionCallbackReturn.FAILURE
@@ -72,7 +72,7 @@ class MsgaNode(LifecycleNode):
             ),
             post_callback=lambda jump: self._on_jump_back(-jump.delta.nanoseconds * 1e-9),
         )
-        self._guard_transitions()
+        guard_transitions(self)
         self._start_timer = None
         if settings["autostart"]:
             self._start_timer = self.create_timer(0.0, self._autostart, clock=steady)
@@ -132,7 +132,9 @@ class MsgaNode(LifecycleNode):
         )
         transport = settings["image_transport"]
         try:
-            self._inputs = Inputs(self, self._topics, transport, self._on_message)
+            self._inputs = Inputs(
+                self, self._topics, transport, self._on_message, self._reporter.complain
+            )
         except Exception as error:  # a QoS override that cannot be
             super().on_deactivate(state)
             return self._failed("activate", error)
@@ -176,21 +178,6 @@ class MsgaNode(LifecycleNode):
         self._publish_diagnostics()
         return _FAILURE
 
-    def _guard_transitions(self) -> None:
-        """Answer a request for a transition that is not possible now: rclpy raises instead."""
-        service = self._service_change_state
-        original = service.callback
-
-        def guarded(request: ChangeState.Request, response: ChangeState.Response) -> Any:
-            try:
-                return original(request, response)
-            except RuntimeError as error:  # RCLError has no public name
-                self.get_logger().warning(f"transition refused: {error}")
-                response.success = False
-                return response
-
-        service.callback = guarded
-
     def _stop_receiving(self) -> None:
         if self._inputs is not None:
             self._inputs.close()
@@ -228,7 +215,9 @@ class MsgaNode(LifecycleNode):
         self._reporter.warn(reason, f"{topic}: messages were dropped: {reason}")
 
     def _on_jump_back(self, seconds: float) -> None:
-        self.get_logger().warning(f"time jumped back by {seconds:.3f} s: starting anew")
+        topic = next(iter(self._topics.values()))
+        text = f"time jumped back by {seconds:.3f} s: starting anew"
+        self._reporter.complain("time_jump", topic, text)
         self._reset()
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -255,31 +244,35 @@ class MsgaNode(LifecycleNode):
 
     def _on_timer(self) -> None:
         self._publish_diagnostics()
-        now = self._statistics.snapshot()
+        silence = self._silence(self._statistics.snapshot())
+        if silence:
+            self._reporter.warn("no input", silence)
+
+    def _silence(self, now: Snapshot) -> str:
+        """What is known about inputs that make up no set for too long; "" while they do."""
         if self._inputs is None or now.idle < self.settings["publish.no_input_warning"]:
-            return
+            return ""
         received = {
             name: now.received_since_set.get(topic, 0) for name, topic in self._topics.items()
         }
-        self._reporter.warn(
-            "no input",
-            f"no complete set of messages for {now.idle:.0f} s; since then, on each topic:\n  "
-            + self._inputs.explain_silence(received, self._pairing.newest if self._pairing else {}),
-        )
+        newest = self._pairing.newest if self._pairing is not None else {}
+        return self._inputs.explain_silence(now.idle, received, newest)
 
     def _publish_diagnostics(self) -> None:
         settings = self.settings
         model = self._session.model if self._session is not None else None
+        now = self._statistics.snapshot()
         condition = Condition(
             state=self.state,
             failure=self._failure,
             model=model.source if model is not None else settings["network.weights"] or "packaged",
             device=model.device if model is not None else "none",
             asked_device=settings["network.device"],
+            device_problem=model.device_problem if model is not None else "",
             frontend=settings["frontend.name"],
             mode=settings["mode"],
             active=self._inputs is not None,
-            limit=settings["publish.no_input_warning"],
+            silence=self._silence(now),
         )
         stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(
@@ -287,7 +280,7 @@ class MsgaNode(LifecycleNode):
                 self.get_fully_qualified_name(),
                 stamp,
                 condition,
-                self._statistics.snapshot(),
+                now,
             )
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sensor_msgs.msg import Image
@@ -10,18 +12,23 @@ from visualization_msgs.msg import MarkerArray
 from msga_ros.drawing import draw_matches
 from msga_ros.msg import Correspondences, RelativePose
 from msga_ros.node.bridge import CvBridge
-from msga_ros.node.inputs import output_qos, overrides
 from msga_ros.node.markers import markers_message
 from msga_ros.node.messages import correspondences_message, relative_pose_message
 from msga_ros.node.processor import Outcome
+from msga_ros.node.qos import output_events, output_qos, overrides
 from msga_ros.node.settings import Settings
 
 
 class Outputs:
-    """The managed publishers of a configured node."""
+    """The managed publishers of a configured node.
 
-    def __init__(self, node: Any) -> None:
+    `complain(kind, topic, text)` hears, in the executor thread, of subscriptions whose QoS does not
+    fit.
+    """
+
+    def __init__(self, node: Any, complain: Callable[[str, str, str], None]) -> None:
         self._node = node
+        self._complain = complain
         self._bridge = CvBridge()
         self._correspondences = self._publisher(Correspondences, "correspondences")
         self._relative_pose = self._publisher(RelativePose, "relative_pose")
@@ -50,8 +57,13 @@ class Outputs:
             self._node.destroy_lifecycle_publisher(one)
 
     def _publisher(self, kind: Any, name: str, depth: int = 5) -> Any:
+        topic = f"{self._node.get_fully_qualified_name()}/{name}"
         return self._node.create_lifecycle_publisher(
-            kind, f"~/{name}", output_qos(depth), qos_overriding_options=overrides()
+            kind,
+            f"~/{name}",
+            output_qos(depth),
+            qos_overriding_options=overrides(),
+            event_callbacks=output_events(partial(self._complain, "incompatible_qos", topic)),
         )
 
     def _drawn(self, outcome: Outcome, settings: Settings) -> Image:

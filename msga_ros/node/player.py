@@ -29,13 +29,13 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from msga_ros.node.inputs import overrides, sensor_qos
 from msga_ros.node.player_messages import (
     camera_info_message,
     image_message,
     pose_message,
     rectifications,
 )
+from msga_ros.node.qos import overrides, sensor_qos
 from msga_ros.sequences.base import LEFT, Frame, SequenceError
 from msga_ros.sequences.base import Sequence as FrameSequence
 from msga_ros.sequences.source import SYNTHETIC, open_sequence

@@ -16,6 +16,7 @@ from msga_ros.node.conversions import image_from_message
 from msga_ros.node.errors import BadInput
 from msga_ros.node.settings import Settings
 from msga_ros.node.views import View
+from msga_ros.node.watch import StreamWatch
 from msga_ros.odometry.tracks import Tracks
 
 STEREO_INPUTS = ("left/image", "left/camera_info", "right/image", "right/camera_info")
@@ -78,7 +79,7 @@ class Processor:
         self._reference: View | None = None
         self._epoch = 0
         self._tracks = Tracks()
-        self._sizes: dict[str, tuple[int, int]] = {}
+        self._watch = StreamWatch(complain)
 
     def process(
         self, job: Job, settings: Settings, timings: dict[str, float]
@@ -147,7 +148,8 @@ class Processor:
                 f"{camera.width}x{camera.height}",
                 self._topics[name],
             )
-        self._watch_size(name, (width, height))
+        encoding = message.format if hasattr(message, "format") else message.encoding
+        self._watch.look(self._topics[name], (width, height), encoding, camera)
         _add(timings, "convert", started)
         return name, message.header, image, camera
 
@@ -183,13 +185,6 @@ class Processor:
             topic = self._topics["right/camera_info"]
             raise BadInput("camera_info", str(error), topic) from None
         return baseline if baseline > 0 else None
-
-    def _watch_size(self, name: str, size: tuple[int, int]) -> None:
-        before = self._sizes.get(name)
-        self._sizes[name] = size
-        if before is not None and before != size:
-            text = f"the image size changed from {before[0]}x{before[1]} to {size[0]}x{size[1]}"
-            self._complain("size_changed", self._topics[name], text)
 
 
 def _add(timings: dict[str, float], stage: str, started: float) -> None:

@@ -43,7 +43,7 @@ class Session:
         self._settings = settings
         self._statistics = statistics
         self._reporter = reporter
-        self._outputs = Outputs(node)
+        self._outputs = Outputs(node, reporter.complain)
         self._processor = Processor(model.pipeline, topics, reporter.complain)
         self._worker: Worker[Job] = Worker(
             self._process, lambda _: statistics.dropped("superseded"), self._on_error

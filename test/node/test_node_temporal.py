@@ -119,9 +119,9 @@ def test_a_simulated_clock_that_jumps_back_starts_anew(
     for seconds in (100, 40) * 5:  # the first may be lost
         clock.publish(Clock(clock=Time(sec=seconds)))
         run.fresh_diagnostic("model")
-        if "time jumped back by 60.000 s" in run.log():
+        if "time jumped back by 60.000 s" in run.diagnostic("input").get("last_bad_input", ""):
             break
-    assert "time jumped back by 60.000 s" in run.log()
+    assert "time jumped back by 60.000 s" in run.fresh_diagnostic("input")["last_bad_input"]
     (pose,) = play(run, sequence, range(20, 22))
     assert stamp_ns(pose.reference_header) == sequence.stamp(20)
 
