@@ -107,9 +107,11 @@ class SharedVerdicts:
 
 
 class EstimatorRelate:
-    """The estimator `name` as a `Relate`; `milliseconds` adds up what its work took, or takes.
+    """The estimator `name` as a `Relate`.
 
-    `stereo` prunes only: a rig is known and needs no estimate of its geometry.
+    `milliseconds` adds up what its work costs: matches and verdicts that another estimator had
+    already asked for count as if they were made again. `stereo` prunes only: a rig is known and
+    needs no estimate of its geometry.
     """
 
     def __init__(
@@ -126,6 +128,7 @@ class EstimatorRelate:
             raise EstimatorError(f"estimator {name!r} needs a network")
         self.name = name
         self.milliseconds = 0.0
+        self._spent = 0.0
         parts = name.split("+")
         self._solver = parts[-1] if parts[-1] in ROBUST_ESTIMATORS else ""
         self._pruner = name.removesuffix(f"+{self._solver}") if self._solver else name
@@ -137,14 +140,26 @@ class EstimatorRelate:
         self, features0: Features, features1: Features, camera0: Camera, camera1: Camera
     ) -> FilteredMatches:
         """Matches that the pruner lets through and the solver agrees with."""
-        putative = self._matcher(features0, features1, camera0, camera1)
-        return self._filter(putative, self._solver)
+        return self._timed(self._solver, features0, features1, camera0, camera1)
 
     def stereo(
         self, left: Features, right: Features, camera0: Camera, camera1: Camera
     ) -> FilteredMatches:
         """Matches of a stereo pair that the pruner lets through."""
-        return self._filter(self._matcher(left, right, camera0, camera1), "")
+        return self._timed("", left, right, camera0, camera1)
+
+    def take_spent(self) -> float:
+        """Milliseconds that calls really took since this was last asked."""
+        spent, self._spent = self._spent, 0.0
+        return spent
+
+    def _timed(
+        self, solver: str, features0: Features, features1: Features, *cameras: Camera
+    ) -> FilteredMatches:
+        started = time.perf_counter()
+        filtered = self._filter(self._matcher(features0, features1, *cameras), solver)
+        self._spent += 1e3 * (time.perf_counter() - started)
+        return filtered
 
     def _filter(self, putative: Putative, solver: str) -> FilteredMatches:
         kept, probability = self._prune(putative)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from msga_ros.geometry.pose import essential_matrix
-from msga_ros.odometry.observations import Rig
+from msga_ros.odometry.observations import Rig, RigBelief
 from msga_ros.odometry.poses import rotation_matrix
 
 Array = npt.NDArray[np.float64]
@@ -59,25 +59,31 @@ class RigCheck:
     rotation_sigma_deg: Array
     matches: int
 
-    @property
-    def drift(self) -> float:
-        """Largest component of the correction in standard deviations: above 5, look closer."""
-        return float(np.max(np.abs(self.rotation_deg) / self.rotation_sigma_deg))
+    def with_turn(self, belief: RigBelief) -> RigCheck:
+        """The same with the rotation that the motion over time tells, which sees all axes."""
+        sigma = np.sqrt(np.diag(belief.covariance))
+        return replace(
+            self, rotation_deg=np.degrees(belief.mean), rotation_sigma_deg=np.degrees(sigma)
+        )
+
+    def shift_px(self, focal: float) -> float:
+        """How far the correction moves points of the right image, pixels: the largest of the
+        certain (3 sigma) axes, for a point half a focal length off the middle; 0 if none is."""
+        shift = np.radians(np.abs(self.rotation_deg)) * focal * np.array([1.0, 1.0, 0.5])
+        certain = np.abs(self.rotation_deg) > 3 * self.rotation_sigma_deg
+        return float(np.max(shift * certain))
 
     def drifted(self, tolerance_px: float, focal: float) -> bool:
-        """Whether the rig left its calibration: the correction about the two axes that misplace
-        epipolar lines (x, z) is certain (3 sigma) and shifts points by more than `tolerance_px`."""
-        shift = np.radians(np.abs(self.rotation_deg[[0, 2]])) * focal * np.array([1.0, 0.5])
-        certain = np.abs(self.rotation_deg) > 3 * self.rotation_sigma_deg
-        return bool((certain[[0, 2]] & (shift > tolerance_px)).any())
+        """Whether the rig left its calibration by more than `tolerance_px` (see `shift_px`)."""
+        return self.shift_px(focal) > tolerance_px
 
 
 class RigMonitor:
     """Adds up what the matches of all frames say about the rig, the older ones fading.
 
-    The direction of the translation and the scale are taken as known; a rotation about the
-    baseline's normal in the image is told by the epipolar errors only weakly, and its standard
-    deviation says so.
+    The direction of the translation and the scale are taken as known. Epipolar errors hardly tell a
+    turn about the vertical axis (y, for cameras side by side), which shifts points along their
+    lines: it is left at 0 here, with the standard deviation of a degree. Motion over time tells it.
     """
 
     def __init__(
@@ -90,6 +96,8 @@ class RigMonitor:
         self._hessian: Array = np.zeros((3, 3))
         self._gradient: Array = np.zeros(3)
         self._count = 0.0
+        self._prior = _prior(rig)
+        self._untold = np.abs(_blind_axis(rig))  # degrees
 
     def update(self, points_left: Array, points_right: Array) -> RigCheck | None:
         """Take in the matches (N, 2) of a frame, outliers bounded by a wide gate; None until 8.
@@ -109,9 +117,7 @@ class RigMonitor:
         self._hessian = self._keep * self._hessian + hessian
         self._gradient = self._keep * self._gradient + hessian @ correction
         self._count = self._keep * self._count + len(left)
-        # A weak prior of a degree makes it solvable where the matches say nothing.
-        prior = np.eye(3) / np.radians(1.0) ** 2
-        covariance = np.linalg.inv(self._hessian + prior)
+        covariance = np.linalg.inv(self._hessian + self._prior)
         rotation = covariance @ self._gradient
         floor = (self._systematic / self._focal) ** 2
         root2 = np.sqrt(2.0)
@@ -119,21 +125,34 @@ class RigMonitor:
             offset_px=root2 * median * self._focal,
             spread_px=root2 * spread * self._focal,
             rotation_deg=np.degrees(rotation),
-            rotation_sigma_deg=np.degrees(np.sqrt(np.diag(covariance) + floor)),
+            rotation_sigma_deg=np.maximum(
+                np.degrees(np.sqrt(np.diag(covariance) + floor)), self._untold
+            ),
             matches=round(self._count),
         )
+
+
+def _blind_axis(rig: Rig) -> Array:
+    """Axis (3,) in the right camera about which a turn moves points along their epipolar lines."""
+    axis = np.cross([0.0, 0.0, 1.0], rig.translation)
+    return np.asarray(axis / max(float(np.linalg.norm(axis)), 1e-12))
+
+
+def _prior(rig: Rig) -> Array:
+    """Information (3, 3), 1/rad^2: a degree about each axis, but no turn about the blind one."""
+    axis = _blind_axis(rig)
+    return np.eye(3) / np.radians(1.0) ** 2 + np.outer(axis, axis) / np.radians(1e-3) ** 2
 
 
 def _correction(left: Array, right: Array, rig: Rig, sigma: float) -> tuple[Array, Array]:
     """Rotation (3,) to add on the right camera's side, and its information (3, 3); robust."""
     total: Array = np.zeros(3)
-    rotation = rig.rotation
+    rotation, prior = rig.rotation, _prior(rig)
     for _ in range(6):
         turn = rotation_matrix(total)
         error, slope = _sampson(left, right, turn @ rotation, turn @ rig.translation)
         weight = 1.0 / (1.0 + (error / (2 * sigma)) ** 2) ** 2
         hessian = (slope * weight[:, None]).T @ slope / sigma**2
-        prior = np.eye(3) / np.radians(1.0) ** 2
         gradient = (slope * weight[:, None]).T @ error / sigma**2 + prior @ total
         step = -np.linalg.solve(hessian + prior, gradient)
         total = total + step

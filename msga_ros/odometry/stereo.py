@@ -10,20 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import poselib  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
+from msga_ros.odometry.absolute import absolute_pose, points_in_current, predicted
 from msga_ros.odometry.chain import PoseChain, Step
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import FilteredMatches, MatchesLike, Relate, unique_rows
 from msga_ros.odometry.observations import Observations, Rig, RigBelief, TwoFrameSolution
-from msga_ros.odometry.poses import UncertainPose, rotation_vector
+from msga_ros.odometry.poses import UncertainPose
 from msga_ros.odometry.rig import RigCheck, RigMonitor, consistent_with_rig, inverse_depths
 from msga_ros.odometry.tracks import Tracks
 from msga_ros.odometry.two_frame import solve_two_frames
-from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate
+from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate, first_update
 
 Array = NDArray[np.float64]
 
@@ -32,7 +32,6 @@ _NEAR_PX = 1.0  # disparity from which on a point has a depth worth the name
 # follow each other share keypoints, and keypoints share what is wrong with the lens.
 _FADING = 1.1
 _RIG_FLOOR = np.radians(0.002)
-_UNIT_CAMERA = {"model": "PINHOLE", "width": 2, "height": 2, "params": [1.0, 1.0, 0.0, 0.0]}
 
 
 @dataclass
@@ -73,6 +72,7 @@ class StereoOdometry:
         self._seen_at_first = 0
         self._velocity = UncertainPose.origin()  # last motion from frame to frame
         self._last = UncertainPose.origin()
+        self._previous: tuple[StereoFrame, Step] | None = None  # if not the keyframe
 
     def update(
         self,
@@ -85,18 +85,28 @@ class StereoOdometry:
     ) -> OdometryUpdate:
         """Take in a frame: its features and the filtered matches from left to right."""
         frame, check = self._frame(stamp, left, right, camera_left, camera_right, stereo_matches)
-        keyframe = self._keyframe
-        if keyframe is None:
-            self._keyframe, self._seen_at_first = frame, 0
-            return _first(stamp, self._chain.reference, check)
-        matches = self._relate(keyframe.features, left, keyframe.camera, camera_left)
+        if self._keyframe is None:
+            self._keyframe = frame
+            return first_update(stamp, self._chain.reference, scale_known=True, rig=check)
+        return self._locate(frame, self._keyframe, check)
+
+    def _locate(
+        self, frame: StereoFrame, keyframe: StereoFrame, check: RigCheck | None
+    ) -> OdometryUpdate:
+        matches = self._relate(keyframe.features, frame.features, keyframe.camera, frame.camera)
         rows = unique_rows(matches)
         rows = rows[np.isfinite(frame.left[matches.indices1[rows]]).all(1)]
         features0, features1 = matches.indices0[rows], matches.indices1[rows]
         observations = _observations(keyframe, frame, features0, features1, matches, rows)
-        solution = self._solve(observations, keyframe.inverse_depth[features0])
+        solution = self._solve(observations, keyframe.inverse_depth[features0], keyframe)
         inlier = np.zeros(len(matches.inlier), dtype=bool)
         points = np.full((len(inlier), 3), np.nan)
+        if solution is None and self._previous is not None:
+            # The keyframe is out of sight: go on from the frame before this one.
+            self._keyframe, step = self._previous
+            self._chain.advance(step)
+            self._previous, self._seen_at_first = None, 0
+            return self._locate(frame, self._keyframe, check)
         if solution is None:
             return self._lost(frame, keyframe, matches, check)
         self._believe(solution.rig)
@@ -122,9 +132,12 @@ class StereoOdometry:
             self._keyframe, self._seen_at_first = frame, 0
         else:
             pose = self._chain.locate(step)
+        self._previous = None if replace else (frame, step)
         self._move_to(pose)
+        if check is not None and self._belief is not None:
+            check = check.with_turn(self._belief)
         return OdometryUpdate(
-            stamp=stamp,
+            stamp=frame.stamp,
             status=OdometryStatus.OK,
             pose=pose,
             relative=relative,
@@ -177,9 +190,10 @@ class StereoOdometry:
         frame.probability[kept] = matches.inlier_probability[rows[fits]]
         return frame, check
 
-    def _solve(self, observations: Observations, inverse_depth: Array) -> TwoFrameSolution | None:
-        config, keyframe = self._config, self._keyframe
-        assert keyframe is not None
+    def _solve(
+        self, observations: Observations, inverse_depth: Array, keyframe: StereoFrame
+    ) -> TwoFrameSolution | None:
+        config = self._config
         focal = keyframe.camera.mean_focal
         guess = self._guess(observations, inverse_depth, focal)
         if guess is None:
@@ -259,45 +273,6 @@ class StereoOdometry:
         )
 
 
-def absolute_pose(
-    points: Array, points3d: Array, threshold: float, config: OdometryConfig
-) -> tuple[Array, Array] | None:
-    """Rotation (3, 3) and position (3,) of the camera that sees `points3d` (N, 3) at `points`
-    (N, 2), normalised; None where fewer than `config.min_inliers` agree to `threshold`."""
-    pose, record = poselib.estimate_absolute_pose(
-        np.ascontiguousarray(points),
-        np.ascontiguousarray(points3d),
-        _UNIT_CAMERA,
-        {
-            "max_reproj_error": threshold,
-            "seed": config.seed,
-            "min_iterations": 100,
-            "max_iterations": 10_000,
-        },
-        {},
-    )
-    rotation, translation = np.array(pose.R), np.array(pose.t)
-    if record["num_inliers"] < config.min_inliers or not np.isfinite(rotation).all():
-        return None
-    return rotation.T, -rotation.T @ translation
-
-
-def points_in_current(solution: TwoFrameSolution) -> Array:
-    """Points (N, 3) in the current camera; NaN for outliers and points at infinity."""
-    depth = np.where(solution.inverse_depth > 1e-6, solution.inverse_depth, np.nan)
-    rays = np.column_stack([solution.ray, np.ones(len(depth))])
-    points: Array = (rays / depth[:, None] - solution.position) @ solution.rotation
-    return points
-
-
-def predicted(velocity: UncertainPose) -> UncertainPose:
-    """The motion `velocity` once more, as uncertain as it is large."""
-    length = max(float(np.linalg.norm(velocity.position)), 0.1)
-    angle = max(float(np.linalg.norm(rotation_vector(velocity.rotation))), 0.05)
-    variances = np.repeat([length**2, angle**2], 3)
-    return UncertainPose(velocity.rotation, velocity.position, np.diag(variances))
-
-
 def _observations(
     keyframe: StereoFrame,
     frame: StereoFrame,
@@ -315,22 +290,4 @@ def _observations(
         weight=np.asarray(matches.inlier_probability[rows], dtype=np.float64),
         inverse_depth=nothing,
         inverse_depth_sigma=nothing,
-    )
-
-
-def _first(stamp: float, pose: UncertainPose, check: RigCheck | None) -> OdometryUpdate:
-    return OdometryUpdate(
-        stamp=stamp,
-        status=OdometryStatus.STARTED,
-        pose=pose,
-        relative=None,
-        reference_stamp=None,
-        scale_known=True,
-        matches=None,
-        inlier=np.zeros(0, dtype=bool),
-        track_ids=np.zeros(0, dtype=np.uint64),
-        points=np.zeros((0, 3)),
-        keyframe=True,
-        sigma_px=float("nan"),
-        rig=check,
     )

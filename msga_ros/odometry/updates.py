@@ -19,6 +19,7 @@ class OdometryStatus(enum.IntEnum):
     STARTED = 0  # nothing to compare with: the first frame, or mono before it has parallax
     OK = 1
     LOST = 2  # no motion found: the last one is assumed to go on, with a covariance to match
+    RESCALED = 3  # mono: a motion, but nothing carried its length on: that of the last was taken
 
 
 @dataclass(frozen=True)
@@ -49,3 +50,24 @@ class OdometryUpdate:
     keyframe: bool
     sigma_px: float
     rig: RigCheck | None
+
+
+def first_update(
+    stamp: float, pose: UncertainPose, scale_known: bool, rig: RigCheck | None = None
+) -> OdometryUpdate:
+    """Of a frame that there is nothing to compare with."""
+    return OdometryUpdate(
+        stamp=stamp,
+        status=OdometryStatus.STARTED,
+        pose=pose,
+        relative=None,
+        reference_stamp=None,
+        scale_known=scale_known,
+        matches=None,
+        inlier=np.zeros(0, dtype=bool),
+        track_ids=np.zeros(0, dtype=np.uint64),
+        points=np.zeros((0, 3)),
+        keyframe=True,
+        sigma_px=float("nan"),
+        rig=rig,
+    )

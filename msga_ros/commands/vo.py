@@ -1,0 +1,228 @@
+"""`msga vo`: visual odometry by several estimators, judged against the truth, side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from msga_ros.commands.errors import UsageError, existing_file, writable_file
+from msga_ros.config import PipelineConfig
+from msga_ros.odometry.config import OdometryConfig
+from msga_ros.odometry.estimators import DEFAULT_ESTIMATORS
+from msga_ros.odometry.evaluation import TrajectoryError
+from msga_ros.odometry.running import Run, run_sequence
+from msga_ros.odometry.trajectory import write_kitti, write_tum
+from msga_ros.sequences.base import Sequence as FrameSequence
+from msga_ros.sequences.base import SequenceError
+from msga_ros.sequences.source import open_sequence
+
+_GROUP = "odometry."
+
+
+@dataclass(frozen=True)
+class Row:
+    """One estimator on one sequence; errors are None where there is no truth to compare with.
+
+    `ate_m` and `rpe_*`: see `msga_ros.odometry.evaluation.TrajectoryErrors`; in mono the trajectory
+    is scaled to the truth first. `frames`: that have a pose.
+    """
+
+    sequence: str
+    mode: str
+    estimator: str
+    frames: int
+    ate_m: float | None
+    rpe_trans_percent: float | None
+    rpe_rot_deg: float | None
+    ms_per_frame: float
+
+
+def run(
+    scenes: Sequence[str],
+    *,
+    mode: str,
+    estimators: Sequence[str],
+    frames: int,
+    config: Path | None,
+    overrides: Mapping[str, object],
+    json_file: Path | None,
+    output: Path | None,
+    console: Console,
+) -> list[Row]:
+    """Run, print the table, write JSON, trajectories and plot; the rows.
+
+    Args:
+        scenes: folders, videos or `synthetic`.
+        mode: stereo, mono, or auto (stereo where there is a right camera).
+        estimators: names; empty: the default ones.
+        frames: at most; 0: all.
+        config: pipeline configuration, YAML.
+        overrides: entries of the pipeline, and of the odometry as `odometry.NAME`.
+        json_file, output: where results go, if anywhere.
+        console: for the table.
+
+    Raises:
+        UsageError, SequenceError, EstimatorError, OdometryError, ConfigError: what was given cannot
+            be used; the message says what and why.
+    """
+    if json_file:
+        writable_file(json_file, "JSON file")
+    if output:
+        if output.exists() and not output.is_dir():
+            raise UsageError(f"--output is not a folder: {output}")
+        output.mkdir(parents=True, exist_ok=True)
+    if config:
+        existing_file(config, "configuration")
+    pipeline = PipelineConfig.load(config, **_of_pipeline(overrides))
+    settings = _odometry(overrides)
+    names = list(dict.fromkeys(estimators)) or list(DEFAULT_ESTIMATORS)
+    opened = [_open(scene, mode) for scene in dict.fromkeys(scenes)]
+    rows: list[Row] = []
+    for sequence, stereo in opened:
+        runs = _with_progress(sequence, names, pipeline, settings, stereo, frames)
+        found = [_row(sequence.name, stereo, one) for one in runs]
+        rows += found
+        console.print(_table(sequence.name, stereo, found, runs))
+        if output:
+            _write(output, sequence.name, stereo, runs)
+    console.print(
+        "ATE after alignment (SE(3); mono Sim(3)); RPE over segments of 10-80 % of the distance; "
+        "ms: features, matches, filter and motion.",
+        style="dim",
+    )
+    if json_file:
+        records = [dataclasses.asdict(row) for row in rows]
+        json_file.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
+    return rows
+
+
+def _open(scene: str, mode: str) -> tuple[FrameSequence, bool]:
+    if mode != "auto":
+        return open_sequence(scene, mode == "stereo"), mode == "stereo"
+    try:
+        return open_sequence(scene, True), True
+    except SequenceError:
+        return open_sequence(scene, False), False
+
+
+def _of_pipeline(overrides: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in overrides.items() if not name.startswith(_GROUP)}
+
+
+def _odometry(overrides: Mapping[str, object]) -> OdometryConfig:
+    known = {field.name: field for field in dataclasses.fields(OdometryConfig)}
+    given: dict[str, Any] = {}
+    for name, value in overrides.items():
+        if not name.startswith(_GROUP):
+            continue
+        entry = name.removeprefix(_GROUP)
+        if entry not in known:
+            raise UsageError(f"unknown configuration entry {name!r}")
+        whole = known[entry].type == "int"
+        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+            raise UsageError(f"{name} must be {'a whole number' if whole else 'a number'}")
+        given[entry] = value if whole else float(value)
+    return OdometryConfig(**given)
+
+
+def _with_progress(
+    sequence: FrameSequence,
+    names: Sequence[str],
+    pipeline: PipelineConfig,
+    settings: OdometryConfig,
+    stereo: bool,
+    frames: int,
+) -> list[Run]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    screen = Console(stderr=True)
+    hidden = not screen.is_terminal
+    with Progress(*columns, console=screen, transient=True, disable=hidden) as progress:
+        task = progress.add_task(escape(sequence.name), total=None)
+
+        def advance(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        return run_sequence(
+            sequence, names, pipeline, settings, stereo=stereo, limit=frames, advance=advance
+        )
+
+
+def _row(name: str, stereo: bool, one: Run) -> Row:
+    try:
+        errors = one.errors(with_scale=not stereo)
+    except TrajectoryError:  # too short, or it never moved: there is nothing to compare
+        errors = None
+    return Row(
+        sequence=name,
+        mode="stereo" if stereo else "mono",
+        estimator=one.estimator,
+        frames=len(one.poses),
+        ate_m=errors.ate_m if errors else None,
+        rpe_trans_percent=errors.rpe_trans_percent if errors else None,
+        rpe_rot_deg=errors.rpe_rot_deg if errors else None,
+        ms_per_frame=one.ms_per_frame,
+    )
+
+
+def _table(name: str, stereo: bool, rows: Sequence[Row], runs: Sequence[Run]) -> Table:
+    table = Table(
+        title=f"{escape(name)} ({'stereo' if stereo else 'mono'})",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("estimator")
+    headers = ("frames", "lost", "ATE m", "RPE trans %", "RPE rot deg", "inliers", "ms/frame")
+    for header in headers:
+        table.add_column(header, justify="right")
+    for row, one in zip(rows, runs, strict=True):
+        moved = [int(update.inlier.sum()) for update in one.updates if update.relative is not None]
+        table.add_row(
+            escape(row.estimator),
+            f"{row.frames}/{len(one.updates)}",
+            str(one.lost),
+            *(
+                "-" if value is None else f"{value:.3f}"
+                for value in (row.ate_m, row.rpe_trans_percent, row.rpe_rot_deg)
+            ),
+            f"{sum(moved) / len(moved):.0f}" if moved else "-",
+            f"{row.ms_per_frame:.0f}",
+        )
+    return table
+
+
+def _write(folder: Path, name: str, stereo: bool, runs: Sequence[Run]) -> None:
+    """`SEQUENCE_MODE_ESTIMATOR.tum` and `.kitti`, the truth as `..._truth.tum`, and a plot."""
+    stem = f"{name}_{'stereo' if stereo else 'mono'}"
+    for one in runs:
+        path = folder / f"{stem}_{one.estimator.replace('+', '-')}.tum"
+        write_tum(path, one.stamps, one.poses)
+        write_kitti(path.with_suffix(".kitti"), one.poses)
+    longest = max(runs, key=lambda one: len(one.stamps))
+    if longest.truth is not None:
+        write_tum(folder / f"{stem}_truth.tum", longest.stamps, longest.truth)
+    from msga_ros.odometry.plot import plot_trajectories
+
+    plot_trajectories(folder / f"{stem}.png", name, runs, with_scale=not stereo)

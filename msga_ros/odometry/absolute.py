@@ -1,0 +1,54 @@
+"""A camera's pose from points in space, and what else both odometries need of one motion."""
+
+from __future__ import annotations
+
+import numpy as np
+import poselib  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from msga_ros.odometry.config import OdometryConfig
+from msga_ros.odometry.observations import TwoFrameSolution
+from msga_ros.odometry.poses import UncertainPose, rotation_vector
+
+Array = NDArray[np.float64]
+
+_UNIT_CAMERA = {"model": "PINHOLE", "width": 2, "height": 2, "params": [1.0, 1.0, 0.0, 0.0]}
+
+
+def absolute_pose(
+    points: Array, points3d: Array, threshold: float, config: OdometryConfig
+) -> tuple[Array, Array] | None:
+    """Rotation (3, 3) and position (3,) of the camera that sees `points3d` (N, 3) at `points`
+    (N, 2), normalised; None where fewer than `config.min_inliers` agree to `threshold`."""
+    pose, record = poselib.estimate_absolute_pose(
+        np.ascontiguousarray(points),
+        np.ascontiguousarray(points3d),
+        _UNIT_CAMERA,
+        {
+            "max_reproj_error": threshold,
+            "seed": config.seed,
+            "min_iterations": 100,
+            "max_iterations": 10_000,
+        },
+        {},
+    )
+    rotation, translation = np.array(pose.R), np.array(pose.t)
+    if record["num_inliers"] < config.min_inliers or not np.isfinite(rotation).all():
+        return None
+    return rotation.T, -rotation.T @ translation
+
+
+def points_in_current(solution: TwoFrameSolution) -> Array:
+    """Points (N, 3) in the current camera; NaN for outliers and points at infinity."""
+    depth = np.where(solution.inverse_depth > 1e-6, solution.inverse_depth, np.nan)
+    rays = np.column_stack([solution.ray, np.ones(len(depth))])
+    points: Array = (rays / depth[:, None] - solution.position) @ solution.rotation
+    return points
+
+
+def predicted(velocity: UncertainPose) -> UncertainPose:
+    """The motion `velocity` once more, as uncertain as it is large."""
+    length = max(float(np.linalg.norm(velocity.position)), 0.1)
+    angle = max(float(np.linalg.norm(rotation_vector(velocity.rotation))), 0.05)
+    variances = np.repeat([length**2, angle**2], 3)
+    return UncertainPose(velocity.rotation, velocity.position, np.diag(variances))

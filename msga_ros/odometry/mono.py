@@ -1,0 +1,269 @@
+"""Mono visual odometry: motion up to one scale for the whole trajectory.
+
+The first keyframes with parallax set the scale (their distance is 1). From then on the depths of
+points seen before carry it on: the points of a keyframe, as they come out of the bundle adjustment
+with the last one, are what is known beforehand of the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msga_ros.frontend import Features
+from msga_ros.geometry.camera import Camera
+from msga_ros.geometry.pose import invert_pose, rotation_angle_deg
+from msga_ros.geometry.robust import ROBUST_ESTIMATORS
+from msga_ros.geometry.triangulation import parallax_angles
+from msga_ros.odometry.absolute import absolute_pose, points_in_current, predicted
+from msga_ros.odometry.config import OdometryConfig
+from msga_ros.odometry.matches import FilteredMatches, MatchesLike, Relate, unique_rows
+from msga_ros.odometry.observations import Observations, TwoFrameSolution
+from msga_ros.odometry.poses import UncertainPose
+from msga_ros.odometry.tracks import Tracks
+from msga_ros.odometry.two_frame import solve_two_frames
+from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate, first_update
+
+Array = NDArray[np.float64]
+
+_TURN_DEG = 10.0  # turned this far, a keyframe has little left to show
+_WORST_DEPTH = 0.5  # relative standard deviation of a depth that says anything
+
+
+@dataclass
+class MonoFrame:
+    """A frame; arrays by the index of the feature, NaN where nothing is known.
+
+    `points` (N, 2): normalised coordinates; `inverse_depth`, `inverse_depth_sigma` (N,).
+    """
+
+    stamp: float
+    features: Features
+    camera: Camera
+    points: Array
+    inverse_depth: Array
+    inverse_depth_sigma: Array
+    tracks: dict[int, int] = field(default_factory=dict)
+
+
+class MonoOdometry:
+    """Feed it frame by frame; one thread at a time. No pose is in metres."""
+
+    def __init__(self, relate: Relate, config: OdometryConfig | None = None) -> None:
+        """`relate` matches two views over time and removes the outliers."""
+        self._relate = relate
+        self._config = config or OdometryConfig()
+        self._tracks = Tracks()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the trajectory: the next frame is the first. Track ids go on."""
+        self._keyframe: MonoFrame | None = None
+        self._reference = UncertainPose.origin()  # pose of the keyframe
+        self._scaled = False
+        self._seen_at_first = 0
+        self._last = UncertainPose.origin()
+        self._velocity = UncertainPose.origin()
+        self._previous: tuple[MonoFrame, UncertainPose] | None = None  # if not the keyframe
+
+    def update(self, stamp: float, features: Features, camera: Camera) -> OdometryUpdate:
+        """Take in the features of a frame."""
+        nothing = np.full(len(features), np.nan)
+        points = camera.normalize(features.keypoints)
+        frame = MonoFrame(stamp, features, camera, points, nothing, nothing.copy())
+        if self._keyframe is None:
+            self._keyframe = frame
+            return first_update(stamp, self._reference, scale_known=False)
+        return self._locate(frame, self._keyframe)
+
+    def _locate(self, frame: MonoFrame, keyframe: MonoFrame) -> OdometryUpdate:
+        matches = self._relate(keyframe.features, frame.features, keyframe.camera, frame.camera)
+        rows = unique_rows(matches)
+        index0, index1 = matches.indices0[rows], matches.indices1[rows]
+        finite = np.isfinite(keyframe.points[index0]).all(1)
+        finite &= np.isfinite(frame.points[index1]).all(1)
+        rows, index0, index1 = rows[finite], index0[finite], index1[finite]
+        observations = _observations(keyframe, frame, matches, rows)
+        solution, by_points = self._solve(observations, keyframe.camera.mean_focal)
+        if self._scaled and not by_points and self._previous is not None:
+            # The keyframe is out of sight: go on from the frame before this one.
+            self._keyframe, self._reference = self._previous
+            self._previous, self._seen_at_first = None, 0
+            return self._locate(frame, self._keyframe)
+        if solution is None:
+            return self._without_motion(frame, keyframe, matches)
+        inlier = np.zeros(len(matches.inlier), dtype=bool)
+        inlier[rows[solution.inlier]] = True
+        where = np.full((len(inlier), 3), np.nan)
+        where[rows] = points_in_current(solution)
+        agreeing = FilteredMatches(
+            matches.indices0, matches.indices1, inlier, matches.inlier_probability
+        )
+        ids = self._tracks.follow(keyframe, frame, agreeing)
+        relative = UncertainPose(solution.rotation, solution.position, solution.covariance)
+        pose = self._reference.compose(relative)
+        replace = not by_points or self._replaces(observations, solution)
+        _hand_on(frame, index1, solution)
+        self._previous = None if replace else (frame, pose)
+        if replace:
+            self._keyframe, self._reference, self._seen_at_first = frame, pose, 0
+        scaled, self._scaled = self._scaled, True
+        self._move_to(pose)
+        return OdometryUpdate(
+            stamp=frame.stamp,
+            status=OdometryStatus.OK if by_points or not scaled else OdometryStatus.RESCALED,
+            pose=pose,
+            relative=relative,
+            reference_stamp=keyframe.stamp,
+            scale_known=False,
+            matches=matches,
+            inlier=inlier,
+            track_ids=ids,
+            points=where,
+            keyframe=replace,
+            sigma_px=solution.sigma,
+            rig=None,
+        )
+
+    def _solve(
+        self, observations: Observations, focal: float
+    ) -> tuple[TwoFrameSolution | None, bool]:
+        """The motion, and whether points told its length."""
+        config = self._config
+        guess = self._from_points(observations, focal) if self._scaled else None
+        by_points = guess is not None
+        if guess is None:
+            guess = self._from_matches(observations, focal)
+        if guess is None:
+            return None, False
+        solution = solve_two_frames(
+            observations,
+            *guess,
+            observations.inverse_depth,
+            rig=None,
+            focal=focal,
+            sigma=config.noise_px or None,
+            minimum_sigma=config.min_noise_px,
+            gate_sigma=config.gate_px,
+            scale_known=by_points,
+        )
+        if solution is None or solution.inlier.sum() < config.min_inliers:
+            return None, False
+        return solution, by_points
+
+    def _from_points(self, observations: Observations, focal: float) -> tuple[Array, Array] | None:
+        """Pose of the current camera in the keyframe from points with a depth."""
+        config = self._config
+        depth = observations.inverse_depth
+        known = (depth > 0) & (observations.inverse_depth_sigma < _WORST_DEPTH * depth)
+        if known.sum() < config.min_inliers:
+            return None
+        rays = np.column_stack([observations.left0, np.ones(len(observations))])[known]
+        threshold = config.reprojection_px / focal
+        return absolute_pose(
+            observations.left1[known], rays / depth[known, None], threshold, config
+        )
+
+    def _from_matches(self, observations: Observations, focal: float) -> tuple[Array, Array] | None:
+        """The same from the matches alone; as far away as the last motion says, at first 1."""
+        config = self._config
+        estimate = ROBUST_ESTIMATORS["poselib"](
+            observations.left0,
+            observations.left1,
+            config.reprojection_px / 2 / focal,
+            seed=config.seed,
+        )
+        if not estimate.success or estimate.inlier.sum() < config.min_inliers:
+            return None
+        seen0, seen1 = observations.left0[estimate.inlier], observations.left1[estimate.inlier]
+        parallax = np.degrees(np.median(parallax_angles(seen0, seen1, estimate.rotation)))
+        if parallax < config.min_parallax_deg:
+            return None
+        rotation, position = invert_pose(estimate.rotation, estimate.translation)
+        speed = float(np.linalg.norm(self._velocity.position))
+        return rotation, position * (speed if self._scaled and speed > 0 else 1.0)
+
+    def _replaces(self, observations: Observations, solution: TwoFrameSolution) -> bool:
+        """A new keyframe takes parallax, to have depths; or fewer points with a depth are left."""
+        config = self._config
+        inlier = solution.inlier
+        known = int((inlier & np.isfinite(observations.inverse_depth)).sum())
+        self._seen_at_first = max(self._seen_at_first, known)
+        parallax = parallax_angles(
+            observations.left0[inlier], observations.left1[inlier], solution.rotation.T
+        )
+        if known < config.keyframe_inliers:
+            return True
+        wide = bool(np.degrees(np.median(parallax)) > config.min_parallax_deg)
+        turned = rotation_angle_deg(solution.rotation) > _TURN_DEG
+        fewer = known < config.keyframe_share * self._seen_at_first
+        return fewer and (wide or turned)
+
+    def _move_to(self, pose: UncertainPose) -> None:
+        rotation = self._last.rotation.T @ pose.rotation
+        position = self._last.rotation.T @ (pose.position - self._last.position)
+        self._velocity = UncertainPose(rotation, position, np.zeros((6, 6)))
+        self._last = pose
+
+    def _without_motion(
+        self, frame: MonoFrame, keyframe: MonoFrame, matches: MatchesLike
+    ) -> OdometryUpdate:
+        """Before there is a scale: wait for parallax. After: go on as before, start a new map."""
+        count = len(matches.inlier)
+        lost = self._scaled
+        pose = None
+        if lost:
+            pose = self._last.compose(predicted(self._velocity))
+            self._keyframe, self._reference, self._seen_at_first = frame, pose, 0
+            self._last = pose
+        elif matches.inlier.sum() < self._config.min_inliers:
+            self._keyframe = frame  # nothing to do with what was before: begin here
+            return first_update(frame.stamp, self._reference, scale_known=False)
+        return OdometryUpdate(
+            stamp=frame.stamp,
+            status=OdometryStatus.LOST if lost else OdometryStatus.STARTED,
+            pose=pose,
+            relative=None,
+            reference_stamp=keyframe.stamp,
+            scale_known=False,
+            matches=matches,
+            inlier=np.zeros(count, dtype=bool),
+            track_ids=np.zeros(count, dtype=np.uint64),
+            points=np.full((count, 3), np.nan),
+            keyframe=self._keyframe is frame,
+            sigma_px=float("nan"),
+            rig=None,
+        )
+
+
+def _observations(
+    keyframe: MonoFrame, frame: MonoFrame, matches: MatchesLike, rows: NDArray[np.int64]
+) -> Observations:
+    index0, index1 = matches.indices0[rows], matches.indices1[rows]
+    nothing = np.full((len(rows), 2), np.nan)
+    return Observations(
+        left0=keyframe.points[index0],
+        left1=frame.points[index1],
+        right0=nothing,
+        right1=nothing,
+        weight=np.asarray(matches.inlier_probability[rows], dtype=np.float64),
+        inverse_depth=keyframe.inverse_depth[index0],
+        inverse_depth_sigma=keyframe.inverse_depth_sigma[index0],
+    )
+
+
+def _hand_on(frame: MonoFrame, index1: NDArray[np.int64], solution: TwoFrameSolution) -> None:
+    """Inverse depths of the solution's points in the current camera, for `frame`."""
+    inlier = solution.inlier
+    rays = np.column_stack([solution.ray[inlier], np.ones(int(inlier.sum()))])
+    depth, sigma = solution.inverse_depth[inlier], solution.inverse_depth_sigma[inlier]
+    # The point over its old depth is rays - depth * position; its z in the new camera:
+    forward = solution.rotation[:, 2]
+    at_zero = rays @ forward
+    z = at_zero - depth * float(solution.position @ forward)
+    good = z > 1e-3
+    rows = index1[inlier][good]
+    frame.inverse_depth[rows] = depth[good] / z[good]
+    frame.inverse_depth_sigma[rows] = sigma[good] * at_zero[good] / z[good] ** 2
