@@ -1,0 +1,180 @@
+"""`msga bench node`: the whole node over DDS, from the stamp of a frame to its published pose."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from msga_ros.commands.errors import UsageError, existing_file, writable_file
+from msga_ros.node.benchmark import BenchmarkOptions, measure
+from msga_ros.node.benchmark_figures import Run
+from msga_ros.node.demo_environment import SET_UP_HINT, missing_ros
+
+_SIZE = re.compile(r"(\d{2,5})x(\d{2,5})")
+_LARGEST = 8192 * 8192
+
+
+def run(
+    options: BenchmarkOptions,
+    sizes: Sequence[str],
+    *,
+    json_file: Path | None,
+    console: Console,
+) -> list[Run]:
+    """Measure each size, print the tables, write the JSON.
+
+    Args:
+        options: what is sent and how the node is set.
+        sizes: WIDTHxHEIGHT.
+        json_file: where the figures go, if anywhere.
+        console: for the tables.
+
+    Raises:
+        UsageError: a size that is none, files that cannot be, ROS that is missing.
+        BenchmarkError: the node could not be measured.
+    """
+    wanted = [parse_size(text) for text in sizes]
+    if options.weights:
+        existing_file(Path(options.weights), "checkpoint")
+    if json_file:
+        writable_file(json_file, "JSON file")
+    missing = missing_ros()
+    if missing:
+        raise UsageError(f"{missing}: {SET_UP_HINT}")
+    progress = Console(stderr=True)
+    measured = []
+    for size in wanted:
+        with progress.status("") as status:
+            measured.append(measure(options, size, status.update))
+        if json_file:  # what there is so far, in case the next one fails
+            document = as_document(options, measured)
+            json_file.write_text(json.dumps(document, indent=2) + "\n")
+    for table in tables(options, measured):
+        console.print(table)
+    return measured
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(width, height) of WIDTHxHEIGHT; raises `UsageError`."""
+    found = _SIZE.fullmatch(text)
+    size = (int(found[1]), int(found[2])) if found else (0, 0)
+    if min(size) < 64 or size[0] * size[1] > _LARGEST:
+        raise UsageError(f"a size is WIDTHxHEIGHT, 64x64 at least, e.g. 640x480, not {text!r}")
+    return size
+
+
+def as_document(options: BenchmarkOptions, measured: Sequence[Run]) -> dict[str, Any]:
+    """Everything for the JSON file; what is not known is null."""
+    return {
+        "machine": machine(),
+        "options": asdict(options),
+        "runs": [_without_nan(asdict(run)) for run in measured],
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on."""
+    names = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "RMW_IMPLEMENTATION")
+    return {
+        "cores": os.cpu_count(),
+        "architecture": platform.machine(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "opencv": cv2.__version__,
+        "numpy": np.__version__,
+        "environment": {name: os.environ[name] for name in names if name in os.environ},
+    }
+
+
+def tables(options: BenchmarkOptions, measured: Sequence[Run]) -> list[Table]:
+    """What is printed: the figures, the account of the frames, where the time goes."""
+    title = f"msga bench node: {options.mode}, {options.frontend}, {options.keypoints} keypoints"
+    return [_figures(title, measured), _accounts(measured), _stages(measured)]
+
+
+def _figures(title: str, measured: Sequence[Run]) -> Table:
+    table = _columns(measured, title)
+    rows: list[tuple[str, Any]] = [
+        ("frames a second: asked for", lambda run: _number(run.asked_rate)),
+        ("frames a second: sent", lambda run: _number(run.sent_rate)),
+        ("poses a second", lambda run: _number(run.pose_rate)),
+        ("stamp to pose, median ms", lambda run: _number(run.latency_median_ms)),
+        ("stamp to pose, 99 % below ms", lambda run: _number(run.latency_p99_ms)),
+        ("CPU of the node, cores", lambda run: _number(run.cpu_node, 2)),
+        ("CPU of the node, ms for each set", lambda run: _number(run.cpu_ms_per_set, 0)),
+        ("CPU of this benchmark, cores", lambda run: _number(run.cpu_bench, 2)),
+        ("CPU of everything else, cores", lambda run: _number(run.cpu_others, 2)),
+        ("memory of the node, MB", lambda run: _number(run.memory_mb, 0)),
+        ("memory, peak, MB", lambda run: _number(run.memory_peak_mb, 0)),
+        ("threads of the node", lambda run: str(run.threads)),
+    ]
+    for name, figure in rows:
+        table.add_row(name, *(figure(run) for run in measured))
+    table.caption = f"{os.cpu_count()} cores, torch {torch.__version__}, OpenCV {cv2.__version__}"
+    return table
+
+
+def _accounts(measured: Sequence[Run]) -> Table:
+    table = _columns(measured, "where the frames went")
+    table.add_row("sent", *(str(run.account.sent) for run in measured))
+    table.add_row("processed", *(str(run.account.processed) for run in measured))
+    for reason in sorted({reason for run in measured for reason in run.account.dropped}):
+        counts = (str(run.account.dropped.get(reason, 0)) for run in measured)
+        table.add_row(f"dropped: {reason}", *counts)
+    table.add_row(
+        "unaccounted", *(str(run.account.unaccounted) for run in measured), end_section=True
+    )
+    table.add_row("poses that came", *(str(run.account.poses) for run in measured))
+    table.add_row("of these with status OK", *(str(run.ok) for run in measured))
+    return table
+
+
+def _stages(measured: Sequence[Run]) -> Table:
+    table = _columns(measured, "where the time goes: median ms, share")
+    names = dict.fromkeys(stage for run in measured for stage in run.stages)
+    for name in names:
+        table.add_row(name, *(_share(run, name) for run in measured))
+    return table
+
+
+def _share(run: Run, stage: str) -> str:
+    value, total = run.stages.get(stage, math.nan), sum(run.stages.values())
+    if not (math.isfinite(value) and math.isfinite(total) and total > 0):
+        return "-"
+    return f"{value:.1f} {value / total:6.1%}"
+
+
+def _columns(measured: Sequence[Run], title: str) -> Table:
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", min_width=60)
+    table.add_column("")
+    for run in measured:
+        table.add_column(f"{run.width}x{run.height}", justify="right")
+    return table
+
+
+def _number(value: float, digits: int = 1) -> str:
+    return f"{value:.{digits}f}" if math.isfinite(value) else "-"
+
+
+def _without_nan(value: Any) -> Any:
+    """`value` for JSON, which has no NaN."""
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
