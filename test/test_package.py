@@ -186,7 +186,11 @@ def test_rviz_view_shows_what_the_node_publishes() -> None:
         for display in view["Displays"]
         if "Topic" in display
     }
-    assert shown == {"Image": "/msga/matches_image", "MarkerArray": "/msga/markers"}
+    assert shown == {
+        "Image": "/msga/matches_image",
+        "MarkerArray": "/msga/markers",
+        "Path": "/msga/path",
+    }
 
 
 @pytest.mark.parametrize(

@@ -20,13 +20,13 @@ import rclpy
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, PointCloud
 
 from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.msg import Correspondences
-from msga_ros.node.inputs import output_qos, overrides
 from msga_ros.plugs.matches import PlugError, TrackedMatches, tracked_matches
 from msga_ros.plugs.node.messages import camera_measurement, point_cloud
 from msga_ros.plugs.vins import FeatureClouds
@@ -63,8 +63,8 @@ class Bridge(Node):
             Correspondences,
             "msga/correspondences",
             self._on_matches,
-            output_qos(),
-            qos_overriding_options=overrides(),
+            QoSProfile(depth=5),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
         for topic in _CAMERA_INFOS:
             self.create_subscription(
@@ -75,7 +75,12 @@ class Bridge(Node):
             )
 
     def _advertise(self, kind: Any, topic: str) -> Any:
-        return self.create_publisher(kind, topic, output_qos(), qos_overriding_options=overrides())
+        return self.create_publisher(
+            kind,
+            topic,
+            QoSProfile(depth=5),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
 
     def _on_camera_info(self, topic: str, message: CameraInfo) -> None:
         try:

@@ -12,10 +12,10 @@ import rclpy
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
 from msga_ros.msg import Correspondences, RelativePose
-from msga_ros.node.inputs import output_qos
 from msga_ros.viewing.collector import Collector
 from msga_ros.viewing.pairs import ShownPair
 
@@ -43,7 +43,7 @@ def listen(
     collector, heard = Collector(expect_picture=True), deque[tuple[str, Any]]()
     for name, kind in _KINDS.items():
         node.create_subscription(
-            kind, f"{namespace}/{name}", partial(_keep, heard, name), output_qos()
+            kind, f"{namespace}/{name}", partial(_keep, heard, name), QoSProfile(depth=5)
         )
     last = time.monotonic()
     try:
