@@ -417,6 +417,9 @@ def bag(
     rectified: Annotated[
         bool, typer.Option("--rectified", help="The images are rectified: P of camera_info counts.")
     ] = False,
+    trajectory: Annotated[
+        bool, typer.Option(help="Run the odometry as well, and write trajectories.")
+    ] = True,
     config: ConfigFile = None,
     parameter: Annotated[
         list[str] | None,
@@ -458,6 +461,7 @@ def bag(
             namespace=namespace,
             picture=matches_image,
             storage=storage,
+            trajectory=trajectory,
             overwrite=overwrite,
         )
         command.run(request, _console())

@@ -18,6 +18,8 @@ from typing import Any
 
 _FRAME = struct.Struct("<III")  # length of the header, length of the data, checksum of both
 
+_STATE = struct.Struct("<II")  # entries before the state, its checksum
+
 
 @dataclass(frozen=True)
 class Message:
@@ -48,6 +50,7 @@ class Journal:
         folder.mkdir(parents=True, exist_ok=True)
         if known != fingerprint:
             self._path.unlink(missing_ok=True)
+            (folder / "state.bin").unlink(missing_ok=True)
             stamp.write_text(fingerprint)
         self.count = 0
         self.last: dict[str, Any] | None = None
@@ -67,6 +70,36 @@ class Journal:
         self._file.flush()
         self.count += 1
         self.last = entry.header
+
+    def cut(self, count: int) -> None:
+        """Forget all entries but the first `count`."""
+        if count >= self.count:
+            return
+        end, self.count, self.last = 0, 0, None
+        for entry, after in self._scan():
+            if self.count == count:
+                break
+            self.count, self.last, end = self.count + 1, entry.header, after
+        self._file.truncate(end)
+
+    def keep_state(self, count: int, state: bytes) -> None:
+        """Keep `state` as that after `count` entries, in the place of an earlier one."""
+        made = self.folder / "state.new"
+        header = _STATE.pack(count, zlib.crc32(state))
+        made.write_bytes(header + state)
+        os.replace(made, self.folder / "state.bin")
+
+    def kept_state(self) -> tuple[int, bytes]:
+        """How many entries the kept state comes after, and the state; 0 and nothing without one."""
+        path = self.folder / "state.bin"
+        content = path.read_bytes() if path.is_file() else b""
+        if len(content) < _STATE.size:
+            return 0, b""
+        count, checksum = _STATE.unpack_from(content)
+        state = content[_STATE.size :]
+        if zlib.crc32(state) != checksum or count > self.count:
+            return 0, b""
+        return count, state
 
     def close(self) -> None:
         """Have everything on the disk."""

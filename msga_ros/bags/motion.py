@@ -1,15 +1,15 @@
-"""The motion between two views as a journal keeps it, and the chain of such motions."""
+"""The motion between two views, and poses with stamps, as plain values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.node.contents import STATUS_DEGENERATE, STATUS_OK, relative_pose_fields
+from msga_ros.node.contents import relative_pose_fields
 from msga_ros.node.processor import Outcome
 from msga_ros.node.synchronizer import stamp_ns
 
@@ -43,16 +43,6 @@ class Motion:
             rotation=fields["rotation"],
         )
 
-    def as_json(self) -> dict[str, Any]:
-        """Values that JSON keeps."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Motion:
-        """The inverse of `as_json`."""
-        pairs = {name: tuple(values[name]) for name in ("translation", "rotation")}
-        return cls(**{**values, **pairs})
-
 
 @dataclass(frozen=True)
 class StampedPose:
@@ -62,37 +52,19 @@ class StampedPose:
     rotation: Array  # (3, 3)
     position: Array  # (3,)
 
+    def as_json(self, epoch: int) -> dict[str, Any]:
+        """Values that JSON keeps; `epoch` counts jumps back in time."""
+        return {
+            "stamp_ns": self.stamp_ns,
+            "rotation": self.rotation.tolist(),
+            "position": self.position.tolist(),
+            "epoch": epoch,
+        }
 
-def chain(motions: Iterable[Motion]) -> list[StampedPose]:
-    """Poses of all views in the frame of the first, by composing the motions between them.
-
-    A translation without scale is taken as it is, of length 1: the trajectory of one camera holds
-    directions and turns, not lengths. Where a motion is unknown the camera is taken to stand still,
-    where only its turn is known (degenerate) to turn on the spot. After a jump back in time the
-    chain ends: what comes after has stamps that were there before.
-    """
-    poses: dict[int, StampedPose] = {}
-    epoch: int | None = None
-    for motion in motions:
-        if epoch is None:
-            epoch = motion.epoch
-        if motion.epoch != epoch:
-            break
-        if not poses:
-            poses[motion.reference_ns] = StampedPose(motion.reference_ns, np.eye(3), np.zeros(3))
-        before = poses.get(motion.reference_ns) or list(poses.values())[-1]
-        turn: Array = np.eye(3)
-        step: Array = np.zeros(3)
-        if motion.status in (STATUS_OK, STATUS_DEGENERATE):
-            turn = rotation_matrix(motion.rotation)
-        if motion.status == STATUS_OK:
-            step = np.array(motion.translation)
-        poses[motion.current_ns] = StampedPose(
-            motion.current_ns,
-            before.rotation @ turn,
-            before.rotation @ step + before.position,
-        )
-    return list(poses.values())
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> StampedPose:
+        """The inverse of `as_json`."""
+        return cls(values["stamp_ns"], np.array(values["rotation"]), np.array(values["position"]))
 
 
 def rotation_matrix(quaternion: tuple[float, float, float, float]) -> Array:

@@ -18,12 +18,14 @@ from msga_ros.bags.types import (
     COMPRESSED_IMAGE,
     CORRESPONDENCES,
     IMAGE,
+    ODOMETRY,
     RELATIVE_POSE,
     typestore,
 )
 from msga_ros.drawing import draw_matches
-from msga_ros.node.contents import correspondences_fields, relative_pose_fields
+from msga_ros.node.contents import correspondences_fields, quaternion, relative_pose_fields
 from msga_ros.node.processor import Outcome
+from msga_ros.odometry.updates import OdometryUpdate
 
 PICTURES = ("none", "raw", "jpeg")
 STORAGES = ("mcap", "sqlite3")
@@ -49,6 +51,42 @@ class OutputOptions:
         elif self.picture == "jpeg":
             topics[f"{self.namespace}/matches_image/compressed"] = COMPRESSED_IMAGE
         return topics
+
+    @property
+    def odometry_topic(self) -> dict[str, str]:
+        """Topic to type, where there is odometry in metres."""
+        return {f"{self.namespace}/odometry": ODOMETRY}
+
+
+def odometry(update: OdometryUpdate, header: Any, time_ns: int, options: OutputOptions) -> Message:
+    """`nav_msgs/Odometry` of the left camera, in the frame of the first one.
+
+    Both are optical frames; `msga_odom` is where the first left camera was. No twist is measured:
+    its covariance begins with -1.
+    """
+    types, pose = typestore().types, update.pose
+    assert pose is not None
+    x, y, z, w = quaternion(pose.rotation)
+    zero = types["geometry_msgs/msg/Vector3"](x=0.0, y=0.0, z=0.0)
+    unknown = np.zeros(36)
+    unknown[0] = -1.0
+    px, py, pz = pose.position.tolist()
+    message = types[ODOMETRY](
+        header=types["std_msgs/msg/Header"](stamp=header.stamp, frame_id="msga_odom"),
+        child_frame_id=header.frame_id,
+        pose=types["geometry_msgs/msg/PoseWithCovariance"](
+            pose=types["geometry_msgs/msg/Pose"](
+                position=types["geometry_msgs/msg/Point"](x=px, y=py, z=pz),
+                orientation=types["geometry_msgs/msg/Quaternion"](x=x, y=y, z=z, w=w),
+            ),
+            covariance=pose.covariance.ravel(),
+        ),
+        twist=types["geometry_msgs/msg/TwistWithCovariance"](
+            twist=types["geometry_msgs/msg/Twist"](linear=zero, angular=zero), covariance=unknown
+        ),
+    )
+    (topic,) = options.odometry_topic
+    return Message(topic, time_ns, bytes(typestore().serialize_cdr(message, ODOMETRY)))
 
 
 def serialised(outcome: Outcome, time_ns: int, options: OutputOptions) -> tuple[Message, ...]:

@@ -14,6 +14,7 @@ from msga_ros.node.bridge import CvBridge
 from msga_ros.node.pairing import Pairing
 from msga_ros.node.processor import Job, Outcome, Pipeline, Processor
 from msga_ros.node.settings import Settings
+from msga_ros.node.views import View
 
 
 @dataclass(frozen=True)
@@ -109,15 +110,22 @@ class Replayer(Processor):
         super().__init__(pipeline, topics.by_input, complain, CvBridge())
         self._settings = settings
         self._numbers: dict[int, int] = {}  # id of a view to the number of its set
+        self.views: list[View] = []  # of the last set
 
     def relate(self, one: MessageSet) -> tuple[Outcome | None, dict[str, float]]:
-        """The outcome of a set, and the milliseconds of its stages."""
+        """The outcome of a set, and the milliseconds of its stages; `views` are then its own."""
         timings: dict[str, float] = {}
+        self.views = []
         outcome, _ = self.process(one.job, self._settings, timings)
         reference = self._reference
         if reference is not None and id(reference) not in self._numbers:
             self._numbers = {id(reference): one.number}
         return outcome, timings
+
+    def _view(self, *arguments: Any) -> View:
+        view = super()._view(*arguments)
+        self.views.append(view)
+        return view
 
     @property
     def reference_set(self) -> int | None:

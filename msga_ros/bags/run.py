@@ -13,8 +13,9 @@ from typing import Any
 import msga_ros
 from msga_ros.bags.errors import BagError
 from msga_ros.bags.journal import Entry, Journal, Message
-from msga_ros.bags.motion import Motion
-from msga_ros.bags.outputs import OutputOptions, put_in_place, serialised, write_bag
+from msga_ros.bags.motion import StampedPose
+from msga_ros.bags.odometer import Odometer, stamped
+from msga_ros.bags.outputs import OutputOptions, odometry, put_in_place, serialised, write_bag
 from msga_ros.bags.reading import Bag
 from msga_ros.bags.replay import MessageSet, Replayer, Tally, message_sets
 from msga_ros.bags.topics import Topics, choose_topics
@@ -22,11 +23,14 @@ from msga_ros.bags.trajectory import write_trajectories
 from msga_ros.frontend.base import FrontendError
 from msga_ros.geometry.camera import CameraError
 from msga_ros.network import packaged_weights
-from msga_ros.node.processor import Pipeline
+from msga_ros.node.processor import Outcome, Pipeline
 from msga_ros.node.settings import Settings
+from msga_ros.node.synchronizer import stamp_ns
+from msga_ros.odometry.updates import OdometryUpdate
 
 Warn = Callable[[str], None]
 Progress = Callable[[int, int], None]  # messages read, messages in all
+_KEEP_EVERY = 25  # sets; so many are done again at most after the power went
 _SAME_WARNINGS = 3  # so often the same complaint is made; after that it is only counted
 
 
@@ -34,7 +38,8 @@ _SAME_WARNINGS = 3  # so often the same complaint is made; after that it is only
 class Request:
     """`topics`: topic by input name, for those that are not the node's own names.
 
-    `storage`: of the new bag, `mcap` or `sqlite3`; empty: that of the old one.
+    `storage`: of the new bag, `mcap` or `sqlite3`; empty: that of the old one. `trajectory`: run
+    the odometry as well.
     """
 
     source: Path
@@ -43,6 +48,7 @@ class Request:
     topics: Mapping[str, str] = field(default_factory=dict)
     outputs: OutputOptions = field(default_factory=OutputOptions)
     storage: str = ""
+    trajectory: bool = True
     overwrite: bool = False
 
 
@@ -75,56 +81,111 @@ def run(
     topics = choose_topics(request.settings.stereo, request.topics, bag.types)
     work = request.target.with_name(request.target.name + ".partial")
     journal = Journal(work, _fingerprint(request, bag, topics))
-    resumed, tally = journal.count, Tally()
+    tally, complaints = Tally(), _Complaints(warn)
     try:
-        _process(request, bag, topics, journal, tally, load_pipeline, warn, progress)
+        done = _Work(request, topics, journal, load_pipeline(), complaints)
+        total = sum(bag.counts[topic] for topic in topics.by_topic)
+        try:
+            for one in message_sets(
+                bag, topics, request.settings, tally, warn, lambda: progress(tally.read, total)
+            ):
+                done.process(one)
+        finally:
+            done.keep_state()
     finally:
         journal.close()
-    return _finish(request, bag, journal, resumed, tally)
+    return _finish(request, bag, journal, done.done, tally)
 
 
-def _process(
-    request: Request,
-    bag: Bag,
-    topics: Topics,
-    journal: Journal,
-    tally: Tally,
-    load_pipeline: Callable[[], Pipeline],
-    warn: Warn,
-    progress: Progress,
-) -> None:
-    complaints = _Complaints(warn)
-    replayer = Replayer(load_pipeline(), topics, request.settings, complaints)
-    total = sum(bag.counts[topic] for topic in topics.by_topic)
-    done, state = journal.count, (journal.last or {}).get("state", {})
-    reference: MessageSet | None = None
-    for one in message_sets(
-        bag, topics, request.settings, tally, warn, lambda: progress(tally.read, total)
-    ):
-        if one.number < done:
-            if one.number == state["reference"]:
-                reference = one
-            if one.number == done - 1:
-                replayer.restore(state, reference)
-                reference = None
-            continue
-        journal.append(_entry(replayer, one, request.outputs, complaints))
+class _Work:
+    """The way through the bag: every set once, and written down before the next."""
 
+    def __init__(
+        self,
+        request: Request,
+        topics: Topics,
+        journal: Journal,
+        pipeline: Pipeline,
+        complaints: _Complaints,
+    ) -> None:
+        self._request = request
+        self._journal = journal
+        self._complaints = complaints
+        settings = request.settings
+        self._replayer = Replayer(pipeline, topics, settings, complaints)
+        self._odometer: Odometer | None = None
+        self._state = (0, b"")  # of the odometry, and after how many sets
+        if request.trajectory:
+            self._odometer = Odometer(pipeline, settings.stereo, settings["rectified"])
+            self._take_up_odometry()
+        self._done = journal.count
+        self._reference: MessageSet | None = None
 
-def _entry(
-    replayer: Replayer, one: MessageSet, options: OutputOptions, complaints: _Complaints
-) -> Entry:
-    try:
-        outcome, _ = replayer.relate(one)
-    except (CameraError, FrontendError) as error:
-        complaints("unusable", "", str(error))
-        outcome = None
-    header: dict[str, Any] = {"state": replayer.state(), "motion": None}
-    if outcome is None:
-        return Entry(header)
-    header["motion"] = Motion.of(outcome, one.epoch).as_json()
-    header["status"] = outcome.result.status.name
-    return Entry(header, serialised(outcome, one.time_ns, options))
+    @property
+    def done(self) -> int:
+        """Sets that an earlier run has done."""
+        return self._done
+
+    def process(self, one: MessageSet) -> None:
+        """Relate a set, or take note of it where an earlier run has done so."""
+        if one.number >= self._done:
+            self._journal.append(self._entry(one))
+            if self._odometer is not None:
+                self._state = (self._journal.count, self._odometer.state())
+                if self._journal.count % _KEEP_EVERY == 0:
+                    self.keep_state()
+            return
+        state = (self._journal.last or {})["state"]
+        if one.number == state["reference"]:
+            self._reference = one
+        if one.number == self._done - 1:
+            self._replayer.restore(state, self._reference)
+            self._reference = None
+
+    def keep_state(self) -> None:
+        """Have the odometry on the disk as it was after the last set that is done."""
+        count, state = self._state
+        if count > 0:
+            self._journal.keep_state(count, state)
+
+    def _take_up_odometry(self) -> None:
+        """Go back to where the odometry was last written down."""
+        assert self._odometer is not None
+        count, state = self._journal.kept_state()
+        if state:
+            try:
+                self._odometer.restore(state)
+            except Exception as error:  # a file that is not ours can fail in any way
+                self._complaints("state", "", f"starting anew: {error}")
+                count = 0
+        self._journal.cut(count)
+
+    def _entry(self, one: MessageSet) -> Entry:
+        outputs, update = self._request.outputs, None
+        try:
+            outcome, _ = self._replayer.relate(one)
+            update = self._locate(one, outcome)
+        except (CameraError, FrontendError) as error:
+            self._complaints("unusable", "", str(error))
+            outcome = None
+        header: dict[str, Any] = {"state": self._replayer.state(), "status": None, "pose": None}
+        messages: tuple[Message, ...] = ()
+        if update is not None:
+            view = self._replayer.views[0]
+            pose = stamped(update, stamp_ns(view))
+            header["pose"] = None if pose is None else pose.as_json(one.epoch)
+            if update.scale_known:
+                messages += (odometry(update, view.header, one.time_ns, outputs),)
+        if outcome is not None:
+            header["status"] = outcome.result.status.name
+            messages += serialised(outcome, one.time_ns, outputs)
+        return Entry(header, messages)
+
+    def _locate(self, one: MessageSet, outcome: Outcome | None) -> OdometryUpdate | None:
+        if self._odometer is None or not self._replayer.views:
+            return None
+        infos = {side: one.messages.get(f"{side}/camera_info") for side in ("left", "right")}
+        return self._odometer.update(self._replayer.views, outcome, infos, one.epoch)
 
 
 def _finish(request: Request, bag: Bag, journal: Journal, resumed: int, tally: Tally) -> Summary:
@@ -132,27 +193,32 @@ def _finish(request: Request, bag: Bag, journal: Journal, resumed: int, tally: T
     made = journal.folder / "bag" / request.target.name
     shutil.rmtree(made.parent, ignore_errors=True)
     made.parent.mkdir(parents=True)
-    motions: list[Motion] = []
+    poses: list[StampedPose] = []
     by_status: dict[str, int] = {}
 
     def messages() -> Iterator[Message]:
         for entry in journal.entries():
-            if entry.header["motion"] is not None:
-                motions.append(Motion.from_json(entry.header["motion"]))
-                status = entry.header["status"]
+            status, pose = entry.header["status"], entry.header["pose"]
+            if status is not None:
                 by_status[status] = by_status.get(status, 0) + 1
+            # After a jump back in time come stamps that were there before.
+            if pose is not None and pose["epoch"] == 0:
+                poses.append(StampedPose.from_json(pose))
             yield from entry.messages
 
-    write_bag(made, request.storage or bag.storage, request.outputs.topics, messages())
-    files, poses = write_trajectories(made, motions, request.settings.stereo)
+    topics = dict(request.outputs.topics)
+    if request.trajectory and request.settings.stereo:
+        topics.update(request.outputs.odometry_topic)
+    write_bag(made, request.storage or bag.storage, topics, messages())
+    files = write_trajectories(made, poses)
     put_in_place(made, request.target)
     shutil.rmtree(journal.folder)
     return Summary(
         sets=tally.sets,
         resumed=resumed,
-        outcomes=len(motions),
+        outcomes=sum(by_status.values()),
         by_status=by_status,
-        poses=poses,
+        poses=len(poses),
         tally=tally,
         files=tuple(request.target / path.name for path in files),
     )
@@ -196,5 +262,6 @@ def _fingerprint(request: Request, bag: Bag, topics: Topics) -> str:
         "settings": dict(request.settings.values),
         "topics": dict(topics.by_input),
         "outputs": asdict(request.outputs),
+        "trajectory": request.trajectory,
     }
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

@@ -17,6 +17,7 @@ RELATIVE_POSE = "msga_ros/msg/RelativePose"
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+ODOMETRY = "nav_msgs/msg/Odometry"
 
 
 @lru_cache(maxsize=1)

@@ -33,6 +33,7 @@ class Request:
     namespace: str
     picture: str
     storage: str
+    trajectory: bool
     overwrite: bool
 
 
@@ -56,6 +57,7 @@ def run(request: Request, console: Console) -> Summary:
             max_lines=settings["publish.max_lines"],
         ),
         storage=request.storage,
+        trajectory=request.trajectory,
         overwrite=request.overwrite,
     )
 
@@ -93,6 +95,7 @@ def _table(request: Request, summary: Summary) -> Table:
         "unreadable messages": str(summary.tally.broken) if summary.tally.broken else "",
         "sets out of order": str(summary.tally.dropped) if summary.tally.dropped else "",
         "jumps back in time": str(summary.tally.jumps) if summary.tally.jumps else "",
+        "poses of the trajectory": str(summary.poses) if summary.poses else "",
         "trajectories": "\n".join(str(path) for path in summary.files),
     }
     for name, value in rows.items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 pytest.importorskip("rosbags", reason="the library rosbags is not installed")
 
-from bags.bag_maker import Drive, write
+from bags.bag_maker import START_NS, Drive, write
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
@@ -57,7 +59,7 @@ def test_stereo_bag(
     assert (summary.sets, summary.outcomes) == (2, 2)
     assert len(list(target.glob("*.mcap" if storage == "mcap" else "*.db3"))) == 1
     found = read(target)
-    assert set(found) == {"/msga/correspondences", "/msga/relative_pose"}
+    assert set(found) == {"/msga/correspondences", "/msga/relative_pose", "/msga/odometry"}
     for frame, (matches, pose) in enumerate(
         zip(found["/msga/correspondences"], found["/msga/relative_pose"], strict=True)
     ):
@@ -92,16 +94,49 @@ def test_temporal_bag_and_trajectories(tmp_path: Path, drive: Drive, process: An
     tum = np.loadtxt(target / "trajectory_tum.txt")
     kitti = np.loadtxt(target / "trajectory_kitti.txt").reshape(-1, 3, 4)
     assert len(tum) == len(kitti) == 4
-    stamps = [line.split()[0] for line in (target / "trajectory_tum.txt").read_text().splitlines()]
-    assert [round(float(one.split(".")[1])) for one in stamps] == [
-        drive.stamp(i) % 1_000_000_000 for i in range(4)
-    ]
+    np.testing.assert_allclose(
+        tum[:, 0] - 1.7e9, [(drive.stamp(i) - START_NS) * 1e-9 for i in range(4)], atol=1e-6
+    )
     np.testing.assert_allclose(kitti[0], np.eye(3, 4))
     np.testing.assert_allclose(tum[:, 1:4], kitti[:, :, 3], atol=1e-8)
-    # The steps of the trajectory are the poses that were written.
-    for before, after, pose in zip(kitti, kitti[1:], poses, strict=False):
-        turn = before[:, :3].T @ after[:, :3]
-        np.testing.assert_allclose(turn, rotation(pose.transform.rotation), atol=1e-6)
+    for row, matrix in zip(tum, kitti, strict=True):
+        x, y, z, w = row[4:]
+        turn = rotation(SimpleNamespace(x=x, y=y, z=z, w=w))
+        np.testing.assert_allclose(turn, matrix[:, :3], atol=1e-6)
+    assert summary.poses == 4
+
+
+def test_stereo_trajectory_is_in_metres(tmp_path: Path, drive: Drive, process: Any) -> None:
+    source = write(tmp_path / "in", drive.stereo(range(4)))
+    better = {"frontend.name": "sift", "frontend.max_keypoints": 1500}
+    target, summary, _ = process(source, parameters=better)
+    assert summary.poses == 4
+    kitti = np.loadtxt(target / "trajectory_kitti.txt").reshape(-1, 3, 4)
+    tum = np.loadtxt(target / "trajectory_tum.txt")
+    np.testing.assert_allclose(tum[:, 1:4], kitti[:, :, 3], atol=1e-8)
+    turn, position = drive.true_motion(0, 3)
+    length = np.linalg.norm(position)
+    assert length > 1.0
+    assert np.linalg.norm(kitti[3, :, 3] - position) < 0.15 * length
+    assert np.degrees(np.linalg.norm(kitti[3, :, :3] - turn) / 2**0.5) < 2.0
+
+    found = read(target)["/msga/odometry"]
+    assert len(found) == 4
+    for message, row in zip(found, tum, strict=True):
+        assert message.child_frame_id == "left_optical"
+        at = message.pose.pose.position
+        np.testing.assert_allclose([at.x, at.y, at.z], row[1:4], atol=1e-6)
+    assert [stamp(one.header) for one in found] == [drive.stamp(i) for i in range(4)]
+    # It grows from nothing.
+    spread = [np.asarray(one.pose.covariance).reshape(6, 6)[:3, :3].trace() for one in found]
+    assert spread[0] == 0 and 0 < spread[1] < spread[3]
+
+
+def test_without_trajectory(tmp_path: Path, drive: Drive, process: Any) -> None:
+    source = write(tmp_path / "in", drive.stereo(range(2)))
+    target, summary, _ = process(source, trajectory=False)
+    assert summary.files == () and summary.poses == 0
+    assert set(read(target)) == {"/msga/correspondences", "/msga/relative_pose"}
 
 
 def test_same_bag_same_result(tmp_path: Path, drive: Drive, process: Any) -> None:
@@ -112,25 +147,85 @@ def test_same_bag_same_result(tmp_path: Path, drive: Drive, process: Any) -> Non
     assert (first / "trajectory_tum.txt").read_text() == (second / "trajectory_tum.txt").read_text()
 
 
-@pytest.mark.parametrize("reference", ["previous", "keyframe"])
+@pytest.mark.parametrize(
+    ("mode", "end"),
+    [
+        ("previous", "interrupt"),
+        ("previous", "kill"),
+        ("keyframe", "interrupt"),
+        ("stereo", "interrupt"),
+    ],
+)
 def test_interrupted_run_goes_on(
-    tmp_path: Path, drive: Drive, process: Any, reference: str
+    tmp_path: Path, drive: Drive, process: Any, mode: str, end: str
 ) -> None:
-    parameters = {"mode": "temporal", "temporal.reference": reference}
-    source = write(tmp_path / "in", drive.mono(range(5)))
+    if mode == "stereo":
+        parameters, items, stop = {}, drive.stereo(range(4)), 8  # 4 messages a set
+    else:
+        parameters = {"mode": "temporal", "temporal.reference": mode}
+        items, stop = drive.mono(range(5)), 6  # 2 messages a set
+    source = write(tmp_path / "in", items)
     whole, summary, _ = process(source, "whole", parameters=parameters)
     assert summary.resumed == 0
     with pytest.raises(KeyboardInterrupt):
-        process(source, "broken", parameters=parameters, stop_after=6)  # 2 messages a set
+        process(source, "broken", parameters=parameters, stop_after=stop)
     assert not (tmp_path / "broken").exists()
-    journal = tmp_path / "broken.partial" / "journal.bin"
-    journal.write_bytes(journal.read_bytes() + b"half an entry")
-    broken, summary, _ = process(source, "broken", parameters=parameters)
-    assert summary.resumed == 3
+    work = tmp_path / "broken.partial"
+    if end == "kill":  # no time to write the state of the odometry, and half an entry
+        (work / "state.bin").unlink()
+        journal = work / "journal.bin"
+        journal.write_bytes(journal.read_bytes() + b"half an entry")
+    broken, summary, warnings = process(source, "broken", parameters=parameters)
+    done = stop // (4 if mode == "stereo" else 2)
+    assert summary.resumed == (done if end == "interrupt" else 0)
+    assert warnings == []
     assert raw(broken) == raw(whole)
     for name in ("trajectory_tum.txt", "trajectory_kitti.txt"):
         assert (broken / name).read_text() == (whole / name).read_text()
-    assert not (tmp_path / "broken.partial").exists()
+    assert not work.exists()
+
+
+def test_killed_run_without_odometry_goes_on(tmp_path: Path, drive: Drive, process: Any) -> None:
+    source = write(tmp_path / "in", drive.mono(range(5)))
+    options: dict[str, Any] = {"parameters": {"mode": "temporal"}, "trajectory": False}
+    whole, _, _ = process(source, "whole", **options)
+    with pytest.raises(KeyboardInterrupt):
+        process(source, "broken", stop_after=6, **options)
+    journal = tmp_path / "broken.partial" / "journal.bin"
+    journal.write_bytes(journal.read_bytes()[:-10])  # the last entry is not whole
+    broken, summary, _ = process(source, "broken", **options)
+    assert summary.resumed == 2
+    assert raw(broken) == raw(whole)
+
+
+def test_strange_state_is_refused(tmp_path: Path, drive: Drive, process: Any) -> None:
+    """A state file may be anyone's: nothing but data of this package is made from it."""
+    import pickle
+    import struct
+    import zlib
+
+    source = write(tmp_path / "in", drive.mono(range(3)))
+    parameters = {"mode": "temporal"}
+    with pytest.raises(KeyboardInterrupt):
+        process(source, parameters=parameters, stop_after=4)
+    harm = tmp_path / "harm"
+    state = pickle.dumps((0, Harm(str(harm))))
+    content = struct.pack("<II", 2, zlib.crc32(state)) + state
+    (tmp_path / "out.partial" / "state.bin").write_bytes(content)
+    _, summary, warnings = process(source, parameters=parameters)
+    assert not harm.exists()
+    assert summary.resumed == 0
+    assert any("starting anew" in one for one in warnings)
+
+
+class Harm:
+    """Would make a folder when it is unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __reduce__(self) -> Any:
+        return (os.mkdir, (self._path,))
 
 
 def test_another_configuration_starts_anew(tmp_path: Path, drive: Drive, process: Any) -> None:

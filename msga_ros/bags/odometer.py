@@ -1,0 +1,166 @@
+"""The odometry beside a run: a pose for every set of messages, and its state to go on from.
+
+The state holds feature descriptors and is large, so it does not go into the journal with every set:
+it is kept as one file, which is pickled and read back by an unpickler that knows the classes of
+this package and of NumPy alone.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from msga_ros.bags.motion import StampedPose
+from msga_ros.geometry.camera import CameraError, stereo_baseline
+from msga_ros.node.processor import Outcome, Pipeline
+from msga_ros.node.synchronizer import stamp_ns
+from msga_ros.node.views import View
+from msga_ros.odometry.mono import MonoOdometry
+from msga_ros.odometry.observations import Rig
+from msga_ros.odometry.stereo import StereoOdometry
+from msga_ros.odometry.updates import OdometryUpdate
+
+_ALLOWED_BUILTINS = frozenset({"set", "frozenset", "slice", "complex"})
+
+
+class Odometer:
+    """Stereo odometry in mode stereo (metres), mono odometry in mode temporal (no scale).
+
+    Matches that were related already for the messages are not related again.
+    """
+
+    def __init__(self, pipeline: Pipeline, stereo: bool, rectified: bool) -> None:
+        self._relate = _Relate(pipeline)
+        self._stereo = stereo
+        self._rectified = rectified
+        self._odometry: Any = None if stereo else MonoOdometry(self._relate)
+        self._epoch = 0
+
+    def update(
+        self, views: list[View], outcome: Outcome | None, infos: Mapping[str, Any], epoch: int
+    ) -> OdometryUpdate | None:
+        """Take in a set: its views (left, right; or one) and what was made of it.
+
+        None where there is nothing to say: a stereo pair without matches, or a rig whose baseline
+        camera_info does not tell.
+        """
+        if epoch != self._epoch:
+            self._epoch = epoch
+            if self._odometry is not None:
+                self._odometry.reset()
+        if outcome is not None:
+            self._relate.remember(outcome)
+        left = views[0]
+        stamp = stamp_ns(left) * 1e-9
+        if not self._stereo:
+            update: OdometryUpdate = self._odometry.update(stamp, left.features, left.camera)
+            return update
+        if self._odometry is None:
+            rig = rig_from_camera_info(infos["left"], infos["right"], self._rectified)
+            if rig is None:
+                return None
+            self._odometry = StereoOdometry(rig, self._relate)
+        if outcome is None:
+            return None
+        right = views[1]
+        update = self._odometry.update(
+            stamp, left.features, right.features, left.camera, right.camera, outcome.result
+        )
+        return update
+
+    def state(self) -> bytes:
+        """Everything that the next update depends on."""
+        buffer = io.BytesIO()
+        _Pickler(buffer, self._relate).dump((self._epoch, self._odometry))
+        return buffer.getvalue()
+
+    def restore(self, state: bytes) -> None:
+        """Go on from `state`. Raises `pickle.UnpicklingError` for anything else."""
+        epoch, odometry = _Unpickler(io.BytesIO(state), self._relate).load()
+        self._epoch, self._odometry = epoch, odometry
+
+
+def rig_from_camera_info(left: Any, right: Any, rectified: bool) -> Rig | None:
+    """`x_right = R x_left + t` of the images as received; None where P tells no baseline.
+
+    In rectified frames the right camera is moved by P[0, 3] / fx (a vertical rig: P[1, 3] / fy);
+    R of each camera_info takes the raw frame to the rectified one.
+    """
+    try:
+        if stereo_baseline(right) <= 0:
+            return None
+    except CameraError:
+        return None
+    p = np.asarray(right.p, dtype=np.float64).reshape(3, 4)
+    shift = np.array([p[0, 3] / p[0, 0], p[1, 3] / p[1, 1], 0.0])
+    if rectified:
+        return Rig(np.eye(3), shift)
+    turns = [np.asarray(one.r, dtype=np.float64).reshape(3, 3) for one in (left, right)]
+    return Rig(turns[1].T @ turns[0], turns[1].T @ shift)
+
+
+def stamped(update: OdometryUpdate, stamp: int) -> StampedPose | None:
+    """The pose in an update, with the stamp (ns) of its image."""
+    if update.pose is None:
+        return None
+    return StampedPose(stamp, update.pose.rotation, update.pose.position)
+
+
+class _Relate:
+    """The pipeline's `relate`, which knows the pair that it was asked for last."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._known: Outcome | None = None
+
+    def remember(self, outcome: Outcome) -> None:
+        """This outcome is at hand."""
+        self._known = outcome
+
+    def __call__(self, features0: Any, features1: Any, camera0: Any, camera1: Any) -> Any:
+        known = self._known
+        if (
+            known is not None
+            and known.reference.features is features0
+            and known.current.features is features1
+        ):
+            return known.result
+        return self._pipeline.relate(features0, features1, camera0, camera1)
+
+
+class _Pickler(pickle.Pickler):
+    """Leaves the way to the pipeline out."""
+
+    def __init__(self, file: io.BytesIO, relate: _Relate) -> None:
+        super().__init__(file, protocol=4)
+        self._relate = relate
+
+    def persistent_id(self, obj: Any) -> str | None:
+        return "relate" if obj is self._relate else None
+
+
+class _Unpickler(pickle.Unpickler):
+    """Makes nothing but data of this package and of NumPy."""
+
+    def __init__(self, file: io.BytesIO, relate: _Relate) -> None:
+        super().__init__(file)
+        self._relate = relate
+
+    def persistent_load(self, pid: str) -> _Relate:
+        if pid != "relate":
+            raise pickle.UnpicklingError(f"unknown reference {pid!r}")
+        return self._relate
+
+    def find_class(self, module: str, name: str) -> Any:
+        ours = module.startswith(("msga_ros.odometry.", "msga_ros.geometry.", "msga_ros.frontend."))
+        numpy = module.partition(".")[0] == "numpy" and name in _NUMPY
+        if ours or numpy or (module == "builtins" and name in _ALLOWED_BUILTINS):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"{module}.{name} has no place in a state")
+
+
+_NUMPY = frozenset({"_reconstruct", "ndarray", "dtype", "scalar", "_frombuffer"})
