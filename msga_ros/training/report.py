@@ -45,7 +45,7 @@ svg text { font-size: 11.5px; fill: #3d444d; stroke: none; }
 svg text.label { font-size: 12.5px; fill: #1b1f24; }
 svg .grid { stroke: #e6e9ec; fill: none; }
 svg .axis { stroke: #57606a; fill: none; }
-svg.pair { width: 100%; height: auto; border-radius: 4px; }
+svg.pair { width: 100%; height: auto; max-height: 340px; border-radius: 4px; }
 .legend { margin: .4rem 0; }
 .key { display: inline-flex; align-items: center; gap: .4rem; margin-right: 1.2rem;
   font-size: .9rem; }

@@ -48,7 +48,7 @@ def error_over_inlier_ratio(series: Series) -> str:
     for index, records in enumerate(series.values()):
         ordered = sorted(records, key=lambda record: record.inlier_ratio)
         points = [(100 * record.inlier_ratio, record.error) for record in ordered]
-        plot.points(points, index, 1.6, 0.3)
+        plot.points(points, index, 2.0, 0.4)
         lines.append((index, _running_median(points)))
     for index, line in lines:
         plot.line(line, index)
@@ -101,15 +101,13 @@ def accuracy_over_time(series: Series) -> str:
         Axis(0.0, 100.0, _SHARES, "AUC@10°, %"),
         "AUC at 10 degrees over time",
     )
-    taken: list[float] = []
-    for index, ((name, records), time) in enumerate(zip(series.items(), times, strict=True)):
-        area = 100 * float(pose_auc([record.error for record in records], (10.0,))[0])
-        plot.points([(time, area)], index, 5.0, 1.0)
-        height = area
-        while any(abs(height - other) < 5.0 for other in taken):
-            height -= 1.0
-        taken.append(height)
-        plot.text((time, height), name)
+    areas = [100 * float(pose_auc([r.error for r in own], (10.0,))[0]) for own in series.values()]
+    names = list(series)
+    height = 110.0
+    for index in sorted(range(len(names)), key=lambda index: -areas[index]):
+        plot.points([(times[index], areas[index])], index, 5.0, 1.0)
+        height = min(areas[index], height - 5.5)  # below the name before: they do not overlap
+        plot.text((times[index], height), names[index])
     return plot.svg()
 
 
