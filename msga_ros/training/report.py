@@ -227,7 +227,7 @@ def _facts(facts: Mapping[str, str]) -> str:
 def _meaning() -> str:
     return (
         "<h2>What the numbers mean</h2><p>The error of a pair is the larger of the angles between "
-        "estimated and true rotation and between estimated and true direction of translation; a "
+        "estimated and true rotation and between estimated and true translation, up to its sign; a "
         "pair without a pose has an infinite error and counts in every number. <b>AUC@t</b>: area "
         "under the recall-over-error curve up to t degrees, as a share of the whole. <b>mAP5</b>: "
         "share of the pairs with an error under 5 degrees; <b>mAP10</b>, <b>mAP20</b>: mean of the "
