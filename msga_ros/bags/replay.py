@@ -16,6 +16,8 @@ from msga_ros.node.processor import Job, Outcome, Pipeline, Processor
 from msga_ros.node.settings import Settings
 from msga_ros.node.views import View
 
+_SHOWN = 3  # unreadable messages that are told one by one; after that they are counted
+
 
 @dataclass(frozen=True)
 class MessageSet:
@@ -84,7 +86,8 @@ def message_sets(
             message = store.deserialize_cdr(raw.data, raw.kind)
         except Exception as error:  # whatever the bytes make of the decoder
             tally.broken += 1
-            warn(f"{raw.topic}: a message that cannot be read ({type(error).__name__})")
+            if tally.broken <= _SHOWN:
+                warn(f"{raw.topic}: a message that cannot be read ({type(error).__name__})")
             continue
         for name in by_topic[raw.topic]:
             pairing.add(name, message)

@@ -70,13 +70,15 @@ def run(request: Request, console: Console) -> Summary:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
-        task = bar.add_task("messages", total=None)
+        task = bar.add_task("messages", total=None, visible=False)
         try:
             summary = process(
                 work,
                 load,  # type: ignore[arg-type]
                 warn=lambda text: bar.console.print(f"[yellow]warning[/] {text}", highlight=False),
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
+                progress=lambda done, total: bar.update(
+                    task, completed=done, total=total, visible=True
+                ),
             )
         except KeyboardInterrupt:
             bar.console.print("interrupted; the same command goes on from here")
