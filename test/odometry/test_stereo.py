@@ -1,0 +1,189 @@
+"""Stereo odometry over many frames: metric, honest about its errors, tracks that persist."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from odometry.rig_scene import CAMERA, RIG, Scene, same_index, with_outliers
+from scipy import stats
+
+from msga_ros.frontend import Features
+from msga_ros.geometry.camera import Camera
+from msga_ros.odometry.config import OdometryConfig, OdometryError
+from msga_ros.odometry.matches import FilteredMatches
+from msga_ros.odometry.observations import Rig
+from msga_ros.odometry.poses import UncertainPose, pose_error
+from msga_ros.odometry.stereo import StereoOdometry
+from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate
+
+KNOWN_NOISE = OdometryConfig(noise_px=0.5, rig_sigma_deg=0.0)
+
+
+def drive(
+    scene: Scene,
+    rng: np.random.Generator,
+    config: OdometryConfig = KNOWN_NOISE,
+    noise: float = 0.5,
+    rig: Rig = RIG,
+    outliers: float = 0.0,
+) -> list[OdometryUpdate]:
+    def relate(*views: object) -> FilteredMatches:
+        return with_outliers(same_index(*views), outliers, rng)  # type: ignore[arg-type]
+
+    odometry = StereoOdometry(RIG, relate, config)
+    updates = []
+    for frame in range(len(scene.positions)):
+        left, right = scene.view(frame, rng, noise), scene.view(frame, rng, noise, rig)
+        matches = relate(left, right, CAMERA, CAMERA)
+        updates.append(odometry.update(0.1 * frame, left, right, CAMERA, CAMERA, matches))
+    return updates
+
+
+def normalised_squared(pose: UncertainPose, truth: tuple[np.ndarray, np.ndarray]) -> float:
+    wrong = pose_error(pose, *truth)
+    return float(wrong @ np.linalg.solve(pose.covariance, wrong))
+
+
+@pytest.mark.parametrize("keyframe_share", [1.0, 0.7])
+def test_covariances_are_consistent_along_the_way(keyframe_share: float) -> None:
+    """NEES of the relative and of the integrated pose, over independent drives, chi-square."""
+    rng = np.random.default_rng(10)
+    config = OdometryConfig(noise_px=0.5, rig_sigma_deg=0.0, keyframe_share=keyframe_share)
+    relative, integrated, independent = [], [], []
+    for _ in range(16):
+        scene = Scene.drive(rng, 8)
+        updates = drive(scene, rng, config)
+        last = updates[-1]
+        assert last.pose is not None and last.relative is not None
+        reference = round(10 * (last.reference_stamp or 0.0))
+        relative.append(normalised_squared(last.relative, scene.true_motion(reference, 7)))
+        integrated.append(normalised_squared(last.pose, scene.true_motion(0, 7)))
+        chained = UncertainPose.origin()
+        for update in updates[1:]:
+            assert update.relative is not None
+            if update.keyframe or update is last:
+                chained = chained.compose(update.relative)
+        independent.append(normalised_squared(chained, scene.true_motion(0, 7)))
+    low, high = stats.chi2.ppf([0.001, 0.999], 6 * len(relative))
+    assert low < sum(relative) < high
+    assert low < sum(integrated) < high
+    if keyframe_share == 1.0:  # what it would be without the correlation of successive motions
+        assert sum(independent) < low
+
+
+def test_uncertainty_grows_along_the_way() -> None:
+    rng = np.random.default_rng(11)
+    updates = drive(Scene.drive(rng, 10), rng)
+    traces = [np.trace(u.pose.covariance[:3, :3]) for u in updates if u.pose is not None]
+    assert traces[0] == 0.0
+    assert traces[9] > traces[5] > traces[1] > 0.0
+
+
+def test_motion_is_metric_and_survives_outliers() -> None:
+    rng = np.random.default_rng(12)
+    scene = Scene.drive(rng, 12)
+    updates = drive(scene, rng, OdometryConfig(), outliers=0.2)
+    position = scene.true_motion(0, 11)[1]
+    last = updates[-1].pose
+    assert last is not None
+    assert all(update.scale_known for update in updates)
+    assert all(update.status is OdometryStatus.OK for update in updates[1:])
+    assert np.linalg.norm(last.position - position) < 0.02 * np.linalg.norm(position)
+
+
+def test_vergence_out_of_calibration_shows_and_does_not_bend_the_scale() -> None:
+    rng = np.random.default_rng(13)
+    scene = Scene.drive(rng, 12, points=500)
+    turned = RIG.turned(np.radians([0.0, 0.15, 0.0]))
+    right = drive(scene, np.random.default_rng(1), OdometryConfig(), 0.3)[-1]
+    wrong = drive(scene, np.random.default_rng(1), OdometryConfig(), 0.3, turned)[-1]
+    trusting = OdometryConfig(rig_sigma_deg=0.0)
+    bent = drive(scene, np.random.default_rng(1), trusting, 0.3, turned)[-1]
+    position = scene.true_motion(0, 11)[1]
+    length = np.linalg.norm(position)
+    assert wrong.pose is not None and bent.pose is not None
+    assert np.linalg.norm(wrong.pose.position - position) < 0.01 * length
+    assert np.linalg.norm(bent.pose.position - position) > 0.02 * length
+    assert right.rig is not None and wrong.rig is not None
+    assert not right.rig.drifted(0.5, CAMERA.mean_focal)
+    assert wrong.rig.drifted(0.5, CAMERA.mean_focal)
+    assert wrong.rig.rotation_deg[1] == pytest.approx(0.15, abs=0.03)
+
+
+def test_a_blind_frame_is_guessed_and_said_so() -> None:
+    rng = np.random.default_rng(14)
+    scene = Scene.drive(rng, 8)
+    blank = Features(
+        np.empty((0, 2), np.float32),
+        np.empty(0, np.float32),
+        np.empty((0, 1), np.float32),
+        (640, 480),
+    )
+    none = np.empty(0, np.int64)
+    nothing = FilteredMatches(none, none, np.empty(0, bool), np.empty(0, np.float32))
+
+    def relate(
+        features0: Features, features1: Features, camera0: Camera, camera1: Camera
+    ) -> FilteredMatches:
+        if min(len(features0), len(features1)) == 0:
+            return nothing
+        return same_index(features0, features1, camera0, camera1)
+
+    odometry = StereoOdometry(RIG, relate, KNOWN_NOISE)
+    statuses, spreads = [], []
+    for frame in range(8):
+        left, right = scene.view(frame, rng, 0.5), scene.view(frame, rng, 0.5, RIG)
+        if frame == 4:
+            left = right = blank
+        matches = relate(left, right, CAMERA, CAMERA)
+        update = odometry.update(0.1 * frame, left, right, CAMERA, CAMERA, matches)
+        assert update.pose is not None and np.isfinite(update.pose.covariance).all()
+        statuses.append(update.status)
+        spreads.append(np.sqrt(np.trace(update.pose.covariance[:3, :3])))
+    good = OdometryStatus.OK
+    assert statuses[1:4] == [good] * 3 and statuses[4] is OdometryStatus.LOST
+    assert statuses[6:] == [good] * 2
+    assert spreads[4] > 0.3 > spreads[3]  # about as uncertain as a step is long
+    odometry.reset()
+    left, right = scene.view(0, rng, 0.5), scene.view(0, rng, 0.5, RIG)
+    matches = relate(left, right, CAMERA, CAMERA)
+    again = odometry.update(9.0, left, right, CAMERA, CAMERA, matches)
+    assert again.status is OdometryStatus.STARTED
+    np.testing.assert_array_equal(again.pose.matrix, np.eye(4))  # type: ignore[union-attr]
+
+
+def test_track_ids_follow_points() -> None:
+    rng = np.random.default_rng(15)
+    updates = drive(Scene.drive(rng, 6), rng)
+    first: dict[int, int] = {}
+    for update in updates[1:]:
+        assert update.matches is not None
+        rows = np.flatnonzero(update.track_ids)
+        assert update.inlier[rows].all()
+        for point, track in zip(
+            update.matches.indices1[rows].tolist(), update.track_ids[rows].tolist(), strict=True
+        ):
+            # Feature i is point i: one point, one id, however many frames.
+            assert first.setdefault(point, track) == track
+    assert len(set(first.values())) == len(first)
+
+
+def test_points_are_where_they_are() -> None:
+    rng = np.random.default_rng(16)
+    scene = Scene.drive(rng, 4)
+    update = drive(scene, rng, noise=0.05)[-1]
+    assert update.matches is not None
+    rows = np.flatnonzero(update.inlier)
+    true = (scene.points - scene.positions[-1]) @ scene.rotations[-1]
+    true = true[update.matches.indices1[rows]]
+    off = np.linalg.norm(update.points[rows] - true, axis=1) / true[:, 2]
+    assert np.median(off) < 0.01
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"gate_px": 0.0}, {"noise_px": -1.0}, {"min_inliers": 3}, {"keyframe_share": 1.5}],
+)
+def test_settings_out_of_range_are_named(wrong: dict[str, float]) -> None:
+    with pytest.raises(OdometryError, match=next(iter(wrong))):
+        OdometryConfig(**wrong)  # type: ignore[arg-type]
