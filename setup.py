@@ -25,7 +25,10 @@ setup(
     packages=find_packages(include=["msga_ros", "msga_ros.*"]),
     package_data={"msga_ros": ["weights/*.safetensors", "py.typed"]},
     data_files=[
-        ("share/msga_ros/config", ["config/msga.yaml", "config/fastdds.xml"]),
+        (
+            "share/msga_ros/config",
+            ["config/msga.yaml", "config/fastdds.xml", "config/foxglove.json"],
+        ),
         # For bags: the types are made from them where there is no ROS.
         ("share/msga_ros/msg", sorted(glob("msg/*.msg"))),
     ],

@@ -41,11 +41,11 @@ def run(request: Request, console: Console) -> int:
     pairs = _pairs(request, console)
     recorder, shown = Recorder(request.save), 0
     try:
-        for pair in islice(pairs, request.frames or None):
-            recorder.log(pair)
-            shown += 1
-            if shown % 10 == 0:
-                console.print(f"{shown} pairs of views", end="\r")
+        with console.status("waiting for the first pair of views") as status:
+            for pair in islice(pairs, request.frames or None):
+                recorder.log(pair)
+                shown += 1
+                status.update(f"{shown} pairs of views")
     except KeyboardInterrupt:
         console.print("interrupted")
     finally:
