@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,7 +72,7 @@ def run(request: Request, console: Console) -> Summary:
         return TwoViewPipeline(settings.pipeline, MSGANet.load(weights))
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
+    with _interruptible(), Progress(*columns, TimeRemainingColumn(), console=console) as bar:
         task = bar.add_task("messages", total=None, visible=False)
         try:
             summary = process(
@@ -85,6 +88,23 @@ def run(request: Request, console: Console) -> Summary:
             raise
     console.print(_table(request, summary))
     return summary
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM ends the run as Ctrl-C does: with everything that is done on the disk."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _table(request: Request, summary: Summary) -> Table:
