@@ -123,6 +123,9 @@ def match(
     settings: Settings = None,
     weights: Weights = None,
     device: Device = None,
+    before_after: Annotated[
+        bool, typer.Option("--before-after", help="All matches above, the inliers alone below.")
+    ] = False,
     output: Annotated[Path, typer.Option("--output", "-o", help="Picture of the matches.")] = Path(
         "matches.png"
     ),
@@ -153,6 +156,7 @@ def match(
             rectified=rectified,
             config=config,
             overrides=overrides(settings or (), given),
+            before_after=before_after,
             output=output,
             json_file=json_file,
         )

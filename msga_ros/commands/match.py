@@ -18,7 +18,7 @@ from rich.table import Table
 
 from msga_ros.commands.cameras import View, find_view
 from msga_ros.commands.errors import UsageError, existing_file, writable_file
-from msga_ros.drawing import draw_matches
+from msga_ros.drawing import draw_before_after, draw_matches
 from msga_ros.geometry.pose import pose_error_deg, rotation_angle_deg
 from msga_ros.pipeline import Status, TwoViewPipeline, TwoViewResult
 
@@ -42,6 +42,7 @@ class Request:
     config: Path | None
     overrides: Mapping[str, Any]
     output: Path
+    before_after: bool  # all matches above, inliers alone below; else both in one
     json_file: Path | None
 
 
@@ -64,7 +65,8 @@ def run(request: Request, console: Console) -> Status:
         pipeline = TwoViewPipeline.from_config(request.config, **request.overrides)
     with console.status("matching"):
         result = pipeline(image0, image1, view0.camera, view1.camera)
-    _write_picture(request.output, draw_matches(image0, image1, result))
+    draw = draw_before_after if request.before_after else draw_matches
+    _write_picture(request.output, draw(image0, image1, result))
     errors = _errors(result, view0, view1)
     console.print(_report(request, result, view0, view1, errors))
     if request.json_file:
