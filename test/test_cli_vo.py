@@ -1,0 +1,104 @@
+"""`msga vo`: records, files, and clear lines for mistakes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from shared_data import shared_path
+from typer.testing import CliRunner
+
+from msga_ros.cli import app
+
+KEYS = {
+    "sequence",
+    "mode",
+    "estimator",
+    "frames",
+    "ate_m",
+    "rpe_trans_percent",
+    "rpe_rot_deg",
+    "ms_per_frame",
+}
+
+
+def msga(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.output
+
+
+def test_stereo_on_the_rendered_scene(tmp_path: Path) -> None:
+    """Ten frames over a metre and a half: all files are there, and the motion is right."""
+    record, output = tmp_path / "rows.json", tmp_path / "new" / "folder"
+    code, text = msga(
+        *("vo", "synthetic", "--frames", 6, "--set", "frontend.max_keypoints=800"),
+        *("-e", "ratio+poselib", "-e", "ratio+magsac", "--json", record, "--output", output),
+    )
+    assert code == 0, text
+    assert "ratio+magsac" in text and "RPE" in text
+    rows = json.loads(record.read_text())
+    assert [row["estimator"] for row in rows] == ["ratio+poselib", "ratio+magsac"]
+    for row in rows:
+        assert set(row) == KEYS
+        assert row["sequence"] == "synthetic" and row["mode"] == "stereo" and row["frames"] == 6
+        assert row["rpe_trans_percent"] < 3.0 and row["rpe_rot_deg"] < 0.2
+        assert row["ate_m"] < 0.05 and row["ms_per_frame"] > 0
+    estimate = np.loadtxt(output / "synthetic_stereo_ratio-poselib.tum")
+    true = np.loadtxt(output / "synthetic_stereo_truth.tum")
+    assert estimate.shape == true.shape == (6, 8)
+    ways = [
+        np.linalg.norm(np.diff(rows[:, 1:4], axis=0), axis=1).sum() for rows in (estimate, true)
+    ]
+    assert ways[0] == pytest.approx(ways[1], rel=0.03)  # metres, not some unit
+    assert np.loadtxt(output / "synthetic_stereo_ratio-poselib.kitti").shape == (6, 12)
+    picture = (output / "synthetic_stereo.png").read_bytes()
+    assert picture.startswith(b"\x89PNG") and len(picture) > 5000
+
+
+def test_real_drive_is_metric(tmp_path: Path) -> None:
+    """A dozen frames of a car: within 3 % of the distance, by ours and by a classical filter."""
+    scene = shared_path("data/scenes/kitti_stereo_seq2")
+    record = tmp_path / "rows.json"
+    code, text = msga(
+        "vo", scene, "--frames", 12, "-e", "msga", "-e", "ratio+poselib", "--json", record
+    )
+    assert code == 0, text
+    for row in json.loads(record.read_text()):
+        assert row["sequence"] == "kitti_stereo_seq2" and row["mode"] == "stereo"
+        assert row["frames"] == 12
+        assert row["rpe_trans_percent"] < 3.0, row
+
+
+def test_mono_is_judged_up_to_scale(tmp_path: Path) -> None:
+    scene = shared_path("data/scenes/kitti_stereo_seq2")
+    record = tmp_path / "rows.json"
+    code, text = msga(
+        *("vo", scene, "--mode", "mono", "--frames", 12, "-e", "ratio+poselib"),
+        *("--json", record, "--set", "frontend.max_keypoints=1200"),
+    )
+    assert code == 0, text
+    (row,) = json.loads(record.read_text())
+    assert row["mode"] == "mono" and 3 <= row["frames"] <= 12
+    assert row["rpe_trans_percent"] < 10.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["vo", "no-such-folder"], "no-such-folder"),
+        (["vo", "synthetic", "-e", "guess"], "unknown estimator 'guess'"),
+        (["vo", "synthetic", "--frames", "1", "-e", "ratio"], "at least two frames"),
+        (["vo", "synthetic", "--set", "odometry.min_inlier=4"], "odometry.min_inlier"),
+        (["vo", "synthetic", "--set", "odometry.min_inliers=4"], "at least 6"),
+        (["vo", "synthetic", "--set", "odometry.gate_px=wide"], "must be a number"),
+        (["vo", "synthetic", "--json", "no/such/folder/rows.json"], "no/such/folder"),
+        (["vo", "synthetic", "-w", "no.safetensors", "-e", "msga"], "no.safetensors"),
+    ],
+)
+def test_mistakes_are_one_clear_line(arguments: list[str], part: str) -> None:
+    code, text = msga(*arguments)
+    assert code == 2, text
+    (line,) = text.strip().splitlines()
+    assert line.startswith("msga: ") and part in line
