@@ -6,6 +6,7 @@ import json
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,15 @@ class View:
     side: str
 
 
-def rendered_views(stereo: bool = True) -> list[View]:
-    """Frames of the built-in courtyard, cut out off the centre; left views first."""
+def rendered_views() -> list[View]:
+    """Stereo frames of the built-in courtyard, cut out off the centre; left views first."""
+    return list(_rendered())
+
+
+@lru_cache(maxsize=1)
+def _rendered() -> tuple[View, ...]:
     options = SyntheticOptions(
-        frames=FRAMES, width=320, height=240, focal=240.0, frames_per_round=90, stereo=stereo
+        frames=FRAMES, width=320, height=240, focal=240.0, frames_per_round=90
     )
     sequence = SyntheticSequence(options)
     k = sequence.camera.k - np.array([[0, 0, _LEFT], [0, 0, _TOP], [0, 0, 0]])
@@ -51,7 +57,7 @@ def rendered_views(stereo: bool = True) -> list[View]:
         for side, pose in (frame.poses or {}).items():
             image = np.ascontiguousarray(frame.images[side][cut])
             views.append(View(image, camera, pose, number, side))
-    return sorted(views, key=lambda view: (view.side != LEFT, view.frame))
+    return tuple(sorted(views, key=lambda view: (view.side != LEFT, view.frame)))
 
 
 def through_lens(view: View) -> View:

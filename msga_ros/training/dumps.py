@@ -14,10 +14,11 @@ from types import TracebackType
 
 import h5py
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from msga_ros.geometry.epipolar import essential_from_pose, symmetric_epipolar_distance_squared
+from msga_ros.geometry.pose import essential_matrix
+
+_TINY = 1e-15  # keeps the distance of a match that lies on an epipole finite
 
 
 class DumpError(ValueError):
@@ -149,9 +150,16 @@ def true_residual(
     rotation: NDArray[np.float64],
     translation: NDArray[np.float64],
 ) -> NDArray[np.float32]:
-    """`(N,)` squared symmetric epipolar distance of `(N, 4)` matches to the true motion."""
-    essential = essential_from_pose(torch.from_numpy(rotation), torch.from_numpy(translation))
-    distance = symmetric_epipolar_distance_squared(
-        torch.from_numpy(correspondences.astype(np.float64)), essential
-    )
-    return distance.numpy().astype(np.float32)
+    """`(N,)` squared symmetric epipolar distance of `(N, 4)` matches to the true motion.
+
+    As `msga_ros.geometry.epipolar` has it, in NumPy: reading and making dumps needs no torch.
+    """
+    rows = correspondences.astype(np.float64)
+    one = np.ones((len(rows), 1))
+    first, second = np.hstack((rows[:, :2], one)), np.hstack((rows[:, 2:], one))
+    essential = essential_matrix(rotation, translation)
+    line_in_second, line_in_first = first @ essential.T, second @ essential
+    error = (second * line_in_second).sum(axis=1)
+    normals = [(line[:, :2] ** 2).sum(axis=1) + _TINY for line in (line_in_first, line_in_second)]
+    distance = error**2 * (1.0 / normals[0] + 1.0 / normals[1])
+    return np.asarray(distance, np.float32)

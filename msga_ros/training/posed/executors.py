@@ -47,8 +47,8 @@ def ray_cluster(address: str, workers: int) -> Executor:
 
 
 def _in_processes(count: int, tasks: Sequence[Task]) -> Iterator[list[Result]]:
-    # OpenCV's and torch's threads do not survive a fork of this process, so the workers are forked
-    # from a server that has imported what they need and run none of it.
+    # OpenCV's threads do not survive a fork of this process, so the workers are forked from a
+    # server that has imported what they need and run none of it.
     forks = "forkserver" in multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if forks else "spawn")
     if forks:

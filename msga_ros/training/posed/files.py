@@ -145,8 +145,7 @@ def _write_pair(file: h5py.File, key: str, pair: PairMatches, bits: int, residua
     rows = round_to_bits(pair.correspondences, bits)
     _packed(file, f"xs/{key}", rows[None])
     if residuals:
-        # Copies: arrays that come from another process may be read-only, which torch minds.
-        distance = true_residual(rows, pair.rotation.copy(), pair.translation.copy())
+        distance = true_residual(rows, pair.rotation, pair.translation)
         distance = _round_mantissa(distance) if bits else distance
         _packed(file, f"ys/{key}", distance[:, None])
     _packed(file, f"ratios/{key}", round_to_bits(pair.ratios, _RATIO_BITS if bits else 0))
