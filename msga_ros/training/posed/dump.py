@@ -14,16 +14,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 import msga_ros
+from msga_ros import frontend
 from msga_ros.config import FrontendConfig
 from msga_ros.training.posed.base import PosedImagesError, PosedScene
 from msga_ros.training.posed.executors import Executor, in_this_process
 from msga_ros.training.posed.files import Parts
 from msga_ros.training.posed.matching import Acceptance, Job, Task
-from msga_ros.training.posed.selection import Index, Selection, candidates, listed
+from msga_ros.training.posed.selection import Selection, candidates, listed
 
 _LARGEST_TASK = 16  # pairs: long enough to reuse features, short enough to lose little
 _TASKS_PER_ROUND = 64  # more tasks than workers, so that none waits for the last one
+
+_Index = tuple[int, int]
 
 Advance = Callable[[int, int, int], None]  # pairs done, pairs in all (so far), pairs kept
 
@@ -102,6 +108,7 @@ def dump(
     twice = [name for name, count in Counter(scene.name for scene in scenes).items() if count > 1]
     if twice:
         raise PosedImagesError(f"several collections are called {', '.join(twice)}: rename some")
+    frontend.create(config.frontend)  # a wrong name is an error here, not in a worker
     plans = _plans(scenes, config)
     settings = {
         "version": msga_ros.__version__,
@@ -112,12 +119,15 @@ def dump(
     for plan in plans:
         plan.catch_up(parts)
     while jobs := [job for plan in plans for job in plan.next_jobs(parts)]:
+        total = sum(len(plan.drawn) for plan in plans)
+        done = total - len(jobs)
+        kept = sum(parts.accepted(name) for plan in plans for name in plan.drawn)
         for results in execute(list(_tasks(jobs, config))):
             parts.add(results)
+            done += len(results)
+            kept += sum(result.matches is not None for result in results)
             if advance:
-                done = sum(name in parts for plan in plans for name in plan.drawn)
-                kept = sum(parts.accepted(name) for plan in plans for name in plan.drawn)
-                advance(done, sum(len(plan.drawn) for plan in plans), kept)
+                advance(done, total, kept)
     summaries = [plan.summary(parts) for plan in plans]
     if not any(summary.kept for summary in summaries):
         reasons = Counter[str]()
@@ -139,17 +149,11 @@ class _Plan:
     so what is drawn follows from which pairs are kept and from nothing else.
     """
 
-    def __init__(self, scene: PosedScene, pairs: Sequence[Index], wanted: int) -> None:
+    def __init__(self, scene: PosedScene, pairs: NDArray[np.int32], wanted: int) -> None:
         self.scene = scene
-        self._pairs = {self._name(pair): pair for pair in pairs}
-        self._names = list(self._pairs)
+        self.drawn: dict[str, _Index] = {}  # pairs that are matched, or are to be, by name
+        self._candidates = pairs
         self._wanted = min(wanted or len(pairs), len(pairs))
-        self._count = 0
-
-    @property
-    def drawn(self) -> list[str]:
-        """Names of the pairs that are matched, or are to be."""
-        return self._names[: self._count]
 
     def catch_up(self, parts: Parts) -> None:
         """Draw the rounds that an interrupted dump has done."""
@@ -160,30 +164,29 @@ class _Plan:
         """Pairs that are drawn but not done; a new round where all are."""
         if all(name in parts for name in self.drawn):
             self._draw(parts)
-        missing = (self._pairs[name] for name in self.drawn if name not in parts)
         images = self.scene.images
         # Neighbours in this order share an image, whose features are then at hand.
-        return [Job(self._name(p), images[p[0]], images[p[1]]) for p in sorted(missing)]
+        missing = (name for name in self.in_order() if name not in parts)
+        pairs = ((name, *self.drawn[name]) for name in missing)
+        return [Job(name, images[first], images[second]) for name, first, second in pairs]
 
     def in_order(self) -> list[str]:
         """Names of the drawn pairs, by the order of their images."""
-        return [self._name(pair) for pair in sorted(self._pairs[name] for name in self.drawn)]
+        return sorted(self.drawn, key=self.drawn.__getitem__)
 
     def summary(self, parts: Parts) -> SceneSummary:
         reasons = Counter(parts.rejected[name] for name in self.drawn if name in parts.rejected)
         kept = sum(parts.accepted(name) for name in self.drawn)
-        return SceneSummary(self.scene.name, len(self._names), len(self.drawn), kept, reasons)
+        return SceneSummary(self.scene.name, len(self._candidates), len(self.drawn), kept, reasons)
 
     def _draw(self, parts: Parts) -> bool:
         """Whether there was anything left to draw."""
         missing = self._wanted - sum(parts.accepted(name) for name in self.drawn)
-        before = self._count
-        self._count = min(self._count + max(missing, 0), len(self._names))
-        return self._count > before
-
-    def _name(self, pair: Index) -> str:
-        first, second = (self.scene.images[index].name for index in pair)
-        return f"{self.scene.name} {first} {second}"
+        before = len(self.drawn)
+        for first, second in self._candidates[before : before + max(missing, 0)].tolist():
+            images = (self.scene.images[index].name for index in (first, second))
+            self.drawn[" ".join((self.scene.name, *images))] = (first, second)
+        return len(self.drawn) > before
 
 
 def _plans(scenes: Sequence[PosedScene], config: DumpConfig) -> list[_Plan]:

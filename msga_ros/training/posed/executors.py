@@ -28,8 +28,8 @@ def in_this_process(tasks: Sequence[Task]) -> Iterator[list[Result]]:
 
 def local(workers: int) -> Executor:
     """On this machine, in that many processes; 0: as many as there are processors."""
-    count = workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-    count = count or os.cpu_count() or 1
+    free = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    count = workers or free or 1
     return in_this_process if count == 1 else partial(_in_processes, count)
 
 

@@ -121,6 +121,8 @@ class Parts:
             temporary = path.with_suffix(".tmp")
             temporary.write_text(text)
             os.replace(temporary, path)
+        elif path.read_text() != text and not any(self.folder.glob("part-*.h5")):
+            path.write_text(text)
         elif path.read_text() != text:
             raise PosedImagesError(
                 f"{self.folder} holds parts made with other settings: "

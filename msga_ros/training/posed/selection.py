@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from msga_ros.training.dumps import DumpFile
 from msga_ros.training.posed.base import PosedImagesError, PosedScene
 
-Index = tuple[int, int]
-
 
 @dataclass(frozen=True)
 class Selection:
@@ -42,17 +40,17 @@ class Selection:
             raise PosedImagesError(f"min_overlap must not be negative, but is {self.min_overlap}")
 
 
-def candidates(scene: PosedScene, selection: Selection, seed: int) -> list[Index]:
-    """Pairs `(i, j)`, i < j, in a random order that depends on the seed and the scene's name."""
+def candidates(scene: PosedScene, selection: Selection, seed: int) -> NDArray[np.int32]:
+    """Pairs `(m, 2)`, i < j, in a random order that depends on the seed and the scene's name."""
     count = len(scene)
     if count < 2:
-        return []
+        return np.empty((0, 2), np.int32)
     axes = np.array([image.pose.rotation[2] for image in scene.images])  # z axis, in the world
     centres = np.array([image.pose.centre for image in scene.images])
     frames = np.array([image.frame for image in scene.images])
     groups = [image.group for image in scene.images]
     least = np.cos(np.deg2rad(selection.max_angle)) - 1e-12
-    found: list[Index] = []
+    found = []
     for i in range(count - 1):
         after = slice(i + 1, None)
         good = axes[after] @ axes[i] >= least
@@ -68,13 +66,14 @@ def candidates(scene: PosedScene, selection: Selection, seed: int) -> list[Index
         if scene.pairs_only:
             same = [group is not None and group == groups[i] for group in groups[i + 1 :]]
             good &= np.array(same)
-        found.extend((i, int(j) + i + 1) for j in np.flatnonzero(good))
+        second = np.flatnonzero(good) + i + 1
+        found.append(np.column_stack((np.full_like(second, i), second)).astype(np.int32))
     generator = np.random.default_rng([seed, zlib.crc32(scene.name.encode())])
-    return [found[k] for k in generator.permutation(len(found))]
+    return generator.permutation(np.concatenate(found))
 
 
-def listed(scenes: Sequence[PosedScene], path: Path) -> list[list[Index]]:
-    """Pairs that a file names, for each scene, in the order of the file.
+def listed(scenes: Sequence[PosedScene], path: Path) -> list[NDArray[np.int32]]:
+    """Pairs `(m, 2)` that a file names, for each scene, in the order of the file.
 
     The file is a text with `[SCENE] IMAGE0 IMAGE1` a line, or a dump, whose names count. Lines
     about other scenes are passed over; the scene may be left out where there is only one.
@@ -84,7 +83,7 @@ def listed(scenes: Sequence[PosedScene], path: Path) -> list[list[Index]]:
     """
     numbers = [{image.name: n for n, image in enumerate(scene.images)} for scene in scenes]
     places = {scene.name: n for n, scene in enumerate(scenes)}
-    pairs: list[list[Index]] = [[] for _ in scenes]
+    pairs: list[list[tuple[int, int]]] = [[] for _ in scenes]
     for line in _lines(path):
         words = line.split()
         if len(words) == 2 and len(scenes) == 1:
@@ -100,13 +99,8 @@ def listed(scenes: Sequence[PosedScene], path: Path) -> list[list[Index]]:
         pairs[places[words[0]]].append((known[words[1]], known[words[2]]))
     if not any(pairs):
         raise PosedImagesError(f"{path}: no pair of {', '.join(places)} in it")
-    return [list(dict.fromkeys(of_scene)) for of_scene in pairs]
-
-
-def baseline(scene: PosedScene, pair: Index) -> NDArray[np.float64]:
-    """Translation between the cameras of a pair, `x1 = R x0 + t`, in units of the collection."""
-    first, second = (scene.images[index].pose for index in pair)
-    return second.relative_to(first).translation
+    once = (list(dict.fromkeys(of_scene)) for of_scene in pairs)
+    return [np.array(of_scene, np.int32).reshape(-1, 2) for of_scene in once]
 
 
 def _lines(path: Path) -> list[str]:

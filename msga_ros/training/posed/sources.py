@@ -49,14 +49,14 @@ def open_scene(
     Raises:
         PosedImagesError: not such a collection, or one that is broken.
     """
-    folder = Path(folder)
+    folder = Path(folder).absolute()  # workers may have another working directory
     if not folder.is_dir():
         raise PosedImagesError(f"{folder}: not a folder")
     kind = detect(folder) if kind == "auto" else kind
     if kind == "scene":
-        return scene_json.read(folder, images)
+        return scene_json.read(folder, images and images.absolute())
     if kind == "colmap":
-        return colmap.read(folder, images)
+        return colmap.read(folder, images and images.absolute())
     if kind == "tum":
         return tum.read(folder, camera)
     if kind == "kitti":
