@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from msga_ros.bags.motion import StampedPose
 from msga_ros.geometry.camera import CameraError, stereo_baseline
@@ -108,6 +109,24 @@ def stamped(update: OdometryUpdate, stamp: int) -> StampedPose | None:
     if update.pose is None:
         return None
     return StampedPose(stamp, update.pose.rotation, update.pose.position)
+
+
+def persistent_ids(update: OdometryUpdate, outcome: Outcome) -> NDArray[np.uint64]:
+    """Track ids (N,) of the rows of a stereo outcome, as the odometry follows the left features.
+
+    0 for outliers, and for features that the odometry does not follow (yet).
+    """
+    rows = np.zeros(len(outcome.reference.features), dtype=np.uint64)
+    if update.matches is not None:
+        rows[update.matches.indices1[update.inlier]] = update.track_ids[update.inlier]
+    ids = rows[outcome.result.indices0]
+    ids[~np.asarray(outcome.result.inlier, dtype=bool)] = 0
+    # Two right features for one left feature: the most probable match keeps the id.
+    order = np.argsort(-outcome.result.inlier_probability, kind="stable")
+    first = order[np.unique(ids[order], return_index=True)[1]]
+    once = np.zeros(len(ids), dtype=bool)
+    once[first] = True
+    return np.where(once, ids, np.uint64(0))
 
 
 class _Relate:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import msga_ros
 from msga_ros.bags.errors import BagError
 from msga_ros.bags.journal import Entry, Journal, Message
 from msga_ros.bags.motion import StampedPose
-from msga_ros.bags.odometer import Odometer, stamped
+from msga_ros.bags.odometer import Odometer, persistent_ids, stamped
 from msga_ros.bags.outputs import OutputOptions, odometry, put_in_place, serialised, write_bag
 from msga_ros.bags.reading import Bag
 from msga_ros.bags.replay import MessageSet, Replayer, Tally, message_sets
@@ -177,6 +177,8 @@ class _Work:
             if update.scale_known:
                 messages += (odometry(update, view.header, one.time_ns, outputs),)
         if outcome is not None:
+            if outcome.stereo and update is not None:
+                outcome = replace(outcome, track_ids=persistent_ids(update, outcome))
             header["status"] = outcome.result.status.name
             messages += serialised(outcome, one.time_ns, outputs)
         return Entry(header, messages)
