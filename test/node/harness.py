@@ -20,7 +20,7 @@ from msga_ros.msg import Correspondences, RelativePose
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -83,9 +83,14 @@ class NodeProcess:
         connect: bool = True,
         topics: Mapping[str, str] | None = None,
         namespace: str = "",
+        domain: int | None = None,
+        command: Sequence[str] = ("-m", "msga_ros.node"),
+        input_qos: QoSProfile = qos_profile_sensor_data,
     ) -> None:
         self.messages: dict[str, list[Any]] = {}
-        self._domain = domain_id()
+        self._command = command
+        self._input_qos = input_qos
+        self.domain = domain_id() if domain is None else domain
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._parameters = parameters
         self._extra = list(extra_arguments)
@@ -97,7 +102,7 @@ class NodeProcess:
         self.process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> NodeProcess:
-        arguments = [sys.executable, "-m", "msga_ros.node", "--ros-args", *self._extra]
+        arguments = [sys.executable, *self._command, "--ros-args", *self._extra]
         for name, value in self._parameters.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             arguments += ["-p", f"{name}:={text}"]
@@ -105,17 +110,17 @@ class NodeProcess:
         os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         for name in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
             os.environ.setdefault(name, str(REPOSITORY / "config" / "fastdds.xml"))
-        environment = {
+        self.environment = {
             **os.environ,
-            "ROS_DOMAIN_ID": str(self._domain),
+            "ROS_DOMAIN_ID": str(self.domain),
             "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")]),
             "OMP_NUM_THREADS": "1",
         }
         self.process = subprocess.Popen(
-            arguments, env=environment, stdout=self._log, stderr=subprocess.STDOUT, text=True
+            arguments, env=self.environment, stdout=self._log, stderr=subprocess.STDOUT, text=True
         )
         self._context = Context()
-        rclpy.init(context=self._context, domain_id=self._domain)
+        rclpy.init(context=self._context, domain_id=self.domain)
         self.node = Node("fixture", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
@@ -127,9 +132,7 @@ class NodeProcess:
             if name.endswith("image"):
                 kind = Image if transport == "raw" else CompressedImage
                 topic = topic if transport == "raw" else f"{topic}/{transport}"
-            self._publishers[name] = self.node.create_publisher(
-                kind, topic, qos_profile_sensor_data
-            )
+            self._publishers[name] = self.node.create_publisher(kind, topic, self._input_qos)
         self.listen(Correspondences, f"{self._name}/correspondences")
         self.listen(RelativePose, f"{self._name}/relative_pose")
         self.listen(DiagnosticArray, "/diagnostics")
@@ -223,7 +226,7 @@ class NodeProcess:
         """The newest diagnostic `part` (model, input, processing): its values, level and text."""
         for message in reversed(self.messages["/diagnostics"]):
             for status in message.status:
-                if status.name.endswith(f"msga: {part}"):
+                if status.name == f"{self._name.strip('/')}: {part}":
                     values = {one.key: one.value for one in status.values}
                     return values | {
                         "level": str(int.from_bytes(status.level, "little")),

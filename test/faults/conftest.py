@@ -1,0 +1,29 @@
+"""What all faults share: weights, pictures, and the table that they fill."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from faults.footage import Footage
+from faults.report import ALL, Report
+from node.conftest import any_weights, untrained
+
+__all__ = ["any_weights", "untrained"]
+
+
+@pytest.fixture(scope="session")
+def footage() -> Footage:
+    """Pictures with true poses."""
+    return Footage()
+
+
+@pytest.fixture(scope="session")
+def report(request: pytest.FixtureRequest, footage: Footage) -> Iterator[Report]:
+    """Writes its table once all faults of `make faults` were survived."""
+    made, started = Report(), time.monotonic()
+    yield made
+    whole = ALL and not request.config.option.keyword
+    if whole and request.session.testsfailed == 0:
+        made.write(footage.name, time.monotonic() - started)
