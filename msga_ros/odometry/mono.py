@@ -29,6 +29,7 @@ from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate, first_upda
 Array = NDArray[np.float64]
 
 _TURN_DEG = 10.0  # turned this far, a keyframe has little left to show
+_PLAUSIBLE = 0.75  # share of the filter's inliers that a motion explains, or it is tried again
 _WORST_DEPTH = 0.5  # relative standard deviation of a depth that says anything
 
 
@@ -87,7 +88,9 @@ class MonoOdometry:
         rows, index0, index1 = rows[finite], index0[finite], index1[finite]
         observations = _observations(keyframe, frame, matches, rows)
         solution, by_points = self._solve(observations, keyframe.camera.mean_focal)
-        if self._scaled and not by_points and self._previous is not None:
+        agree = 0.0 if solution is None else solution.inlier.sum() / max(len(rows), 1)
+        doubtful = not by_points or agree < _PLAUSIBLE
+        if self._scaled and doubtful and self._previous is not None:
             # The keyframe is out of sight: go on from the frame before this one.
             self._keyframe, self._reference = self._previous
             self._previous, self._seen_at_first = None, 0
