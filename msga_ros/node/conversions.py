@@ -39,8 +39,10 @@ def image_from_message(message: Any, bridge: ImageBridge, max_pixels: int) -> Im
     if hasattr(message, "format"):
         return decode_compressed(message.data, max_pixels)
     check_image(message, max_pixels)
-    # cv_bridge swaps bytes through a numpy call that numpy 2 no longer has.
-    reader = _OURS if message.is_bigendian else bridge
+    # cv_bridge swaps bytes through a numpy call that numpy 2 no longer has, and reads colour images
+    # askew, without a word, where `step` is not a whole number of pixels.
+    depth, channels = LAYOUTS[message.encoding]
+    reader = _OURS if message.is_bigendian or message.step % (depth * channels) else bridge
     return to_8bit(np.asarray(reader.imgmsg_to_cv2(message, "passthrough")), message.encoding)
 
 
