@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -19,6 +20,10 @@ def run(args: Sequence[str] | None = None) -> int:
         # Ours instead of rclpy's: those end the context at once, and the work in hand with it.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
+
+    # Read when torch and NumPy are loaded. Their threads wait for each other by spinning: on cores
+    # that others use too, a second one costs more than it brings (docs/performance.md).
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
