@@ -19,7 +19,7 @@ _CLOSEST_BASELINES = 1.0  # nearer points than one baseline are false matches
 
 def epipolar_errors(points_left: Array, points_right: Array, rig: Rig) -> Array:
     """Signed Sampson errors (N,) of matches (N, 2), normalised units; of a rectified rig that is
-    the vertical offset, left less right, over the square root of two."""
+    the vertical offset, right less left, over the square root of two."""
     return _sampson(points_left, points_right, rig.rotation, rig.translation)[0]
 
 
@@ -46,7 +46,7 @@ def consistent_with_rig(
 class RigCheck:
     """What the matches say about the known extrinsics.
 
-    `offset_px`: median signed epipolar error times sqrt(2), which is the vertical offset of a
+    `offset_px`: median signed epipolar error times sqrt(2), the vertical offset (right less left) of a
     rectified pair; `spread_px`: its robust standard deviation (1.48 MAD). `rotation_deg` (3,): the
     rotation vector, in the right camera, that the matches would add to the known rotation, and
     `rotation_sigma_deg` (3,) how well they tell. `matches`: how many said so (all frames, the older
