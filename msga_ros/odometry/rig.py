@@ -46,9 +46,9 @@ def consistent_with_rig(
 class RigCheck:
     """What the matches say about the known extrinsics.
 
-    `offset_px`: median signed epipolar error times sqrt(2), the vertical offset (right less left) of a
-    rectified pair; `spread_px`: its robust standard deviation (1.48 MAD). `rotation_deg` (3,): the
-    rotation vector, in the right camera, that the matches would add to the known rotation, and
+    `offset_px`: median signed epipolar error times sqrt(2), of a rectified pair the vertical offset
+    (right less left); `spread_px`: its robust standard deviation (1.48 MAD). `rotation_deg` (3,):
+    the rotation vector, in the right camera, that the matches would add to the known rotation, and
     `rotation_sigma_deg` (3,) how well they tell. `matches`: how many said so (all frames, the older
     ones fading).
     """
