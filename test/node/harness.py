@@ -218,6 +218,12 @@ class NodeProcess:
             what="publishers of the node",
         )
 
+    def use_qos(self, name: str, qos: QoSProfile) -> None:
+        """Publish an input with another QoS from now on."""
+        old = self._publishers[name]
+        self._publishers[name] = self.node.create_publisher(old.msg_type, old.topic_name, qos)
+        self.node.destroy_publisher(old)
+
     def subscribers(self, name: str) -> int:
         """How many subscribe to an input."""
         return int(self._publishers[name].get_subscription_count())

@@ -1,0 +1,41 @@
+"""Mode temporal under every fault of its table: `make faults` runs all, `make test` a few."""
+# ruff: noqa: E402
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+for needed in ("rclpy", "msga_ros.msg"):
+    pytest.importorskip(needed, reason="needs the built ROS package")
+
+from faults.fault import Fault, run_fault
+from faults.feed import Feed
+from faults.footage import Footage
+from faults.report import Report, chosen
+from faults.resources import Resources
+from faults.temporal_faults import FAULTS, PARAMETERS
+from node.harness import TEMPORAL, NodeProcess
+
+pytestmark = pytest.mark.ros
+
+
+@pytest.fixture(scope="module")
+def feed(any_weights: Path, footage: Footage) -> Iterator[Feed]:
+    with NodeProcess(TEMPORAL, {**PARAMETERS, "network.weights": any_weights}) as run:
+        yield Feed(run, footage, stereo=False)
+
+
+@pytest.fixture(scope="module")
+def fresh(feed: Feed) -> Resources:
+    """What the node holds after its first pairs."""
+    for _ in range(3):
+        feed.right()
+    return feed.resources()
+
+
+@pytest.mark.parametrize("fault", chosen(FAULTS), ids=lambda one: one.name)
+def test_it_survives(fault: Fault, feed: Feed, fresh: Resources, report: Report) -> None:
+    report.add("temporal", run_fault(fault, feed, fresh))
