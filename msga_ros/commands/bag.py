@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +14,7 @@ from msga_ros.bags.errors import require_rosbags
 from msga_ros.bags.options import read_settings
 from msga_ros.bags.outputs import PICTURES, STORAGES, OutputOptions
 from msga_ros.commands.errors import UsageError
+from msga_ros.commands.interrupts import interruptible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,7 +70,7 @@ def run(request: Request, console: Console) -> Summary:
         return TwoViewPipeline(settings.pipeline, MSGANet.load(weights))
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with _interruptible(), Progress(*columns, TimeRemainingColumn(), console=console) as bar:
+    with interruptible(), Progress(*columns, TimeRemainingColumn(), console=console) as bar:
         task = bar.add_task("messages", total=None, visible=False)
         try:
             summary = process(
@@ -88,23 +86,6 @@ def run(request: Request, console: Console) -> Summary:
             raise
     console.print(_table(request, summary))
     return summary
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM ends the run as Ctrl-C does: with everything that is done on the disk."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _table(request: Request, summary: Summary) -> Table:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msga_ros.bags.options import read_settings
 from msga_ros.commands.errors import FAILED, writable_file
+from msga_ros.commands.interrupts import interruptible
 from msga_ros.viewing.recorder import Recorder, rerun
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def run(request: Request, console: Console) -> int:
     pairs = _pairs(request, console)
     recorder, shown = Recorder(request.save), 0
     try:
-        with console.status("waiting for the first pair of views") as status:
+        with interruptible(), console.status("waiting for the first pair of views") as status:
             for pair in islice(pairs, request.frames or None):
                 recorder.log(pair)
                 shown += 1
