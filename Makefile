@@ -8,7 +8,7 @@ ENVIRONMENT := source scripts/env.sh
 # Every test run talks on a DDS domain of its own, so that runs side by side do not hear each other.
 DOMAIN := export ROS_DOMAIN_ID=$$(( $$$$ % 100 + 1 ))
 
-.PHONY: help setup demo test lint format build clean
+.PHONY: help setup demo test lint format build clean faults soak
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -22,6 +22,13 @@ demo: setup ## Run the node on a built-in scene and show what it finds (ARGS="..
 
 test: setup ## Run the tests (ARGS="-k name" goes to pytest)
 	@$(ENVIRONMENT) && $(DOMAIN) && python -m pytest $(ARGS)
+
+faults: setup ## Hurt the node in every way that is known; table in docs/reliability.md
+	@$(ENVIRONMENT) && $(DOMAIN) && MSGA_FAULTS=all OMP_NUM_THREADS=1 python -m pytest test/faults $(ARGS)
+
+FRAMES ?= 20000
+soak: setup ## Send FRAMES small pairs through the node (Ctrl-C ends it); table in docs/reliability.md
+	@$(ENVIRONMENT) && $(DOMAIN) && OMP_NUM_THREADS=1 python benchmarks/soak.py --frames $(FRAMES) $(ARGS)
 
 lint: setup ## Check style and types
 	.venv/bin/ruff check .

@@ -47,8 +47,9 @@ class Verdict:
 class Inference:
     """Runs `net` (in evaluation mode, on the CPU) on `device`: auto, cpu, cuda or cuda:N.
 
-    CUDA that was asked for and is absent, or that runs out of memory, is one logged warning, and
-    the CPU does the work from then on. `ConfigError` for any other device. Thread-safe.
+    CUDA that was asked for and is absent, that runs out of memory or fails in any other way, is one
+    logged warning, and the CPU does the work from then on, the matches in hand included.
+    `ConfigError` for any other device. Thread-safe.
     """
 
     def __init__(self, net: MSGANet, device: str) -> None:
@@ -82,19 +83,23 @@ class Inference:
         net, device = self._active
         try:
             return _run(net, device, correspondences, valid)
-        except torch.cuda.OutOfMemoryError as error:
+        except RuntimeError as error:  # out of memory, or a device that is lost
+            if device.type == "cpu":
+                raise
             self._fall_back(device, error)
         return _run(self._on_cpu, torch.device("cpu"), correspondences, valid)
 
     def _fall_back(self, device: torch.device, error: Exception) -> None:
+        no_memory = isinstance(error, torch.cuda.OutOfMemoryError)
         with self._lock:
             if self._active[1].type != "cpu":  # else another thread has said so already
                 self._explain(
-                    f"{device} ran out of memory ({_line(error)}); "
+                    f"{device} {'ran out of memory' if no_memory else 'failed'} ({_line(error)}); "
                     "from now on the network runs on the CPU"
                 )
             self._active = (self._on_cpu, torch.device("cpu"))
-        torch.cuda.empty_cache()
+        if no_memory:  # a broken device would only raise again
+            torch.cuda.empty_cache()
 
     def _explain(self, problem: str) -> None:
         self._problem = problem

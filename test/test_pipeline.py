@@ -369,21 +369,33 @@ def test_absent_cuda_is_one_warning_and_the_cpu(
     warnings = [record.getMessage() for record in caplog.records]
     assert len(warnings) == 1
     assert device in warnings[0] and "CPU" in warnings[0]
+    assert pipe.device_problem == warnings[0]
 
 
-def test_cuda_out_of_memory_goes_on_with_the_cpu(
-    fountain: PosedPair, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."), "memory"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"), "cuda failed (CUDA error"),
+    ],
+)
+def test_cuda_that_fails_goes_on_with_the_cpu(
+    fountain: PosedPair,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    error: RuntimeError,
+    reason: str,
 ) -> None:
-    """Whatever is sent to the pretended device finds no memory there."""
+    """Whatever is sent to the pretended device finds no memory there, or no device."""
     real = inference._run
 
-    def without_memory(net: MSGANet, device: torch.device, *rest: np.ndarray) -> object:
+    def failing(net: MSGANet, device: torch.device, *rest: np.ndarray) -> object:
         if device.type == "cuda":
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+            raise error
         return real(net, device, *rest)
 
     pipe = knowing(fountain)
-    monkeypatch.setattr(inference, "_run", without_memory)
+    monkeypatch.setattr(inference, "_run", failing)
     pipe._inference._active = (pipe._inference._on_cpu, torch.device("cuda"))
     with caplog.at_level(logging.WARNING):
         first, second = run(pipe, fountain), run(pipe, fountain)
@@ -391,4 +403,5 @@ def test_cuda_out_of_memory_goes_on_with_the_cpu(
     assert pipe.device == torch.device("cpu")
     warnings = [record.getMessage() for record in caplog.records]
     assert len(warnings) == 1
-    assert "out of memory" in warnings[0] and "CPU" in warnings[0]
+    assert reason in warnings[0] and "CPU" in warnings[0]
+    assert pipe.device_problem == warnings[0]
