@@ -165,10 +165,12 @@ def only_turned(feed: Feed) -> None:
 
 
 def two_places(feed: Feed) -> None:
-    """No camera motion turns a scene into its mirror image."""
+    """The right camera sees something else altogether, with plenty of texture."""
     view = feed.view(feed.next_frame())
-    mirrored = replace(view, pixels=np.ascontiguousarray(view.pixels[::-1]))
-    feed.send(feed.messages(feed.tick(), view, mirrored))
+    grain = np.random.default_rng(0).normal(0.0, 1.0, view.pixels.shape)
+    grain = cv2.GaussianBlur(grain, (0, 0), 1.5)
+    other = (128 + 60 * grain / grain.std()).clip(0, 255).astype(np.uint8)
+    feed.send(feed.messages(feed.tick(), view, replace(view, pixels=other)))
 
 
 def noise(pixels: np.ndarray) -> np.ndarray:
