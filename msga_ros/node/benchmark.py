@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from typing import Any
 from msga_ros.node.benchmark_figures import Account, Counters, Run, percentiles, stage_medians
 from msga_ros.node.benchmark_usage import Usage, machine_cpu_seconds
 from msga_ros.node.demo_environment import LOCAL_VARIABLES, ros_environment, variables
-from msga_ros.node.demo_processes import Child, parameter_arguments
+from msga_ros.node.demo_processes import Child, interrupts, parameter_arguments
 
 # Rendered before the clock starts, then played forwards and backwards.
 _FRAMES = 24
@@ -62,7 +63,8 @@ def measure(options: BenchmarkOptions, size: tuple[int, int], say: Callable[[str
     """Start the node, send it frames of `size` (width, height), end it; what was measured.
 
     `say` is told what is going on. Raises `BenchmarkError` where the node does not come up, fails,
-    or gives no pose at all; `ImportError` without ROS.
+    or gives no pose at all; `KeyboardInterrupt` after SIGINT or SIGTERM, with the node ended;
+    `ImportError` without ROS.
     """
     from msga_ros.node.benchmark_frames import rendered_frames, there_and_back
 
@@ -75,13 +77,14 @@ def measure(options: BenchmarkOptions, size: tuple[int, int], say: Callable[[str
     environment = ros_environment(domain)
     with (
         tempfile.TemporaryDirectory(prefix="msga_bench_") as folder,
+        interrupts() as interrupted,
         _link(stereo, environment) as (link, spin),
     ):
         arguments = parameter_arguments(options.node_parameters)
         log = Path(folder) / "node.log"
         with Child("msga_ros.node", arguments, log, environment) as node:
             say("waiting for the node")
-            session = _Session(link, spin, node, frames)
+            session = _Session(link, spin, node, frames, interrupted)
             session.warm_up()
             say(f"sending {options.rate:g} frames a second for {options.seconds:g} s")
             return session.measure(options, size)
@@ -95,6 +98,7 @@ class _Session:
     spin: Callable[[float], None]
     node: Child
     frames: Iterator[Mapping[str, Any]]
+    interrupted: threading.Event
 
     def warm_up(self) -> None:
         """Until the node is connected, gives poses, and has nothing left to do."""
@@ -184,6 +188,8 @@ class _Session:
 
     def _spin(self, seconds: float) -> None:
         self.spin(seconds)
+        if self.interrupted.is_set():
+            raise KeyboardInterrupt
         if self.node.exit_code is not None:
             raise BenchmarkError(
                 f"the node ended ({self.node.exit_code}): {self.node.last_lines(3)}"

@@ -8,7 +8,6 @@ there.
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +27,7 @@ from msga_ros.node.demo_environment import (
     ros_environment,
     variables,
 )
-from msga_ros.node.demo_processes import Child, parameter_arguments
+from msga_ros.node.demo_processes import Child, interrupts, parameter_arguments
 from msga_ros.node.demo_statistics import DemoStatistics
 from msga_ros.node.demo_table import Display, summary_lines
 from msga_ros.sequences.base import SequenceError
@@ -79,7 +78,7 @@ def run(options: DemoOptions | None = None, console: Console | None = None) -> i
         console.print(f"msga demo: {error}", highlight=False, markup=False, soft_wrap=True)
         return BAD_SOURCE
     try:
-        with _interrupts() as interrupted:
+        with interrupts() as interrupted:
             return _run(options, source, frames, interrupted, console)
     except DemoError as error:
         console.print(f"msga demo: {error}", highlight=False, markup=False, soft_wrap=True)
@@ -167,26 +166,6 @@ def _monitor(stereo: bool, environment: Mapping[str, str]) -> Iterator[tuple[Any
         executor.shutdown()
         monitor.destroy_node()
         context.try_shutdown()
-
-
-@contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """An event that SIGINT (Ctrl-C) and SIGTERM set.
-
-    Only the watching looks at it: an exception out of a signal handler could come between the start
-    of a process and the line that knows of it, and the process would stay behind.
-    """
-    interrupted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupted
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: interrupted.set()) for number in numbers]
-    try:
-        yield interrupted
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 def _watch(

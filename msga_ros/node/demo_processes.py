@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -73,6 +75,26 @@ class Child:
         """The end of its log."""
         text = self.log.read_text(errors="replace")
         return "\n".join(text.strip().splitlines()[-count:])
+
+
+@contextmanager
+def interrupts() -> Iterator[threading.Event]:
+    """An event that SIGINT (Ctrl-C) and SIGTERM set.
+
+    Only the watching looks at it: an exception out of a signal handler could come between the start
+    of a process and the line that knows of it, and the process would stay behind.
+    """
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: interrupted.set()) for number in numbers]
+    try:
+        yield interrupted
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def parameter_arguments(parameters: Mapping[str, object]) -> list[str]:
