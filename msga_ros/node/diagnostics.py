@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -80,13 +81,13 @@ def _input(condition: Condition, now: Snapshot) -> tuple[bytes, str, Values]:
     ]
     values += [("complete_sets", now.sets)]
     values += [(f"bad_input {kind}", count) for kind, count in sorted(now.bad_input.items())]
-    if now.last_bad_input is not None:
-        age, text = now.last_bad_input
+    age, text = now.last_bad_input or (math.inf, "")
+    if text:
         values += [("last_bad_input", text), ("last_bad_input_age_s", f"{age:.1f}")]
-        if age <= _MEMORY:
-            return DiagnosticStatus.WARN, text, values
-    if condition.silence:
+    if condition.silence:  # what is wrong now comes before what was wrong a moment ago
         return DiagnosticStatus.WARN, condition.silence, values
+    if age <= _MEMORY:
+        return DiagnosticStatus.WARN, text, values
     return (
         DiagnosticStatus.OK,
         "receiving" if condition.active else "not active",
