@@ -16,7 +16,7 @@ class MSGANetConfig:
     msformer_layers: int = 2  # on that grid
     heads: int = 4  # of their channel attention
     keep: float = 0.5  # share of the matches that each module keeps
-    hartley: bool = False  # normalise the points of the eight-point solution (better; not published)
+    hartley: bool = False  # normalise the points before the eight-point solution; not published
 
     def __post_init__(self) -> None:
         if self.channels % self.heads:
