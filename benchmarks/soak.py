@@ -108,7 +108,7 @@ class Soak:
                 done / (now - started),
             )
             self._latencies.clear()
-            poses = self._run.messages["/msga/relative_pose"]
+            poses = self._run.poses
             self.statuses.update(_STATUSES[one.status] for one in poses)
             for messages in self._run.messages.values():
                 messages.clear()
@@ -257,16 +257,26 @@ def main() -> int:
     parser.add_argument("--keypoints", type=int, default=60)
     parser.add_argument("--no-page", action="store_true", help="print the table only")
     arguments = parser.parse_args()
+    # Names of its own: another node on the same domain must not be heard.
+    namespace = f"/soak{os.getpid()}"
+    topics = {name: f"{namespace}/{name}" for name in STEREO}
     parameters: dict[str, Any] = {
         "frontend.name": "orb",
         "frontend.max_keypoints": arguments.keypoints,
         "publish.diagnostics_period": 0.5,
         # Reliable, so that what is lost is lost by the node and not on the way to it.
-        **{f"qos_overrides./{name}.subscription.reliability": "reliable" for name in STEREO},
+        **{f"qos_overrides.{t}.subscription.reliability": "reliable" for t in topics.values()},
     }
     samples: list[Sample] = []
     qos = QoSProfile(depth=20)
-    with NodeProcess(STEREO, parameters, input_qos=qos) as run:
+    with NodeProcess(
+        STEREO,
+        parameters,
+        extra_arguments=["-r", f"__ns:={namespace}"],
+        topics=topics,
+        namespace=namespace,
+        input_qos=qos,
+    ) as run:
         soak = Soak(run, arguments.frames, min(CHUNK, max(arguments.frames // 5, 1)))
         for sample in soak:
             samples.append(sample)

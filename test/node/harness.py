@@ -252,6 +252,11 @@ class NodeProcess:
         for name, message in messages.items():
             self._publishers[name].publish(message)
 
+    @property
+    def poses(self) -> list[RelativePose]:
+        """The poses that have come, in order."""
+        return self.messages[f"{self._name}/relative_pose"]
+
     def pose_of(self, stamp: int) -> RelativePose | None:
         """The pose of the current view with this stamp, once it has come."""
         return self._by_stamp(f"{self._name}/relative_pose", stamp)
