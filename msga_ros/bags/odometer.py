@@ -1,14 +1,11 @@
 """The odometry beside a run: a pose for every set of messages, and its state to go on from.
 
 The state holds feature descriptors and is large, so it does not go into the journal with every set:
-it is kept as one file, which is pickled and read back by an unpickler that knows the classes of
-this package and of NumPy alone.
+it is kept as one file, which holds data alone (see `state`).
 """
 
 from __future__ import annotations
 
-import io
-import pickle
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.bags.motion import StampedPose
+from msga_ros.bags.state import StateError, from_bytes, to_bytes
 from msga_ros.geometry.camera import CameraError, stereo_baseline
 from msga_ros.node.processor import Outcome, Pipeline
 from msga_ros.node.synchronizer import stamp_ns
@@ -24,8 +22,6 @@ from msga_ros.odometry.mono import MonoOdometry
 from msga_ros.odometry.observations import Rig
 from msga_ros.odometry.stereo import StereoOdometry
 from msga_ros.odometry.updates import OdometryUpdate
-
-_ALLOWED_BUILTINS = frozenset({"set", "frozenset", "slice", "complex"})
 
 
 class Odometer:
@@ -75,13 +71,18 @@ class Odometer:
 
     def state(self) -> bytes:
         """Everything that the next update depends on."""
-        buffer = io.BytesIO()
-        _Pickler(buffer, self._relate).dump((self._epoch, self._odometry))
-        return buffer.getvalue()
+        return to_bytes((self._epoch, self._odometry), {"relate": self._relate})
 
     def restore(self, state: bytes) -> None:
-        """Go on from `state`. Raises `pickle.UnpicklingError` for anything else."""
-        epoch, odometry = _Unpickler(io.BytesIO(state), self._relate).load()
+        """Go on from `state`. Raises `StateError` for anything else."""
+        found = from_bytes(state, {"relate": self._relate})
+        if type(found) is not tuple or len(found) != 2 or type(found[0]) is not int:
+            raise StateError("not the state of an odometry")
+        epoch, odometry = found
+        kind = StereoOdometry if self._stereo else MonoOdometry
+        begun = type(odometry) is kind and vars(odometry).get("_relate") is self._relate
+        if not begun and not (odometry is None and self._stereo):
+            raise StateError(f"not the state of a {kind.__name__}")
         self._epoch, self._odometry = epoch, odometry
 
 
@@ -149,41 +150,3 @@ class _Relate:
         ):
             return known.result
         return self._pipeline.relate(features0, features1, camera0, camera1)
-
-
-class _Pickler(pickle.Pickler):
-    """Leaves the way to the pipeline out."""
-
-    def __init__(self, file: io.BytesIO, relate: _Relate) -> None:
-        super().__init__(file, protocol=4)
-        self._relate = relate
-
-    def persistent_id(self, obj: Any) -> str | None:
-        return "relate" if obj is self._relate else None
-
-
-class _Unpickler(pickle.Unpickler):
-    """Makes nothing but data of this package and of NumPy."""
-
-    def __init__(self, file: io.BytesIO, relate: _Relate) -> None:
-        super().__init__(file)
-        self._relate = relate
-
-    def persistent_load(self, pid: str) -> _Relate:
-        if pid != "relate":
-            raise pickle.UnpicklingError(f"unknown reference {pid!r}")
-        return self._relate
-
-    def find_class(self, module: str, name: str) -> Any:
-        numpy = module.partition(".")[0] == "numpy" and name in _NUMPY
-        if numpy or (module == "builtins" and name in _ALLOWED_BUILTINS):
-            return super().find_class(module, name)
-        if module.startswith(_OUR_MODULES) and "." not in name:  # "np.os.system" is a name too
-            found = super().find_class(module, name)
-            if isinstance(found, type) and found.__module__ == module:
-                return found
-        raise pickle.UnpicklingError(f"{module}.{name} has no place in a state")
-
-
-_OUR_MODULES = ("msga_ros.odometry.", "msga_ros.geometry.", "msga_ros.frontend.")
-_NUMPY = frozenset({"_reconstruct", "ndarray", "dtype", "scalar", "_frombuffer"})

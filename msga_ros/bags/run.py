@@ -18,6 +18,7 @@ from msga_ros.bags.odometer import Odometer, persistent_ids, stamped
 from msga_ros.bags.outputs import OutputOptions, odometry, put_in_place, serialised, write_bag
 from msga_ros.bags.reading import Bag
 from msga_ros.bags.replay import MessageSet, Replayer, Tally, message_sets
+from msga_ros.bags.state import StateError
 from msga_ros.bags.topics import Topics, choose_topics
 from msga_ros.bags.trajectory import write_trajectories
 from msga_ros.frontend.base import FrontendError
@@ -155,7 +156,7 @@ class _Work:
         if state:
             try:
                 self._odometer.restore(state)
-            except Exception as error:  # a file that is not ours can fail in any way
+            except StateError as error:
                 self._complaints("state", "", f"starting anew: {error}")
                 count = 0
         self._journal.cut(count)

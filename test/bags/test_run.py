@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import struct
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,9 @@ pytest.importorskip("rosbags", reason="the library rosbags is not installed")
 from bags.bag_maker import START_NS, Drive, write
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from msga_ros.bags.state import to_bytes
+from msga_ros.odometry.mono import MonoOdometry
 
 MESSAGES = Path(__file__).resolve().parents[2] / "msg"
 
@@ -198,34 +202,31 @@ def test_killed_run_without_odometry_goes_on(tmp_path: Path, drive: Drive, proce
     assert raw(broken) == raw(whole)
 
 
-def test_strange_state_is_refused(tmp_path: Path, drive: Drive, process: Any) -> None:
-    """A state file may be anyone's: nothing but data of this package is made from it."""
-    import pickle
-    import struct
-    import zlib
-
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x04}\x94.",  # a pickle
+        b"PK\x03\x04 garbled",
+        to_bytes((0, None), {}),  # of stereo, before the first pair
+        to_bytes((0, MonoOdometry(None)), {}),  # type: ignore[arg-type]  # without a relate
+        to_bytes([0, 1, 2], {}),
+    ],
+)
+def test_strange_state_is_refused(
+    tmp_path: Path, drive: Drive, process: Any, content: bytes
+) -> None:
+    """A state file may be anyone's: it is refused with a warning, and the bag is done anew."""
     source = write(tmp_path / "in", drive.mono(range(3)))
     parameters = {"mode": "temporal"}
+    whole, _, _ = process(source, "whole", parameters=parameters)
     with pytest.raises(KeyboardInterrupt):
         process(source, parameters=parameters, stop_after=4)
-    harm = tmp_path / "harm"
-    state = pickle.dumps((0, Harm(str(harm))))
-    content = struct.pack("<II", 2, zlib.crc32(state)) + state
-    (tmp_path / "out.partial" / "state.bin").write_bytes(content)
-    _, summary, warnings = process(source, parameters=parameters)
-    assert not harm.exists()
+    strange = struct.pack("<II", 2, zlib.crc32(content)) + content
+    (tmp_path / "out.partial" / "state.bin").write_bytes(strange)
+    found, summary, warnings = process(source, parameters=parameters)
     assert summary.resumed == 0
     assert any("starting anew" in one for one in warnings)
-
-
-class Harm:
-    """Would make a folder when it is unpickled."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __reduce__(self) -> Any:
-        return (os.mkdir, (self._path,))
+    assert raw(found) == raw(whole)
 
 
 def test_another_configuration_starts_anew(tmp_path: Path, drive: Drive, process: Any) -> None:
