@@ -17,7 +17,8 @@ from synthetic_dump import random_network, synthetic_pair, write_dump
 from typer.testing import CliRunner
 
 from msga_ros import __version__
-from msga_ros.cli import Grouping, app
+from msga_ros.cli import app
+from msga_ros.cli.judging import Grouping
 from msga_ros.training.tables import GROUPINGS
 
 FOUNTAIN = "data/scenes/strecha_fountain_p11/images"

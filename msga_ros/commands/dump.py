@@ -9,18 +9,11 @@ from pathlib import Path
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from msga_ros.commands.cameras import calibrated_camera
 from msga_ros.commands.errors import UsageError, existing_file, writable_file
+from msga_ros.commands.progress import progress_bar
 from msga_ros.training.posed.base import PosedScene
 from msga_ros.training.posed.dump import DumpConfig, SceneSummary, dump
 from msga_ros.training.posed.executors import Executor, local, ray_cluster
@@ -102,16 +95,7 @@ def table(summaries: Sequence[SceneSummary]) -> Table:
 def _with_progress(
     scenes: Sequence[PosedScene], output: Path, config: DumpConfig, execute: Executor
 ) -> list[SceneSummary]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    screen = Console(stderr=True)
-    hidden = not screen.is_terminal
-    with Progress(*columns, console=screen, transient=True, disable=hidden) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("matching", total=None)
 
         def advance(done: int, total: int, kept: int) -> None:

@@ -10,17 +10,10 @@ from pathlib import Path
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from msga_ros.commands.errors import UsageError, existing_file, writable_file
+from msga_ros.commands.progress import progress_bar
 from msga_ros.config import PipelineConfig
 from msga_ros.training.estimators import DEFAULT_ESTIMATORS
 from msga_ros.training.evaluation import evaluate
@@ -167,16 +160,7 @@ def _with_progress(
     limit: int,
     cache: RecordFile | None,
 ) -> list[PairRecord]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    screen = Console(stderr=True)
-    hidden = not screen.is_terminal
-    with Progress(*columns, console=screen, transient=True, disable=hidden) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("loading", total=None)
 
         def advance(done: int, total: int, dump: str) -> None:

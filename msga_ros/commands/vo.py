@@ -12,17 +12,10 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from msga_ros.commands.errors import UsageError, existing_file, writable_file
+from msga_ros.commands.progress import progress_bar
 from msga_ros.config import PipelineConfig
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.estimators import DEFAULT_ESTIMATORS
@@ -150,16 +143,7 @@ def _with_progress(
     stereo: bool,
     frames: int,
 ) -> list[Run]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    screen = Console(stderr=True)
-    hidden = not screen.is_terminal
-    with Progress(*columns, console=screen, transient=True, disable=hidden) as progress:
+    with progress_bar() as progress:
         task = progress.add_task(escape(sequence.name), total=None)
 
         def advance(done: int, total: int) -> None:

@@ -22,7 +22,8 @@ from posed_layouts import FRAMES, View, rendered_views, write_colmap, write_publ
 from shared_data import shared_path
 from typer.testing import CliRunner
 
-from msga_ros.cli import Source, app
+from msga_ros.cli import app
+from msga_ros.cli.learning import Source
 from msga_ros.config import FrontendConfig
 from msga_ros.geometry.epipolar import essential_from_pose, symmetric_epipolar_distance_squared
 from msga_ros.training.dumps import DumpFile

@@ -1,0 +1,5 @@
+"""`python -m msga_ros.cli`."""
+
+from msga_ros.cli import main
+
+main()

@@ -1,0 +1,42 @@
+"""What the commands share: option types, and where they print."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="Pipeline configuration or node parameters, YAML.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Entry of the configuration, e.g. frontend.ratio=0.8; repeatable."),
+]
+Weights = Annotated[
+    Path | None, typer.Option("--weights", "-w", help="Checkpoint. Default: the packaged one.")
+]
+Device = Annotated[
+    str | None,
+    typer.Option("--device", help="Where the network runs: auto (the default), cpu, cuda, cuda:N."),
+]
+
+
+class Mode(Enum):
+    """Of the node: both views at once, or one camera over time."""
+
+    stereo = "stereo"
+    temporal = "temporal"
+
+
+def console() -> Console:
+    """Standard output; wide enough for a table where it is a file or a pipe."""
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=120)
