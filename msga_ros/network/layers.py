@@ -20,17 +20,13 @@ class BatchNorm(nn.BatchNorm1d):
     def forward(self, features: Tensor, valid: Tensor | None = None) -> Tensor:
         flat = features.reshape(-1, features.shape[-1])
         if not self.training or valid is None:
-            rows = flat
-        else:
-            rows = flat[valid.reshape(-1)]
-        batch_statistics = self.training and len(rows) > 1
-        if not batch_statistics or rows is flat:
-            return self._normalise(flat, batch_statistics).view_as(features)
+            return self._normalise(flat).view_as(features)
+        mask = valid.reshape(-1)
         normalised = torch.zeros_like(flat)
-        normalised[valid.reshape(-1)] = self._normalise(rows, True)  # type: ignore[union-attr]
+        normalised[mask] = self._normalise(flat[mask])
         return normalised.view_as(features)
 
-    def _normalise(self, rows: Tensor, batch_statistics: bool) -> Tensor:
+    def _normalise(self, rows: Tensor) -> Tensor:
         momentum = self.momentum if self.momentum is not None else 0.1
         return F.batch_norm(
             rows,
@@ -38,7 +34,7 @@ class BatchNorm(nn.BatchNorm1d):
             self.running_var,
             self.weight,
             self.bias,
-            batch_statistics,
+            self.training and len(rows) > 1,
             momentum,
             self.eps,
         )

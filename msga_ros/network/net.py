@@ -41,6 +41,8 @@ class MSGANet(nn.Module):
         self.sieve1 = SievingModule(self.config, inputs=6, neighbours=self.config.neighbours[1])
         self.weigh = ResidualBlock(self.config.channels)
         self.weigh_head = nn.Linear(self.config.channels, 2)
+        # A sample of fewer valid matches gets `sufficient = False` and no essential matrix.
+        self.min_matches = self.config.min_matches
         self._folded = False
 
     @classmethod
@@ -63,11 +65,6 @@ class MSGANet(nn.Module):
         net.load_state_dict(state)
         net.eval()
         return net.fold() if fold else net
-
-    @property
-    def min_matches(self) -> int:
-        """A sample of fewer valid matches gets `sufficient = False` and no essential matrix."""
-        return self.config.min_matches
 
     def fold(self) -> MSGANet:
         """Merge batch norms into the weights, in place; the network can no longer be trained."""

@@ -11,14 +11,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from msga_ros.node.benchmark_figures import Account, Counters, Run, percentiles, stage_medians
 from msga_ros.node.benchmark_usage import Usage, machine_cpu_seconds
-from msga_ros.node.demo_environment import LOCAL_VARIABLES, ros_environment, variables
+from msga_ros.node.demo_environment import own_context, ros_environment
 from msga_ros.node.demo_processes import Child, interrupts, parameter_arguments
 
 # Rendered before the clock starts, then played forwards and backwards.
@@ -198,34 +199,13 @@ class _Session:
             raise BenchmarkError(f"the node reports: {self.link.problem}")
 
 
-@contextmanager
 def _link(
     stereo: bool, environment: Mapping[str, str]
-) -> Iterator[tuple[Any, Callable[[float], None]]]:
+) -> AbstractContextManager[tuple[Any, Callable[[float], None]]]:
     """The benchmark's own node in a context of its own, and what lets it work for some seconds."""
-    import rclpy
-    from rclpy.context import Context
-    from rclpy.executors import SingleThreadedExecutor
-    from rclpy.signals import SignalHandlerOptions
-
     from msga_ros.node.benchmark_link import Link
 
-    context = Context()
-    with variables(environment, LOCAL_VARIABLES):
-        rclpy.init(
-            context=context,
-            domain_id=int(environment["ROS_DOMAIN_ID"]),
-            signal_handler_options=SignalHandlerOptions.NO,
-        )
-        link = Link(stereo, context=context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(link)
-    try:
-        yield link, lambda seconds: executor.spin_once(timeout_sec=seconds)
-    finally:
-        executor.shutdown()
-        link.destroy_node()
-        context.try_shutdown()
+    return own_context(partial(Link, stereo), environment)
 
 
 def _rate(times: list[float]) -> float:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,10 @@ from rich.console import Console
 
 from msga_ros.drawing import draw_before_after
 from msga_ros.node.demo_environment import (
-    LOCAL_VARIABLES,
     SET_UP_HINT,
     missing_ros,
+    own_context,
     ros_environment,
-    variables,
 )
 from msga_ros.node.demo_processes import Child, interrupts, parameter_arguments
 from msga_ros.node.demo_statistics import DemoStatistics
@@ -38,6 +38,7 @@ OK, NO_POSE, NOT_SET_UP, BAD_SOURCE, INTERRUPTED = 0, 1, 2, 3, 130
 _START_LIMIT = 120.0  # seconds until the node takes frames; a first start reads much from the disk
 _SILENCE_LIMIT = 30.0  # seconds to wait for another pose after the last frame
 _DIAGNOSTICS_PERIOD = 0.5
+_POLL = 0.05  # seconds that the listening node works between two looks at everything else
 
 
 class DemoError(RuntimeError):
@@ -140,37 +141,18 @@ def _child(module: str, parameters: Mapping[str, object], log: Path, env: dict[s
     return Child(module, parameter_arguments(parameters), log, env)
 
 
-@contextmanager
-def _monitor(stereo: bool, environment: Mapping[str, str]) -> Iterator[tuple[Any, Any]]:
-    """The listening node in a context of its own, and a function that lets it work for a moment."""
-    import rclpy
-    from rclpy.context import Context
-    from rclpy.executors import SingleThreadedExecutor
-    from rclpy.signals import SignalHandlerOptions
-
+def _monitor(
+    stereo: bool, environment: Mapping[str, str]
+) -> AbstractContextManager[tuple[Any, Callable[[float], None]]]:
+    """The listening node in a context of its own, and what lets it work for some seconds."""
     from msga_ros.node.demo_monitor import Monitor
 
-    context = Context()
-    with variables(environment, LOCAL_VARIABLES):
-        rclpy.init(
-            context=context,
-            domain_id=int(environment["ROS_DOMAIN_ID"]),
-            signal_handler_options=SignalHandlerOptions.NO,
-        )
-        monitor = Monitor(stereo, context=context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(monitor)
-    try:
-        yield monitor, lambda: executor.spin_once(timeout_sec=0.05)
-    finally:
-        executor.shutdown()
-        monitor.destroy_node()
-        context.try_shutdown()
+    return own_context(partial(Monitor, stereo), environment)
 
 
 def _watch(
     monitor: Any,
-    spin: Callable[[], None],
+    spin: Callable[[float], None],
     node: Child,
     player: Child,
     interrupted: threading.Event,
@@ -182,7 +164,7 @@ def _watch(
     seen = (-1, False)
     last_news, diagnostics = 0.0, 0
     while True:
-        spin()
+        spin(_POLL)
         now = time.monotonic()
         if interrupted.is_set():
             raise KeyboardInterrupt

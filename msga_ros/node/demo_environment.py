@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msga_ros
 
@@ -66,6 +67,38 @@ def variables(environment: Mapping[str, str], names: tuple[str, ...]) -> Iterato
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def own_context(
+    make: Callable[..., Any], environment: Mapping[str, str]
+) -> Iterator[tuple[Any, Callable[[float], None]]]:
+    """A node of this process in a context, domain and environment of its own.
+
+    `make(context=...)` makes the node. Gives the node, and a function that lets it work for at most
+    so many seconds. Signals stay with the caller.
+    """
+    import rclpy
+    from rclpy.context import Context
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    context = Context()
+    with variables(environment, LOCAL_VARIABLES):
+        rclpy.init(
+            context=context,
+            domain_id=int(environment["ROS_DOMAIN_ID"]),
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
+        node = make(context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    try:
+        yield node, lambda seconds: executor.spin_once(timeout_sec=seconds)
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        context.try_shutdown()
 
 
 def _first_line(error: Exception) -> str:
