@@ -78,16 +78,24 @@ class Inference:
         """Why the network runs on the CPU though CUDA was meant; "" where all is well."""
         return self._problem
 
-    def __call__(self, correspondences: NDArray[Any], valid: NDArray[np.bool_]) -> Verdict:
-        """Judge `correspondences` (N, 4), normalised; rows that are not `valid` (N,) are masked."""
+    def __call__(
+        self,
+        correspondences: NDArray[Any],
+        valid: NDArray[np.bool_],
+        evidence: NDArray[Any] | None = None,
+    ) -> Verdict:
+        """Judge `correspondences` (N, 4), normalised; rows that are not `valid` (N,) are masked.
+
+        `evidence` (N, 2) is what the descriptors say of each match, see `MSGANet.forward`.
+        """
         net, device = self._active
         try:
-            return _run(net, device, correspondences, valid)
+            return _run(net, device, correspondences, valid, evidence)
         except RuntimeError as error:  # out of memory, or a device that is lost
             if device.type == "cpu":
                 raise
             self._fall_back(device, error)
-        return _run(self._on_cpu, torch.device("cpu"), correspondences, valid)
+        return _run(self._on_cpu, torch.device("cpu"), correspondences, valid, evidence)
 
     def _fall_back(self, device: torch.device, error: Exception) -> None:
         no_memory = isinstance(error, torch.cuda.OutOfMemoryError)
@@ -130,17 +138,28 @@ def choose_device(name: str) -> tuple[torch.device, str]:
 
 
 def _run(
-    net: MSGANet, device: torch.device, correspondences: NDArray[Any], valid: NDArray[np.bool_]
+    net: MSGANet,
+    device: torch.device,
+    correspondences: NDArray[Any],
+    valid: NDArray[np.bool_],
+    evidence: NDArray[Any] | None,
 ) -> Verdict:
-    rows = torch.from_numpy(correspondences.astype(np.float32))
     with torch.inference_mode():
-        result = net(rows[None].to(device), torch.from_numpy(valid)[None].to(device))
+        result = net(
+            _batch_of_one(correspondences, device),
+            torch.from_numpy(valid)[None].to(device),
+            None if evidence is None else _batch_of_one(evidence, device),
+        )
         # Reading back waits for the device, so that the caller's clock sees all of the work.
         return Verdict(
             result.essential[0].cpu().numpy().astype(np.float64),
             result.residual[0].cpu().numpy().astype(np.float64),
             result.logits[1][0].cpu().numpy().astype(np.float64),
         )
+
+
+def _batch_of_one(rows: NDArray[Any], device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(rows.astype(np.float32))[None].to(device)
 
 
 def _line(error: Exception) -> str:

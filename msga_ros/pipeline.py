@@ -207,7 +207,8 @@ class TwoViewPipeline:
 
         points0, points1 = camera0.normalize(keypoints0), camera1.normalize(keypoints1)
         correspondences = np.hstack((points0, points1))
-        verdict = self._inference(correspondences, np.isfinite(correspondences.sum(axis=1)))
+        valid = np.isfinite(correspondences.sum(axis=1))
+        verdict = self._inference(correspondences, valid, matches.evidence)
         timings["network"] = clock.lap()
 
         mean_focal = (camera0.mean_focal + camera1.mean_focal) / 2

@@ -69,7 +69,7 @@ def run(
 
 
 def _measure(inference: Inference, count: int, repeats: int) -> Latency:
-    matches = synthetic_sample(np.random.default_rng(0), count).correspondences
+    matches = synthetic_sample(np.random.default_rng(0), count)[0].correspondences
     valid = np.ones(len(matches), dtype=bool)
     times = []
     for turn in range(repeats + 2):

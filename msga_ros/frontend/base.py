@@ -50,6 +50,11 @@ class Matches:
     def __len__(self) -> int:
         return len(self.indices0)
 
+    @property
+    def evidence(self) -> NDArray[np.float32]:
+        """(M, 2), ratio and mutual of each match, as the network takes them."""
+        return np.column_stack((self.ratio, self.mutual)).astype(np.float32)
+
 
 class Frontend(Protocol):
     """A way from images to putative matches. One thread at a time uses an instance."""

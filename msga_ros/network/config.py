@@ -16,7 +16,15 @@ class MSGANetConfig:
     msformer_layers: int = 2  # on that grid
     heads: int = 4  # of their channel attention
     keep: float = 0.5  # share of the matches that each module keeps
-    hartley: bool = False  # normalise the points before the eight-point solution; not published
+    gate: str = "aff"  # of those layers: aff, or se (squeeze-and-excitation)
+    interaction: bool = True  # sparse dynamic graph interaction; False: both graphs' features added
+    context: bool = True  # global context (clusters and MSFormer); False: none
+    verification: bool = True  # full-size; False: what the modules dropped stays dropped
+    # Not published:
+    hartley: bool = False  # normalise the points before the eight-point solution
+    evidence: bool = False  # see what the descriptors said (ratio, mutual) beside the coordinates
+    residual_input: bool = False  # the second module sees residuals to the first one's solution
+    dynamic_graphs: bool = True  # False: one graph a module, on its first features (fast)
 
     def __post_init__(self) -> None:
         if self.channels % self.heads:
@@ -27,6 +35,8 @@ class MSGANetConfig:
             raise ValueError(f"keep must be between 0 and 1, not {self.keep}")
         if min(self.channels, self.grid, self.heads) < 1:
             raise ValueError("channels, grid and heads must be positive")
+        if self.gate not in ("aff", "se"):
+            raise ValueError(f"gate must be aff or se, not {self.gate!r}")
         if min(self.residual_blocks, self.msformer_layers) < 0:
             raise ValueError("residual_blocks and msformer_layers must not be negative")
 

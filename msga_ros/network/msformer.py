@@ -89,14 +89,34 @@ class AttentionalGate(nn.Module):
         return grid * torch.sigmoid(self.local(grid) * whole)
 
 
+class SqueezeExcitation(nn.Module):
+    """Input times a gate a channel, from the average over the map.
+
+    Source: Hu et al., "Squeeze-and-excitation networks", CVPR 2018.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        narrow = max(1, channels // 4)
+        self.squeeze = nn.Conv2d(channels, narrow, 1)
+        self.excite = nn.Conv2d(narrow, channels, 1)
+
+    def forward(self, grid: Tensor) -> Tensor:
+        whole = F.adaptive_avg_pool2d(grid, 1)
+        return grid * torch.sigmoid(self.excite(F.relu(self.squeeze(whole))))
+
+
+_GATES: dict[str, type[nn.Module]] = {"aff": AttentionalGate, "se": SqueezeExcitation}
+
+
 class MSFormerLayer(nn.Module):
     """Sparse channel attention beside a spatial gate, then a convolutional feed-forward."""
 
-    def __init__(self, channels: int, heads: int) -> None:
+    def __init__(self, channels: int, heads: int, gate: str) -> None:
         super().__init__()
         self.norm0 = GridBatchNorm(channels)
         self.attention = SparseChannelAttention(channels, heads)
-        self.gate = AttentionalGate(channels)
+        self.gate = _GATES[gate](channels)
         self.norm1 = GridBatchNorm(channels)
         self.feed_forward = _bottleneck(channels)
 
@@ -113,11 +133,11 @@ class GlobalContext(nn.Module):
     The pooling is the order-aware one of OANet (Zhang et al., ICCV 2019, section 3.2).
     """
 
-    def __init__(self, channels: int, grid: int, layers: int, heads: int) -> None:
+    def __init__(self, channels: int, grid: int, layers: int, heads: int, gate: str) -> None:
         super().__init__()
         self.grid = grid
         self.pool = ClusterEmbedding(channels, grid * grid)
-        self.layers = nn.ModuleList(MSFormerLayer(channels, heads) for _ in range(layers))
+        self.layers = nn.ModuleList(MSFormerLayer(channels, heads, gate) for _ in range(layers))
         self.unpool = ClusterEmbedding(channels, grid * grid)
 
     def forward(self, features: Tensor, valid: Tensor | None) -> Tensor:

@@ -15,14 +15,16 @@ from msga_ros.network.config import MSGANetConfig
 from msga_ros.network.graph import AnnularConvolution, EdgeConvolution
 from msga_ros.network.layers import ResidualBlock
 from msga_ros.network.result import (
+    INLIER_THRESHOLD,
     MSGANetResult,
     empty_result,
     inlier_probability,
     merge_samples,
     without,
 )
-from msga_ros.network.sieving import SievingModule, take
+from msga_ros.network.sieving import Sieved, SievingModule, take
 
+EVIDENCE = 2  # columns of evidence: ratio, mutual
 _NEVER = -1e9  # logarithm of the weight of padding: finite, so that an all-padded row is no NaN
 
 
@@ -36,9 +38,11 @@ class MSGANet(nn.Module):
     def __init__(self, config: MSGANetConfig | None = None) -> None:
         super().__init__()
         self.config = config or MSGANetConfig()
-        self.sieve0 = SievingModule(self.config, inputs=4, neighbours=self.config.neighbours[0])
+        inputs = 4 + EVIDENCE * self.config.evidence
+        self.sieve0 = SievingModule(self.config, inputs, self.config.neighbours[0])
         # The second module also sees both scores of the first.
-        self.sieve1 = SievingModule(self.config, inputs=6, neighbours=self.config.neighbours[1])
+        inputs += 2 + self.config.residual_input
+        self.sieve1 = SievingModule(self.config, inputs, self.config.neighbours[1])
         self.weigh = ResidualBlock(self.config.channels)
         self.weigh_head = nn.Linear(self.config.channels, 2)
         # A sample of fewer valid matches gets `sufficient = False` and no essential matrix.
@@ -85,18 +89,27 @@ class MSGANet(nn.Module):
             raise RuntimeError("this network is folded for inference; load it with fold=False")
         return super().train(mode)
 
-    def forward(self, correspondences: Tensor, valid: Tensor | None = None) -> MSGANetResult:
+    def forward(
+        self,
+        correspondences: Tensor,
+        valid: Tensor | None = None,
+        evidence: Tensor | None = None,
+    ) -> MSGANetResult:
         """Tell inliers from outliers.
 
         Args:
             correspondences: `(B, N, 4)` float, `(x, y, x', y')` in normalised image coordinates.
             valid: `(B, N)` bool; masked rows (padding, unusable matches) influence nothing and may
                 hold anything. None: all are valid.
+            evidence: `(B, N, 2)` float, what the descriptors say of each match: distance to the
+                nearest over distance to the second nearest (1: unknown), and 1 where the match is
+                mutual. None: nothing is known. Without `config.evidence` it is not looked at.
 
         Raises:
             ValueError: a shape or dtype is not as above.
         """
         valid = _checked(correspondences, valid)
+        inputs = self._inputs(correspondences, evidence)
         batch, count, _ = correspondences.shape
         if valid is None:
             enough = count >= self.min_matches
@@ -106,36 +119,52 @@ class MSGANet(nn.Module):
         if not bool(sufficient.any()):
             return empty_result(correspondences)
         if correspondences.device.type == "cpu" and not self.training:
-            return self._one_by_one(correspondences, valid, sufficient)
+            return self._one_by_one(inputs, valid, sufficient)
         if valid is not None:
-            correspondences = torch.where(valid.unsqueeze(-1), correspondences, 0.0)
-        result = self._forward(correspondences, valid)
+            inputs = torch.where(valid.unsqueeze(-1), inputs, 0.0)
+        result = self._forward(inputs, valid)
         return result if bool(sufficient.all()) else without(result, sufficient)
 
+    def _inputs(self, correspondences: Tensor, evidence: Tensor | None) -> Tensor:
+        """`(B, N, 4)` or, with evidence, `(B, N, 6)`: what the first module sees of each match."""
+        if not self.config.evidence:
+            return correspondences
+        if evidence is None:
+            return F.pad(correspondences, (0, EVIDENCE))
+        expected = (*correspondences.shape[:2], EVIDENCE)
+        if evidence.shape != expected:
+            raise ValueError(f"evidence must be {expected}, not {tuple(evidence.shape)}")
+        ratio, mutual = evidence.to(correspondences.dtype).unbind(-1)
+        return torch.cat((correspondences, torch.stack((1 - ratio, mutual), -1)), -1)
+
     def _one_by_one(
-        self, correspondences: Tensor, valid: Tensor | None, sufficient: Tensor
+        self, inputs: Tensor, valid: Tensor | None, sufficient: Tensor
     ) -> MSGANetResult:
         """Sample by sample and only the valid matches: what a CPU does fastest, and exactly what
         each sample would get alone."""
-        if len(correspondences) == 1 and valid is None:
-            return self._forward(correspondences, None)
+        if len(inputs) == 1 and valid is None:
+            return self._forward(inputs, None)
         parts = []
         for sample in sufficient.nonzero().flatten().tolist():
             if valid is None:
-                rows = torch.arange(correspondences.shape[1])
+                rows = torch.arange(inputs.shape[1])
             else:
                 rows = valid[sample].nonzero().flatten()
-            parts.append((sample, rows, self._forward(correspondences[sample, rows][None], None)))
-        return merge_samples(correspondences, parts)
+            parts.append((sample, rows, self._forward(inputs[sample, rows][None], None)))
+        return merge_samples(inputs, parts)
 
-    def _forward(self, correspondences: Tensor, valid: Tensor | None) -> MSGANetResult:
-        first = self.sieve0(correspondences, valid)
-        matches0 = take(correspondences, first.kept)
+    def _forward(self, inputs: Tensor, valid: Tensor | None) -> MSGANetResult:
+        correspondences = inputs[..., :4]
+        first = self.sieve0(inputs, valid)
+        matches0 = take(inputs, first.kept)
         scores = torch.stack((first.score0, first.score1), -1)
-        seen = torch.cat((matches0, F.relu(torch.tanh(take(scores, first.kept).detach()))), -1)
+        scores = F.relu(torch.tanh(take(scores, first.kept).detach()))
+        seen = [matches0[..., :4], scores, matches0[..., 4:]]
+        if self.config.residual_input:
+            seen.append(self._agreement(correspondences, first, valid))
 
-        second = self.sieve1(seen, first.kept_valid)
-        matches1 = take(matches0, second.kept)
+        second = self.sieve1(torch.cat(seen, -1), first.kept_valid)
+        matches1 = take(matches0[..., :4], second.kept)
         kept1 = take(first.kept, second.kept)
 
         raw = self.weigh_head(self.weigh(second.features, second.kept_valid))
@@ -150,6 +179,8 @@ class MSGANet(nn.Module):
         residual = symmetric_epipolar_distance_squared(correspondences.float(), essential)
         if valid is not None:
             residual = residual.masked_fill(~valid, torch.inf)
+        if not self.config.verification:
+            residual = _only(residual, kept1, second.kept_valid)
         return MSGANetResult(
             logits=(
                 _padded(first.score0, valid, -torch.inf),
@@ -168,6 +199,33 @@ class MSGANet(nn.Module):
             sufficient=torch.ones_like(correspondences[:, 0, 0], dtype=torch.bool),
             weights=weights if second.kept_valid is None else weights * second.kept_valid,
         )
+
+    @torch.no_grad()
+    def _agreement(self, correspondences: Tensor, first: Sieved, valid: Tensor | None) -> Tensor:
+        """`(B, K, 1)`: how well each kept match fits the solution that the first module's scores
+        weigh, from -1 (not at all) to 1 (perfectly).
+
+        The idea is that of the iterative network of OANet (Zhang et al., ICCV 2019, section 3.4).
+        """
+        weights = torch.sigmoid(first.score1.float())
+        if valid is not None:
+            weights = weights * valid
+        weights = weights / weights.sum(1, keepdim=True).clamp_min(1e-6)
+        essential = weighted_eight_point(correspondences.float(), weights, self.config.hartley)
+        residual = symmetric_epipolar_distance_squared(
+            take(correspondences, first.kept).float(), essential
+        )
+        # Three decades either side of the published threshold of an inlier.
+        decades = torch.log10(residual / INLIER_THRESHOLD + 1e-9)
+        return (decades / -3).clamp(-1, 1).nan_to_num(0.0).unsqueeze(-1).to(correspondences.dtype)
+
+
+def _only(residual: Tensor, kept: Tensor, kept_valid: Tensor | None) -> Tensor:
+    """`(B, N)` residuals, inf for all matches that `kept` `(B, K)` does not name."""
+    if kept_valid is not None:
+        kept = torch.where(kept_valid, kept, kept[:, :1])
+    result = torch.full_like(residual, torch.inf)
+    return result.scatter(1, kept, residual.gather(1, kept))
 
 
 def _padded(values: Tensor, valid: Tensor | None, fill: float) -> Tensor:

@@ -73,6 +73,21 @@ class SparseDynamicGraphInteraction(nn.Module):
         return result.relu_().add_(shallow)
 
 
+class FeatureSum(nn.Module):
+    """What stands in place of the interaction where it is off: both features, added."""
+
+    def forward(
+        self,
+        shallow: Tensor,
+        shallow_neighbours: Tensor,
+        deep: Tensor,
+        deep_neighbours: Tensor,
+        valid: Tensor | None,
+    ) -> Tensor:
+        """`(B, N, C)`, as `SparseDynamicGraphInteraction`."""
+        return shallow + deep
+
+
 def _edges(own: Tensor, other: Tensor, neighbours: Tensor, part: slice) -> Tensor:
     """`relu(own_i - other_j)` on the edges of some matches, `(B, n, k, C)`."""
     gathered = gather_rows(other, neighbours[:, part])

@@ -11,7 +11,7 @@ from msga_ros.network.config import MSGANetConfig
 from msga_ros.network.graph import AnnularConvolution, nearest_neighbours
 from msga_ros.network.layers import BatchNorm, ResidualBlock, ResidualStack, folded, relu
 from msga_ros.network.msformer import GlobalContext
-from msga_ros.network.sdgi import SparseDynamicGraphInteraction
+from msga_ros.network.sdgi import FeatureSum, SparseDynamicGraphInteraction
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,15 @@ class SievingModule(nn.Module):
         self.residual0 = ResidualStack(channels, config.residual_blocks)
         self.annular = AnnularConvolution(channels, neighbours)
         self.residual1 = ResidualStack(channels, config.residual_blocks)
-        self.interaction0 = SparseDynamicGraphInteraction(channels)
+        self.interaction0 = _interaction(config)
         self.head0 = nn.Linear(channels, 1)
-        self.context = GlobalContext(channels, config.grid, config.msformer_layers, config.heads)
-        self.interaction1 = SparseDynamicGraphInteraction(channels)
+        self.context: GlobalContext | None = None
+        if config.context:
+            self.context = GlobalContext(
+                channels, config.grid, config.msformer_layers, config.heads, config.gate
+            )
+        self.interaction1 = _interaction(config)
+        self.dynamic_graphs = config.dynamic_graphs
         self.residual2 = ResidualBlock(channels)
         self.head1 = nn.Linear(channels, 1)
 
@@ -60,12 +65,12 @@ class SievingModule(nn.Module):
         shallow = self.residual0(relu(embedded), valid)
         graph1 = nearest_neighbours(shallow, self.neighbours, valid)
         deep = self.residual1(self.annular(shallow, graph1, valid), valid)
-        graph2 = nearest_neighbours(deep, self.neighbours, valid)
+        graph2 = self._next_graph(graph1, deep, valid)
         features = self.interaction0(shallow, graph1, deep, graph2, valid)
         score0 = self.head0(features).squeeze(-1)
 
-        context = self.context(features, valid)
-        graph3 = nearest_neighbours(context, self.neighbours, valid)
+        context = features if self.context is None else self.context(features, valid)
+        graph3 = self._next_graph(graph2, context, valid)
         features = self.interaction1(deep, graph2, context, graph3, valid)
         features = self.residual2(features, valid)
         score1 = self.head1(features).squeeze(-1)
@@ -73,11 +78,21 @@ class SievingModule(nn.Module):
         kept, kept_valid = best_share(score1, self.keep, valid)
         return Sieved(score0, score1, kept, kept_valid, take(features, kept))
 
+    def _next_graph(self, graph: Tensor, features: Tensor, valid: Tensor | None) -> Tensor:
+        """The graph `(B, N, k)` on new features, or the old one where graphs are not dynamic."""
+        return (
+            nearest_neighbours(features, self.neighbours, valid) if self.dynamic_graphs else graph
+        )
+
     def fold(self) -> None:
         """Merge the batch norms that follow linear layers into them; for inference only."""
         if self.embed_norm is not None:
             self.embed = folded(self.embed, self.embed_norm)
             self.embed_norm = None
+
+
+def _interaction(config: MSGANetConfig) -> SparseDynamicGraphInteraction | FeatureSum:
+    return SparseDynamicGraphInteraction(config.channels) if config.interaction else FeatureSum()
 
 
 def best_share(score: Tensor, share: float, valid: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -100,7 +100,8 @@ class SharedVerdicts:
                 del self._kept[next(iter(self._kept))]
             started = time.perf_counter()
             rows = putative.correspondences
-            verdict = self._inference(rows, np.isfinite(rows.sum(axis=1)))
+            evidence = np.column_stack((putative.ratio, putative.mutual))
+            verdict = self._inference(rows, np.isfinite(rows.sum(axis=1)), evidence)
             elapsed = 1e3 * (time.perf_counter() - started)
             self._kept[key] = (putative, verdict.residual, elapsed)
         return self._kept[key][1:]

@@ -83,7 +83,7 @@ def match(
     points0 = camera.normalize(features0.keypoints[matches.indices0])
     points1 = camera.normalize(features1.keypoints[matches.indices1])
     rows = np.hstack((points0, points1))
-    verdict = _state["inference"](rows, np.isfinite(rows).all(axis=1))
+    verdict = _state["inference"](rows, np.isfinite(rows).all(axis=1), matches.evidence)
     probability = 1.0 / (1.0 + verdict.residual / _state["inlier_threshold"])
     order = np.argsort(-probability, kind="stable")
     order = order[probability[order] >= _state["match_threshold"]]

@@ -26,17 +26,19 @@ class BatchConfig:
     matches: int = 2048  # in a batch: samples times matches a sample
     sizes: tuple[int, ...] = (192, 256, 384, 512)  # matches a sample; one size for a whole batch
     augment: bool = True
+    unknown_evidence: float = 0.1  # share of samples whose descriptors are said to know nothing
 
 
 @dataclass(frozen=True)
 class Batch:
     """`correspondences` `(B, N, 4)`, `residual` `(B, N)` to the true matrix, `rotation`
-    `(B, 3, 3)` and `translation` `(B, 3)`; float32."""
+    `(B, 3, 3)`, `translation` `(B, 3)` and `evidence` `(B, N, 2)` (ratio, mutual); float32."""
 
     correspondences: Tensor
     residual: Tensor
     rotation: Tensor
     translation: Tensor
+    evidence: Tensor
 
     def to(self, device: torch.device | str) -> Batch:
         """The same on another device."""
@@ -45,6 +47,7 @@ class Batch:
             self.residual.to(device),
             self.rotation.to(device),
             self.translation.to(device),
+            self.evidence.to(device),
         )
 
 
@@ -63,30 +66,44 @@ class BatchSource:
         """The batch of one iteration."""
         generator = np.random.default_rng((self.seed, iteration))
         count = int(generator.choice(self.config.sizes))
-        samples = [
+        drawn = [
             self._sample(generator, count) for _ in range(max(2, self.config.matches // count))
         ]
-        correspondences = _stack([s.correspondences for s in samples])
-        rotation = _stack([s.rotation for s in samples])
-        translation = _stack([s.translation for s in samples])
+        correspondences = _stack([sample.correspondences for sample, _ in drawn])
+        rotation = _stack([sample.rotation for sample, _ in drawn])
+        translation = _stack([sample.translation for sample, _ in drawn])
+        evidence = _stack([evidence for _, evidence in drawn])
         residual = symmetric_epipolar_distance_squared(
             correspondences, essential_from_pose(rotation, translation)
         )
         return Batch(
-            correspondences.float(), residual.float(), rotation.float(), translation.float()
+            correspondences.float(),
+            residual.float(),
+            rotation.float(),
+            translation.float(),
+            evidence.float(),
         )
 
-    def _sample(self, generator: np.random.Generator, count: int) -> Sample:
-        synthetic = not self.pairs or generator.random() < self.config.synthetic
-        if synthetic:
-            sample = synthetic_sample(generator, count)
+    def _sample(
+        self, generator: np.random.Generator, count: int
+    ) -> tuple[Sample, NDArray[np.float64]]:
+        """A sample and its evidence."""
+        if not self.pairs or generator.random() < self.config.synthetic:
+            sample, evidence = synthetic_sample(generator, count)
         else:
             pair = self.pairs[int(generator.integers(len(self.pairs)))]
             chosen = choose_matches(pair, generator, count)
             sample = Sample(
                 pair.correspondences[chosen].astype(np.float64), pair.rotation, pair.translation
             )
-        return augmented(sample, generator) if self.config.augment else sample
+            evidence = pair.evidence[chosen].astype(np.float64)
+        if self.config.augment:
+            sample = augmented(sample, generator)
+            # Other descriptors spread their ratios otherwise.
+            evidence[:, 0] **= generator.uniform(0.7, 1.4)
+        if generator.random() < self.config.unknown_evidence:
+            evidence[:] = (1.0, 0.0)
+        return sample, evidence
 
 
 def choose_matches(pair: Pair, generator: np.random.Generator, count: int) -> NDArray[np.int64]:

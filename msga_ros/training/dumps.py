@@ -50,6 +50,11 @@ class Pair:
     focal1: NDArray[np.float64]
 
     @property
+    def evidence(self) -> NDArray[np.float32]:
+        """`(N, 2)`, ratio and mutual of each match, as the network takes them."""
+        return np.column_stack((self.ratios, self.mutuals)).astype(np.float32)
+
+    @property
     def scene(self) -> str:
         """The part of the name before the first separator: the place the pair is from."""
         return self.name.split("/")[0].split(":")[0].split(" ")[0]

@@ -187,7 +187,8 @@ class SharedNetwork:
     def _run(self, pair: Pair, config: FrontendConfig) -> tuple[Verdict, float]:
         started = time.perf_counter()
         seen = np.flatnonzero(_prefilter(pair, config))
-        verdict = self._inference(pair.correspondences[seen], np.ones(len(seen), dtype=bool))
+        everyone = np.ones(len(seen), dtype=bool)
+        verdict = self._inference(pair.correspondences[seen], everyone, pair.evidence[seen])
         residual = np.full(len(pair.correspondences), np.inf)
         score = np.full(len(pair.correspondences), -np.inf)
         residual[seen], score[seen] = verdict.residual, verdict.score

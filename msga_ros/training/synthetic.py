@@ -14,8 +14,9 @@ from msga_ros.training.augmentation import Sample, rotation_about
 Array = NDArray[np.float64]
 
 
-def synthetic_sample(generator: np.random.Generator, count: int) -> Sample:
-    """`count` putative matches of one random scene; the same generator state, the same sample.
+def synthetic_sample(generator: np.random.Generator, count: int) -> tuple[Sample, Array]:
+    """`count` putative matches of one random scene, and `(count, 2)` ratio and mutual flag of each;
+    the same generator state, the same sample.
 
     The scene is a cloud, a few planes, or both; the motion sideways, forward or around; the field
     of view from narrow to wide; 5 % to 90 % of the matches are right; the wrong ones are partly
@@ -41,8 +42,18 @@ def synthetic_sample(generator: np.random.Generator, count: int) -> Sample:
             np.concatenate((wrong_first, wrong_second), 1),
         )
     )
+    right = np.arange(len(correspondences)) < len(first)
+    ratio = np.where(
+        right,
+        generator.beta(4, 2.2, len(right)),
+        1 - generator.beta(1, 9, len(right)),
+    )
+    mutual = generator.random(len(right)) < np.where(right, 0.95, 0.5)
     order = generator.permutation(len(correspondences))
-    return Sample(correspondences[order], rotation, translation)
+    return (
+        Sample(correspondences[order], rotation, translation),
+        np.stack((ratio, mutual), 1)[order].astype(np.float64),
+    )
 
 
 def _motion(generator: np.random.Generator) -> tuple[Array, Array]:

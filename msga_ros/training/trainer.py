@@ -21,7 +21,8 @@ from lightning_fabric import Fabric, seed_everything
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from msga_ros.network import MSGANet, MSGANetConfig, save_checkpoint
+from msga_ros.network import CheckpointError, MSGANet, MSGANetConfig, save_checkpoint
+from msga_ros.network.checkpoint import read_checkpoint
 from msga_ros.training.batches import Batch, BatchConfig, BatchSource
 from msga_ros.training.losses import LossConfig, loss
 
@@ -42,6 +43,7 @@ class TrainConfig:
     """A training run; one YAML file."""
 
     output: str = "runs/train"
+    start: str = ""  # weights to start from; inputs that they do not know start at zero
     seed: int = 0
     checkpoint_every: int = 100  # iterations
     network: MSGANetConfig = field(default_factory=MSGANetConfig)
@@ -141,7 +143,8 @@ class _LossOf(nn.Module):
 
     def forward(self, iteration: int, *tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         batch = Batch(*tensors)
-        value = loss(self.net(batch.correspondences), batch, self.config, iteration)
+        result = self.net(batch.correspondences, evidence=batch.evidence)
+        value = loss(result, batch, self.config, iteration)
         return value.total, value.classification, value.geometry
 
 
@@ -155,6 +158,8 @@ class _Run:
         self.folder = Path(config.output)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.net = MSGANet(config.network)
+        if config.start:
+            start_from(self.net, config.start)
         optimiser = torch.optim.Adam(self.net.parameters(), lr=config.optimiser.learning_rate)
         self.loss_of, self.optimiser = fabric.setup(_LossOf(self.net, config.loss), optimiser)
         self.average = {n: v.detach().clone() for n, v in self._state().items()}
@@ -189,6 +194,7 @@ class _Run:
             batch.residual,
             batch.rotation,
             batch.translation,
+            batch.evidence,
         )
         self.optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(total)
@@ -264,6 +270,30 @@ class _Run:
             }
             save_checkpoint(path, self.config.network, self.average, notes)
         return path
+
+
+def start_from(net: MSGANet, path: str | Path) -> None:
+    """Give `net` the weights in `path`; columns of inputs that those do not have become zero, so
+    that the network begins by computing what they computed.
+
+    Raises:
+        CheckpointError: the file is unreadable, or of another structure but for more inputs.
+    """
+    _, state = read_checkpoint(path)
+    for name, value in net.state_dict().items():
+        old = state.get(name)
+        if name.endswith(".embed.weight") and old is not None and old.shape[1] < value.shape[1]:
+            state[name] = nn.functional.pad(old, (0, value.shape[1] - old.shape[1]))
+    try:
+        different = net.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not fit the network to train: {error}") from error
+    missing = [n for n in different.missing_keys if not n.endswith("num_batches_tracked")]
+    if missing or different.unexpected_keys:
+        raise CheckpointError(
+            f"{path} does not fit the network to train: missing {missing[:4]}, "
+            f"unknown {different.unexpected_keys[:4]}"
+        )
 
 
 def learning_rate(settings: OptimiserConfig, iteration: int) -> float:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
 from msga_ros.network import MSGANet, MSGANetConfig, MSGANetResult
+from msga_ros.network.sieving import Sieved
 
 SMALL = MSGANetConfig(channels=16, residual_blocks=1, grid=4, msformer_layers=1)
 
@@ -32,9 +35,18 @@ def up_to_sign(first: Tensor, second: Tensor) -> float:
     return float(difference.max())
 
 
-@pytest.fixture(scope="module")
-def net() -> MSGANet:
-    return warmed_net()
+STRUCTURES = {
+    "published": SMALL,
+    "ours": replace(
+        SMALL, hartley=True, evidence=True, residual_input=True, dynamic_graphs=False, gate="se"
+    ),
+    "bare": replace(SMALL, interaction=False, context=False),
+}
+
+
+@pytest.fixture(scope="module", params=STRUCTURES.values(), ids=STRUCTURES.keys())
+def net(request: pytest.FixtureRequest) -> MSGANet:
+    return warmed_net(request.param)
 
 
 def test_shapes_and_ranges(net: MSGANet) -> None:
@@ -63,7 +75,9 @@ def test_the_essential_matrix_is_that_of_the_kept_matches(net: MSGANet) -> None:
     matches = random_matches(1, 100)
     with torch.no_grad():
         result = net(matches)
-        again = weighted_eight_point(matches[:, result.kept[1][0]], result.weights)
+        again = weighted_eight_point(
+            matches[:, result.kept[1][0]], result.weights, net.config.hartley
+        )
     assert up_to_sign(result.essential, again) < 1e-5
 
 
@@ -111,7 +125,8 @@ def test_a_padded_batch_gives_each_sample_what_it_gets_alone(
 
 def masked_batch(net: MSGANet, matches: Tensor, valid: Tensor) -> MSGANetResult:
     """The way of a GPU: one masked batch instead of sample by sample."""
-    return net._forward(torch.where(valid.unsqueeze(-1), matches, 0.0), valid)
+    inputs = net._inputs(matches, None)
+    return net._forward(torch.where(valid.unsqueeze(-1), inputs, 0.0), valid)
 
 
 @pytest.mark.parametrize("count", range(0, 40))
@@ -230,8 +245,49 @@ def test_other_structures_work(config: MSGANetConfig) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"channels": 30}, {"neighbours": (9, 5)}, {"keep": 1.0}, {"grid": 0}]
+    "wrong", [{"channels": 30}, {"neighbours": (9, 5)}, {"keep": 1.0}, {"grid": 0}, {"gate": "x"}]
 )
 def test_impossible_structures_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"must be|must not"):
         MSGANetConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_evidence_counts_where_the_structure_has_it() -> None:
+    matches, evidence = random_matches(1, 80), torch.rand(1, 80, 2)
+    nothing = torch.tensor([1.0, 0.0]).expand(1, 80, 2)
+    for name, net in ((name, warmed_net(config)) for name, config in STRUCTURES.items()):
+        with torch.no_grad():
+            plain, unknown = net(matches), net(matches, evidence=nothing)
+            told = net(matches, evidence=evidence)
+        assert torch.equal(plain.logits[0], unknown.logits[0])
+        assert torch.equal(plain.logits[0], told.logits[0]) == (name != "ours")
+    with pytest.raises(ValueError, match="evidence must be"):
+        warmed_net(STRUCTURES["ours"])(matches, evidence=evidence[:, :7])
+
+
+def test_agreement_tells_the_second_module_which_matches_fit() -> None:
+    """With scores that are right, right matches agree with the first solution, wrong ones not."""
+    net = warmed_net(STRUCTURES["ours"])
+    generator = torch.Generator().manual_seed(0)
+    points = torch.rand(1, 100, 3, generator=generator) * 2 + torch.tensor([-1.0, -1.0, 3.0])
+    moved = points + torch.tensor([0.5, 0.1, 0.2])
+    matches = torch.cat((points[..., :2] / points[..., 2:], moved[..., :2] / moved[..., 2:]), -1)
+    wrong = torch.arange(100) % 2 == 1
+    matches[:, wrong] = random_matches(1, 50)
+    scores = torch.where(wrong, -20.0, 20.0)[None]
+    everyone = torch.arange(100)[None]
+    first = Sieved(scores, scores, everyone, None, torch.zeros(1, 100, 4))
+    agreement = net._agreement(matches, first, None)[0, :, 0]
+    assert float(agreement[~wrong].min()) == 1.0
+    assert float(agreement[wrong].median()) < 0.0
+
+
+def test_without_verification_what_was_dropped_stays_dropped() -> None:
+    net = warmed_net(replace(SMALL, verification=False))
+    matches = random_matches(2, 90)
+    valid = torch.arange(90) < torch.tensor([[90], [61]])
+    with torch.no_grad():
+        for result in (net(matches, valid), masked_batch(net, matches, valid)):
+            for sample, kept in enumerate(result.kept[1]):
+                looked_at = torch.isfinite(result.residual[sample]).nonzero().flatten()
+                assert set(looked_at.tolist()) == set(kept[kept >= 0].tolist())

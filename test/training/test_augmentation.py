@@ -84,13 +84,13 @@ def test_a_turn_that_puts_points_behind_the_camera_is_left_out() -> None:
 def test_synthetic_samples_have_right_and_wrong_matches(count: int) -> None:
     shares = []
     for seed in range(40):
-        sample = synthetic_sample(np.random.default_rng(seed), count)
+        sample, _ = synthetic_sample(np.random.default_rng(seed), count)
         assert sample.correspondences.shape == (count, 4)
         assert np.isfinite(sample.correspondences).all()
         np.testing.assert_allclose(sample.rotation @ sample.rotation.T, np.eye(3), atol=1e-12)
         shares.append(np.mean(residual(sample) < 1e-4))
     assert min(shares) < 0.2
     assert max(shares) > 0.7
-    again = synthetic_sample(np.random.default_rng(0), count)
-    first = synthetic_sample(np.random.default_rng(0), count)
+    again, _ = synthetic_sample(np.random.default_rng(0), count)
+    first, _ = synthetic_sample(np.random.default_rng(0), count)
     np.testing.assert_array_equal(again.correspondences, first.correspondences)
