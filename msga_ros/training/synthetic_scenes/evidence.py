@@ -7,8 +7,11 @@ distance of a match to its true epipolar line: under 1 pixel, 2 to 20, above 20.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from msga_ros.training.synthetic_scenes.config import Kind, SyntheticConfig
@@ -37,6 +40,7 @@ _MUTUAL = (
     ((0.5, 0.9), (0.8, 0.75), (0.9, 0.6), (0.95, 0.5), (1.0, 0.35)),  # not measured either
 )
 _BINS = 128  # of the ratio
+_CENTRES = ((np.arange(_BINS) + 0.5) / _BINS).astype(np.float32)
 _QUANTILES = 256
 
 
@@ -54,10 +58,8 @@ def evidence(draws: Draws, kind: Tensor, prefiltered: Tensor, config: SyntheticC
     textured = draws.uniform(samples, count) < 0.8 * draws.uniform(samples, 1) * repeated
     likeness = torch.where(textured & (kind == Kind.RIGHT), _ALIKE, likeness)
 
-    centres = (torch.arange(_BINS, device=device) + 0.5) / _BINS
-    mutual = torch.from_numpy(
-        np.stack([np.interp(centres.cpu().numpy(), *zip(*knots, strict=True)) for knots in _MUTUAL])
-    ).to(device, torch.float32)
+    centres = torch.from_numpy(_CENTRES).to(device)
+    mutual = torch.from_numpy(np.stack([_polygon(knots) for knots in _MUTUAL])).to(device)
     density = _beta(draws, samples, centres)
     passes = mutual * (centres + 0.5 / _BINS < config.prefilter_ratio)
     density = torch.where(prefiltered[:, None, None], density * passes, density)
@@ -66,6 +68,12 @@ def evidence(draws: Draws, kind: Tensor, prefiltered: Tensor, config: SyntheticC
     flag = torch.where(prefiltered[:, None], 1.0, flag)
     flag = flag * (kind != Kind.SHARED)
     return torch.stack((ratio, (draws.uniform(samples, count) < flag).float()), -1)
+
+
+def _polygon(knots: Sequence[tuple[float, float]]) -> NDArray[np.float32]:
+    """Its values at the centres of the bins."""
+    places, values = np.array(knots).T
+    return np.interp(_CENTRES, places, values).astype(np.float32)
 
 
 def _beta(draws: Draws, samples: int, ratio: Tensor) -> Tensor:
