@@ -43,9 +43,7 @@ class FrontendConfig:
 class NetworkConfig:
     """Putative matches to inlier probabilities."""
 
-    weights: str = (
-        ""  # path of a .safetensors or .pth checkpoint; empty: the weights in the package
-    )
+    weights: str = ""  # set in the package (empty: msga_net) or path of a checkpoint
     device: str = "auto"  # auto (CUDA where there is one), cpu, cuda or cuda:N
     inlier_threshold: float = 1e-4  # squared symmetric epipolar distance, normalised coordinates
     score_threshold: float = -1.0  # logit above which a match goes to the refinement of the pose

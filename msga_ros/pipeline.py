@@ -20,7 +20,7 @@ from msga_ros.config import ConfigError, PipelineConfig, PoseConfig
 from msga_ros.frontend import Features, Frontend
 from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.inference import Inference
-from msga_ros.network import MSGANet, packaged_weights
+from msga_ros.network import MSGANet, find_weights
 from msga_ros.relative_pose import Motion, estimate_motion, unknown_motion
 
 # Entries that a running pipeline cannot change: see `TwoViewPipeline.reconfigure`.
@@ -115,7 +115,7 @@ class TwoViewPipeline:
             CheckpointError: a checkpoint is missing, unreadable or does not fit.
         """
         config = PipelineConfig.load(path, **overrides)
-        return cls(config, MSGANet.load(config.network.weights or packaged_weights()))
+        return cls(config, MSGANet.load(find_weights(config.network.weights)))
 
     @property
     def config(self) -> PipelineConfig:

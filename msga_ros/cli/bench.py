@@ -67,7 +67,7 @@ def bench_node(
             keypoints=keypoints,
             rate=rate,
             seconds=seconds,
-            weights=str(weights.resolve()) if weights else "",
+            weights=str(weights or ""),
             parameters=parse_settings(parameter or ()),
         )
         sizes = size or ("640x480", "1280x720")

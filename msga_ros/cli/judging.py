@@ -42,7 +42,7 @@ def evaluate(
     ] = None,
     weights: Annotated[
         list[Path] | None,
-        typer.Option("--weights", "-w", help="Checkpoint; repeatable. Default: the packaged one."),
+        typer.Option("--weights", "-w", help="Set in the package or checkpoint; repeatable."),
     ] = None,
     config: ConfigFile = None,
     settings: Settings = None,

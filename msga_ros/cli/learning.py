@@ -1,4 +1,4 @@
-"""`msga dump` and `msga train`: posed images to weights."""
+"""`msga dump`, `msga train` and `msga ablate`: posed images to weights."""
 
 from __future__ import annotations
 
@@ -131,3 +131,16 @@ def train(
             precision=precision,
             console=console(),
         )
+
+
+def ablate(
+    config: Annotated[Path, typer.Argument(help="Ablations, YAML.")],
+    table: Annotated[
+        Path | None, typer.Option("--table", help="Write the table, Markdown.")
+    ] = None,
+) -> None:
+    """Train and judge every variant of a configuration; the same command goes on after a stop."""
+    with reported_errors():
+        from msga_ros.commands import ablate as command
+
+        command.run(config, table_file=table, console=console())

@@ -20,7 +20,12 @@ Settings = Annotated[
     typer.Option("--set", help="Entry of the configuration, e.g. frontend.ratio=0.8; repeatable."),
 ]
 Weights = Annotated[
-    Path | None, typer.Option("--weights", "-w", help="Checkpoint. Default: the packaged one.")
+    Path | None,
+    typer.Option(
+        "--weights",
+        "-w",
+        help="msga_net (the default), msga_net_lite, another set in the package, or a checkpoint.",
+    ),
 ]
 Device = Annotated[
     str | None,

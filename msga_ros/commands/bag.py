@@ -63,10 +63,10 @@ def run(request: Request, console: Console) -> Summary:
     )
 
     def load() -> object:
-        from msga_ros.network import MSGANet, packaged_weights
+        from msga_ros.network import MSGANet, find_weights
         from msga_ros.pipeline import TwoViewPipeline
 
-        weights = settings.pipeline.network.weights or packaged_weights()
+        weights = find_weights(settings.pipeline.network.weights)
         return TwoViewPipeline(settings.pipeline, MSGANet.load(weights))
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from msga_ros.commands.errors import existing_file, writable_file
 from msga_ros.inference import Inference
-from msga_ros.network import MSGANet, packaged_weights
+from msga_ros.network import MSGANet, find_weights
 from msga_ros.training.synthetic import synthetic_sample
 
 
@@ -49,17 +49,16 @@ def run(
     Args:
         counts: numbers of matches.
         repeats: timed calls of each, after two that do not count.
-        weights: checkpoint; None: the packaged one.
+        weights: checkpoint, or name of a set in the package; None: msga_net.
         device: auto, cpu, cuda or cuda:N.
         threads: of the CPU; 0: as torch chooses.
         json_file: where the figures go, if anywhere.
         console: for the table.
     """
-    if weights:
-        existing_file(weights, "checkpoint")
+    checkpoint = existing_file(find_weights(weights or ""), "checkpoint")
     if json_file:
         writable_file(json_file, "JSON file")
-    inference = Inference(MSGANet.load(weights or packaged_weights()), device)
+    inference = Inference(MSGANet.load(checkpoint), device)
     with _threads(threads):
         measured = [_measure(inference, count, repeats) for count in _shown(counts)]
     console.print(_table(measured))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -20,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from msga_ros.commands.errors import UsageError, existing_file, writable_file
+from msga_ros.network import find_weights
 from msga_ros.node.benchmark import BenchmarkOptions, measure
 from msga_ros.node.benchmark_figures import Run
 from msga_ros.node.demo_environment import SET_UP_HINT, missing_ros
@@ -48,8 +50,8 @@ def run(
         BenchmarkError: the node could not be measured.
     """
     wanted = [parse_size(text) for text in sizes]
-    if options.weights:
-        existing_file(Path(options.weights), "checkpoint")
+    checkpoint = existing_file(find_weights(options.weights), "checkpoint")
+    options = dataclasses.replace(options, weights=str(checkpoint.resolve()))
     if json_file:
         writable_file(json_file, "JSON file")
     missing = missing_ros()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import typer
+import yaml
 
 FAILED = 1  # the command ran and there is no result
 USAGE = 2  # the command could not run: a missing file, an unreadable image, a wrong entry
@@ -50,6 +51,16 @@ def existing_file(path: Path, what: str) -> Path:
     if not path.is_file():
         raise UsageError(f"{what} is not a file: {path}")
     return path
+
+
+@contextmanager
+def training_file(path: Path) -> Iterator[None]:
+    """Turn what a YAML file of a training may raise while it is read into a `UsageError`."""
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split()).removeprefix(f"{path}: ")
+        raise UsageError(f"{path}: {reason}") from None
 
 
 def writable_file(path: Path, what: str) -> Path:

@@ -15,6 +15,7 @@ from rich.table import Table
 from msga_ros.commands.errors import UsageError, existing_file, writable_file
 from msga_ros.commands.progress import progress_bar
 from msga_ros.config import PipelineConfig
+from msga_ros.network import find_weights
 from msga_ros.training.estimators import DEFAULT_ESTIMATORS
 from msga_ros.training.evaluation import evaluate
 from msga_ros.training.examples import estimate_again
@@ -48,7 +49,7 @@ def run(
     for dump in dumps:
         existing_file(dump, "dump")
     for checkpoint in weights:
-        existing_file(checkpoint, "checkpoint")
+        existing_file(find_weights(checkpoint), "checkpoint")
     if json_file:
         writable_file(json_file, "JSON file")
     if report_file:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 
-from msga_ros.commands.errors import UsageError, existing_file
+from msga_ros.commands.errors import existing_file, training_file
 from msga_ros.training.trainer import TrainConfig, train
 
 
@@ -27,11 +26,8 @@ def run(
         UsageError: the file is missing, or an entry is unknown or out of range.
     """
     existing_file(config, "training configuration")
-    try:
+    with training_file(config):
         settings = TrainConfig.load(config)
-    except (ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split()).removeprefix(f"{config}: ")
-        raise UsageError(f"{config}: {reason}") from None
     for dump in settings.batch.dumps:
         existing_file(Path(dump).expanduser(), "dump")
     weights = train(

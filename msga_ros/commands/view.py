@@ -69,10 +69,10 @@ def _pairs(request: Request, console: Console) -> Iterator[ShownPair]:
     settings = read_settings(request.config, request.parameters)
 
     def load() -> Any:
-        from msga_ros.network import MSGANet, packaged_weights
+        from msga_ros.network import MSGANet, find_weights
         from msga_ros.pipeline import TwoViewPipeline
 
-        weights = settings.pipeline.network.weights or packaged_weights()
+        weights = find_weights(settings.pipeline.network.weights)
         return TwoViewPipeline(settings.pipeline, MSGANet.load(weights))
 
     source = Source(request.source, settings, request.topics, namespace)

@@ -26,6 +26,20 @@ class CheckpointError(ValueError):
     """A checkpoint is missing, unreadable or does not fit; the message says what and where."""
 
 
+def find_weights(choice: str | Path = "") -> Path:
+    """Path of the weights that a user names: those of a set in the package by its name
+    (`msga_net`, `msga_net_lite`, ...; nothing: `msga_net`), any others by their path.
+
+    Raises:
+        CheckpointError: a name, without a suffix and a folder, that is no set in the package.
+    """
+    name = str(choice) or "msga_net"
+    path = Path(name).expanduser()
+    if path.suffix or len(path.parts) > 1 or path.is_file():
+        return path
+    return packaged_weights(name)
+
+
 def packaged_weights(name: str = "msga_net") -> Path:
     """Path of a set of trained weights that comes with the package.
 
@@ -34,7 +48,8 @@ def packaged_weights(name: str = "msga_net") -> Path:
     """
     path = Path(__file__).resolve().parent.parent / "weights" / f"{name}.safetensors"
     if not path.is_file():
-        raise CheckpointError(f"no weights {name!r} in the package: {path} does not exist")
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.safetensors")))
+        raise CheckpointError(f"no weights {name!r} in the package: {path} (there are: {known})")
     return path
 
 

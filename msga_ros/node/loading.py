@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from msga_ros.config import PipelineConfig
@@ -33,10 +32,10 @@ def load_model(config: PipelineConfig) -> Model:
     Raises `CheckpointError`, `FrontendError`, `ConfigError` or `OSError` with the reason.
     """
     # Torch takes seconds to import; a node that is only asked for its parameters need not wait.
-    from msga_ros.network import MSGANet, packaged_weights
+    from msga_ros.network import MSGANet, find_weights
     from msga_ros.pipeline import TwoViewPipeline
 
-    path = Path(config.network.weights) if config.network.weights else packaged_weights()
+    path = find_weights(config.network.weights)
     pipeline = TwoViewPipeline(config, MSGANet.load(path))
     pipeline.warm_up()
     return Model(pipeline, path.name)

@@ -29,7 +29,7 @@ from msga_ros.frontend.matching import match_features
 from msga_ros.frontend.sift import root_sift
 from msga_ros.geometry.camera import Camera
 from msga_ros.inference import Inference
-from msga_ros.network import MSGANet, packaged_weights
+from msga_ros.network import MSGANet, find_weights
 
 # What RTAB-Map hands over as the model unless `PyMatcher/Model` says otherwise.
 _NO_MODEL = ("", "indoor", "outdoor")
@@ -49,7 +49,7 @@ def init(descriptorDim: int, matchThreshold: float, iterations: int, cuda: int, 
         cuda: `PyMatcher/Cuda`; 1: run on the GPU where there is one.
         model: `PyMatcher/Model`; path of a checkpoint, or nothing for the packaged weights.
     """
-    path = packaged_weights() if model in _NO_MODEL else Path(model)
+    path = find_weights("" if model in _NO_MODEL else model)
     _state["inference"] = Inference(MSGANet.load(path), "auto" if cuda else "cpu")
     _state["inlier_threshold"] = NetworkConfig().inlier_threshold
     _state["match_threshold"] = float(matchThreshold)

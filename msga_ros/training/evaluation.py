@@ -18,7 +18,7 @@ import msga_ros
 from msga_ros.config import PipelineConfig
 from msga_ros.geometry.pose import pose_error_deg
 from msga_ros.inference import Inference
-from msga_ros.network import MSGANet, packaged_weights
+from msga_ros.network import MSGANet, find_weights
 from msga_ros.training.dumps import DumpFile, Pair
 from msga_ros.training.estimators import Estimator, SharedNetwork, create, uses_network
 from msga_ros.training.memory import PeakMemory
@@ -157,8 +157,8 @@ def judges(
             yield Judge(create(name, config), "", settings)
             continue
         if loaded is None:
-            sources = weights or (config.network.weights or packaged_weights(),)
-            loaded = [_load(Path(source), config.network.device) for source in sources]
+            sources = weights or (config.network.weights,)
+            loaded = [_load(find_weights(source), config.network.device) for source in sources]
         for label, network, digest in loaded:
             judge = create(name, config, network)
             yield Judge(judge, label, _digest([settings, digest]))

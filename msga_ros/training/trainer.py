@@ -11,6 +11,7 @@ import dataclasses
 import json
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,15 @@ class TrainConfig:
         Raises:
             ValueError: an unknown entry; the message names it.
         """
-        document = yaml.safe_load(Path(path).read_text()) or {}
+        return cls.from_entries(yaml.safe_load(Path(path).read_text()) or {}, str(path))
+
+    @classmethod
+    def from_entries(cls, document: Mapping[str, Any], where: str) -> TrainConfig:
+        """A run from the entries of such a file; `where` is for the messages.
+
+        Raises:
+            ValueError: as `load`.
+        """
         parts = {
             "network": MSGANetConfig,
             "batch": BatchConfig,
@@ -71,7 +80,7 @@ class TrainConfig:
                 entries[name] = _build(parts[name], name, value)
             else:
                 entries[name] = value
-        built: TrainConfig = _build(cls, str(path), entries)
+        built: TrainConfig = _build(cls, where, entries)
         return built
 
 
@@ -89,6 +98,7 @@ def train(
     accelerator: str = "auto",
     devices: int = 1,
     precision: str = "32-true",
+    progress: bool = True,
 ) -> Path:
     """Train, or go on with, the run that `config` names.
 
@@ -96,6 +106,7 @@ def train(
         config: the run, or the path of its YAML file.
         max_seconds: stop after that long with a checkpoint; the next call goes on from it.
         accelerator, devices, precision: as Lightning Fabric takes them.
+        progress: show a bar.
 
     Returns:
         Path of the exported weights (`.safetensors`, the moving average).
@@ -106,6 +117,8 @@ def train(
     seed_everything(config.seed, verbose=False)
     run = _Run(config, fabric)
     run.resume()
+    if run.iteration >= config.optimiser.iterations and run.weights.exists():
+        return run.weights
     started = time.monotonic()
     columns = (
         TextColumn("{task.description}"),
@@ -113,13 +126,11 @@ def train(
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, disable=not fabric.is_global_zero) as progress:
-        task = progress.add_task(
-            "training", total=config.optimiser.iterations, completed=run.iteration
-        )
+    with Progress(*columns, disable=not (progress and fabric.is_global_zero)) as bar:
+        task = bar.add_task("training", total=config.optimiser.iterations, completed=run.iteration)
         while run.iteration < config.optimiser.iterations:
             figures = run.step()
-            progress.update(
+            bar.update(
                 task,
                 completed=run.iteration,
                 description=f"loss {figures['total']:.3f} geometry {figures['geometry']:.3f}",
@@ -169,6 +180,10 @@ class _Run:
     @property
     def checkpoint(self) -> Path:
         return self.folder / "last.pt"
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / "msga_net.safetensors"
 
     def resume(self) -> None:
         """Go on from the last checkpoint, if there is one."""
@@ -262,14 +277,13 @@ class _Run:
 
     def export(self) -> Path:
         """Write the averaged weights with how they came about."""
-        path = self.folder / "msga_net.safetensors"
         if self.fabric.is_global_zero:
             notes = {
                 "training": json.dumps(dataclasses.asdict(self.config)),
                 "iteration": str(self.iteration),
             }
-            save_checkpoint(path, self.config.network, self.average, notes)
-        return path
+            save_checkpoint(self.weights, self.config.network, self.average, notes)
+        return self.weights
 
 
 def start_from(net: MSGANet, path: str | Path) -> None:

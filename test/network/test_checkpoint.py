@@ -15,6 +15,7 @@ from msga_ros.network import (
     CheckpointError,
     MSGANet,
     MSGANetConfig,
+    find_weights,
     packaged_weights,
     save_checkpoint,
 )
@@ -145,6 +146,14 @@ def test_the_packaged_weights_load_and_are_small() -> None:
     assert path.stat().st_size < 15e6
     with torch.no_grad():
         assert bool(torch.isfinite(MSGANet.load(path)(MATCHES).essential).all())
+
+
+def test_weights_are_found_by_name_and_by_path(tmp_path: Path) -> None:
+    assert find_weights() == find_weights("msga_net") == packaged_weights()
+    assert find_weights("some.pth") == Path("some.pth")
+    assert find_weights(tmp_path / "weights") == tmp_path / "weights"
+    with pytest.raises(CheckpointError, match=r"there are: .*msga_net"):
+        find_weights("msga_nut")
 
 
 def test_unknown_packaged_weights() -> None:

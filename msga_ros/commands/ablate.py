@@ -1,0 +1,31 @@
+"""`msga ablate`: what each part of the network and of its training is worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from msga_ros.commands.errors import existing_file, training_file, writable_file
+from msga_ros.training.ablation import AblationConfig, ablation_table, run_ablation
+
+
+def run(config: Path, *, table_file: Path | None, console: Console) -> str:
+    """Run, print and return the table.
+
+    Raises:
+        UsageError: the file is missing, or an entry is unknown or out of range.
+    """
+    existing_file(config, "ablation configuration")
+    with training_file(config):
+        settings = AblationConfig.load(config)
+    if table_file:
+        writable_file(table_file, "table")
+    for dump in settings.dumps:
+        existing_file(Path(dump).expanduser(), "dump")
+    rows = run_ablation(settings, lambda text: console.print(text, highlight=False))
+    table = ablation_table(rows)
+    console.print(table, highlight=False, soft_wrap=True, markup=False)
+    if table_file:
+        table_file.write_text(table + "\n")
+    return table

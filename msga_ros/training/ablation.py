@@ -1,0 +1,96 @@
+"""Ablations: the same short training for each variant of a configuration, judged on the same dumps.
+
+One YAML file holds the training that all share and, by name, what each variant changes; see
+`configs/ablation.yaml`. What is done is kept: a run that was cut off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from msga_ros.training.evaluation import evaluate
+from msga_ros.training.records import RecordFile
+from msga_ros.training.tables import EvaluationRow, summarise
+from msga_ros.training.trainer import TrainConfig, train
+
+Announce = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class AblationConfig:
+    """What is trained and how it is judged."""
+
+    output: str  # folder of the runs, one below it for each variant
+    dumps: tuple[str, ...]  # judged on
+    estimators: tuple[str, ...]
+    training: Mapping[str, Any]  # as in a training's file, without `output`
+    variants: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict
+    )  # name -> dotted entries
+
+    @classmethod
+    def load(cls, path: str | Path) -> AblationConfig:
+        """Read a YAML file.
+
+        Raises:
+            ValueError: an unknown or missing entry, or a variant that is no training.
+        """
+        document = yaml.safe_load(Path(path).read_text()) or {}
+        known = {f.name for f in dataclasses.fields(cls)}
+        if unknown := sorted(document.keys() - known):
+            raise ValueError(f"{path}: unknown entries {', '.join(unknown)}")
+        if missing := sorted(known - {"variants"} - document.keys()):
+            raise ValueError(f"{path}: missing entries {', '.join(missing)}")
+        document.update({name: tuple(document[name]) for name in ("dumps", "estimators")})
+        config = cls(**document)
+        for name in config.variants:
+            config.variant(name)
+        return config
+
+    def variant(self, name: str) -> TrainConfig:
+        """The training of one variant."""
+        document = json.loads(json.dumps(self.training))
+        for entry, value in (self.variants[name] or {}).items():
+            group, _, key = entry.rpartition(".")
+            (document.setdefault(group, {}) if group else document)[key] = value
+        document["output"] = str(Path(self.output) / name.replace(" ", "_"))
+        return TrainConfig.from_entries(document, name)
+
+
+def run_ablation(
+    config: AblationConfig, announce: Announce = lambda _: None
+) -> dict[str, list[EvaluationRow]]:
+    """Train and judge every variant; rows by variant."""
+    rows: dict[str, list[EvaluationRow]] = {}
+    cache = RecordFile(Path(config.output) / "records.jsonl")
+    for name in config.variants:
+        announce(name)
+        weights = train(config.variant(name), accelerator="cpu", progress=False)
+        records = evaluate(config.dumps, config.estimators, (weights,), cache=cache)
+        rows[name] = summarise(records)
+        for row in rows[name]:
+            announce(f"  {row.estimator} {row.auc5:.1f}/{row.auc10:.1f}/{row.auc20:.1f}")
+    return rows
+
+
+def ablation_table(rows: Mapping[str, Iterable[EvaluationRow]]) -> str:
+    """Markdown: a line a variant, AUC@5/10/20 and F of each estimator."""
+    lines: list[str] = []
+    for name, entries in rows.items():
+        entries = list(entries)
+        if not lines:
+            heads = [f"`{row.estimator}` AUC@5/10/20 | F" for row in entries]
+            lines.append(f"| variant | {' | '.join(heads)} |")
+            lines.append("|---|" + "---|---|" * len(entries))
+        cells = [
+            f"{row.auc5:.1f} / {row.auc10:.1f} / {row.auc20:.1f} | {row.f:.1f}" for row in entries
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
