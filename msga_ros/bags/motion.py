@@ -52,13 +52,13 @@ class StampedPose:
     rotation: Array  # (3, 3)
     position: Array  # (3,)
 
-    def as_json(self, epoch: int) -> dict[str, Any]:
-        """Values that JSON keeps; `epoch` counts jumps back in time."""
+    def as_json(self, session: int) -> dict[str, Any]:
+        """Values that JSON keeps; `session`: of the odometry, whose first frame is the origin."""
         return {
             "stamp_ns": self.stamp_ns,
             "rotation": self.rotation.tolist(),
             "position": self.position.tolist(),
-            "epoch": epoch,
+            "session": session,
         }
 
     @classmethod

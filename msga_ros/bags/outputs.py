@@ -23,9 +23,11 @@ from msga_ros.bags.types import (
     typestore,
 )
 from msga_ros.drawing import draw_matches
-from msga_ros.node.contents import correspondences_fields, quaternion, relative_pose_fields
+from msga_ros.node.contents import correspondences_fields, relative_pose_fields
+from msga_ros.node.declarations import ODOMETRY_FRAME
+from msga_ros.node.motion_contents import odometry_fields
+from msga_ros.node.odometer import Located
 from msga_ros.node.processor import Outcome
-from msga_ros.odometry.updates import OdometryUpdate
 
 PICTURES = ("none", "raw", "jpeg")
 STORAGES = ("mcap", "sqlite3")
@@ -58,31 +60,25 @@ class OutputOptions:
         return {f"{self.namespace}/odometry": ODOMETRY}
 
 
-def odometry(update: OdometryUpdate, header: Any, time_ns: int, options: OutputOptions) -> Message:
-    """`nav_msgs/Odometry` of the left camera, in the frame of the first one.
-
-    Both are optical frames; `msga_odom` is where the first left camera was. No twist is measured:
-    its covariance begins with -1.
-    """
-    types, pose = typestore().types, update.pose
-    assert pose is not None
-    x, y, z, w = quaternion(pose.rotation)
+def odometry(located: Located, time_ns: int, options: OutputOptions) -> Message:
+    """`nav_msgs/Odometry` of the left camera, see `motion_contents.odometry_fields`."""
+    types, fields = typestore().types, odometry_fields(located)
+    px, py, pz = fields["position"]
+    x, y, z, w = fields["orientation"]
     zero = types["geometry_msgs/msg/Vector3"](x=0.0, y=0.0, z=0.0)
-    unknown = np.zeros(36)
-    unknown[0] = -1.0
-    px, py, pz = pose.position.tolist()
     message = types[ODOMETRY](
-        header=types["std_msgs/msg/Header"](stamp=header.stamp, frame_id="msga_odom"),
-        child_frame_id=header.frame_id,
+        header=types["std_msgs/msg/Header"](stamp=located.header.stamp, frame_id=ODOMETRY_FRAME),
+        child_frame_id=fields["child_frame_id"],
         pose=types["geometry_msgs/msg/PoseWithCovariance"](
             pose=types["geometry_msgs/msg/Pose"](
                 position=types["geometry_msgs/msg/Point"](x=px, y=py, z=pz),
                 orientation=types["geometry_msgs/msg/Quaternion"](x=x, y=y, z=z, w=w),
             ),
-            covariance=pose.covariance.ravel(),
+            covariance=fields["covariance"],
         ),
         twist=types["geometry_msgs/msg/TwistWithCovariance"](
-            twist=types["geometry_msgs/msg/Twist"](linear=zero, angular=zero), covariance=unknown
+            twist=types["geometry_msgs/msg/Twist"](linear=zero, angular=zero),
+            covariance=fields["twist_covariance"],
         ),
     )
     (topic,) = options.odometry_topic

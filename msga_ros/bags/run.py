@@ -14,7 +14,7 @@ import msga_ros
 from msga_ros.bags.errors import BagError
 from msga_ros.bags.journal import Entry, Journal, Message
 from msga_ros.bags.motion import StampedPose
-from msga_ros.bags.odometer import Odometer, persistent_ids, stamped
+from msga_ros.bags.odometer import KeptOdometer, stamped
 from msga_ros.bags.outputs import OutputOptions, odometry, put_in_place, serialised, write_bag
 from msga_ros.bags.reading import Bag
 from msga_ros.bags.replay import MessageSet, Replayer, Tally, message_sets
@@ -24,10 +24,9 @@ from msga_ros.bags.trajectory import write_trajectories
 from msga_ros.frontend.base import FrontendError
 from msga_ros.geometry.camera import CameraError
 from msga_ros.network import packaged_weights
+from msga_ros.node.odometer import Located, persistent_ids
 from msga_ros.node.processor import Outcome, Pipeline
 from msga_ros.node.settings import Settings
-from msga_ros.node.synchronizer import stamp_ns
-from msga_ros.odometry.updates import OdometryUpdate
 
 Warn = Callable[[str], None]
 Progress = Callable[[int, int], None]  # messages read, messages in all
@@ -114,10 +113,10 @@ class _Work:
         self._complaints = complaints
         settings = request.settings
         self._replayer = Replayer(pipeline, topics, settings, complaints)
-        self._odometer: Odometer | None = None
+        self._odometer: KeptOdometer | None = None
         self._state = (0, b"")  # of the odometry, and after how many sets
         if request.trajectory:
-            self._odometer = Odometer(pipeline, settings.stereo, settings["rectified"])
+            self._odometer = KeptOdometer(pipeline, settings.stereo, settings["rectified"])
             self._take_up_odometry()
         self._done = journal.count
         self._reference: MessageSet | None = None
@@ -162,29 +161,28 @@ class _Work:
         self._journal.cut(count)
 
     def _entry(self, one: MessageSet) -> Entry:
-        outputs, update = self._request.outputs, None
+        outputs, located = self._request.outputs, None
         try:
             outcome, _ = self._replayer.relate(one)
-            update = self._locate(one, outcome)
+            located = self._locate(one, outcome)
         except (CameraError, FrontendError) as error:
             self._complaints("unusable", "", str(error))
             outcome = None
         header: dict[str, Any] = {"state": self._replayer.state(), "status": None, "pose": None}
         messages: tuple[Message, ...] = ()
-        if update is not None:
-            view = self._replayer.views[0]
-            pose = stamped(update, stamp_ns(view))
-            header["pose"] = None if pose is None else pose.as_json(one.epoch)
-            if update.scale_known:
-                messages += (odometry(update, view.header, one.time_ns, outputs),)
+        if located is not None:
+            pose = stamped(located)
+            header["pose"] = None if pose is None else pose.as_json(located.session)
+            if located.update.scale_known:
+                messages += (odometry(located, one.time_ns, outputs),)
         if outcome is not None:
-            if outcome.stereo and update is not None:
-                outcome = replace(outcome, track_ids=persistent_ids(update, outcome))
+            if outcome.stereo and located is not None:
+                outcome = replace(outcome, track_ids=persistent_ids(located.update, outcome))
             header["status"] = outcome.result.status.name
             messages += serialised(outcome, one.time_ns, outputs)
         return Entry(header, messages)
 
-    def _locate(self, one: MessageSet, outcome: Outcome | None) -> OdometryUpdate | None:
+    def _locate(self, one: MessageSet, outcome: Outcome | None) -> Located | None:
         if self._odometer is None or not self._replayer.views:
             return None
         infos = {side: one.messages.get(f"{side}/camera_info") for side in ("left", "right")}
@@ -204,8 +202,8 @@ def _finish(request: Request, bag: Bag, journal: Journal, resumed: int, tally: T
             status, pose = entry.header["status"], entry.header["pose"]
             if status is not None:
                 by_status[status] = by_status.get(status, 0) + 1
-            # After a jump back in time come stamps that were there before.
-            if pose is not None and pose["epoch"] == 0:
+            # A later session has another origin, and perhaps stamps that were there before.
+            if pose is not None and pose["session"] == 1:
                 poses.append(StampedPose.from_json(pose))
             yield from entry.messages
 

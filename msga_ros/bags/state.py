@@ -27,7 +27,8 @@ from msga_ros.odometry.mono import MonoFrame, MonoOdometry
 from msga_ros.odometry.observations import Rig, RigBelief
 from msga_ros.odometry.poses import UncertainPose
 from msga_ros.odometry.rig import RigMonitor
-from msga_ros.odometry.stereo import StereoFrame, StereoOdometry
+from msga_ros.odometry.stereo import StereoOdometry
+from msga_ros.odometry.stereo_frame import StereoFrame
 from msga_ros.odometry.tracks import Tracks
 from msga_ros.odometry.updates import OdometryStatus
 

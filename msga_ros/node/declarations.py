@@ -1,84 +1,37 @@
-"""The table of the node's parameters: name, default, range, meaning. No ROS in it."""
+"""The table of the node's parameters. No ROS in it."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from msga_ros.config import PipelineConfig
+from msga_ros.node.declaration import Declaration, structural
 
-Value = bool | int | float | str
+ODOMETRY_FRAME = "msga_odom"
 
 _PIPELINE = PipelineConfig()  # the defaults of its groups
 
-STRUCTURAL = "Read-only: give it at start."
-
-
-@dataclass(frozen=True)
-class Declaration:
-    """One parameter. `minimum` and `maximum` are inclusive; `choices` for strings."""
-
-    name: str
-    default: Value
-    description: str
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: tuple[str, ...] = ()
-    read_only: bool = False
-
-    def check(self, value: Any) -> str | None:
-        """The reason why `value` cannot be taken, or None."""
-        kind = type(self.default)
-        if type(value) is not kind:
-            return f"{self.name} is {_TYPE_NAMES[kind]}, not {value!r}"
-        if self.choices and value not in self.choices:
-            return f"{self.name} must be one of {', '.join(self.choices)}, not {value!r}"
-        if not isinstance(value, (int, float)):
-            return None
-        if not math.isfinite(value):
-            return f"{self.name} must be a finite number, not {value}"
-        if self.minimum is not None and value < self.minimum:
-            return f"{self.name} must be at least {self.minimum:g}, not {value}"
-        if self.maximum is not None and value > self.maximum:
-            return f"{self.name} must be at most {self.maximum:g}, not {value}"
-        return None
-
-
-_TYPE_NAMES: Mapping[type, str] = {
-    bool: "a bool",
-    int: "an integer",
-    float: "a double (a number with a decimal point)",
-    str: "a string",
-}
-
-
-def _structural(name: str, default: Value, description: str, **kwargs: Any) -> Declaration:
-    return Declaration(name, default, f"{description} {STRUCTURAL}", read_only=True, **kwargs)
-
-
 DECLARATIONS: tuple[Declaration, ...] = (
-    _structural(
+    structural(
         "mode",
         "stereo",
         "Which views are compared: left and right of one instant (stereo), or one camera over time "
         "(temporal).",
         choices=("stereo", "temporal"),
     ),
-    _structural("autostart", True, "Configure and activate the node by itself."),
-    _structural(
+    structural("autostart", True, "Configure and activate the node by itself."),
+    structural(
         "image_transport",
         "raw",
         "Type of the images: raw (sensor_msgs/Image) or compressed (sensor_msgs/CompressedImage).",
         choices=("raw", "compressed"),
     ),
-    _structural(
+    structural(
         "rectified",
         False,
         "The images are rectified: use P of camera_info and no distortion, instead of K and D.",
     ),
-    _structural(
+    structural(
         "max_image_pixels",
         50_000_000,
         "Images with more pixels are refused; compressed ones by their header, undecoded.",
@@ -92,14 +45,14 @@ DECLARATIONS: tuple[Declaration, ...] = (
         minimum=0.0,
         maximum=1.0,
     ),
-    _structural(
+    structural(
         "sync.queue_size",
         10,
         "Messages of each topic that wait for their partners.",
         minimum=1,
         maximum=1000,
     ),
-    _structural(
+    structural(
         "sync.jump_back",
         0.5,
         "A stamp that lies so many seconds before the newest means that time has jumped back, and "
@@ -134,7 +87,7 @@ DECLARATIONS: tuple[Declaration, ...] = (
         minimum=0.0,
         maximum=1.0,
     ),
-    _structural(
+    structural(
         "frontend.name",
         _PIPELINE.frontend.name,
         "Feature detector and descriptor: sift, orb or akaze.",
@@ -165,12 +118,13 @@ DECLARATIONS: tuple[Declaration, ...] = (
         _PIPELINE.frontend.mutual,
         "Keep only matches that are each other's nearest neighbours.",
     ),
-    _structural(
+    structural(
         "network.weights",
         _PIPELINE.network.weights,
-        "Path of a checkpoint (.safetensors or .pth); empty: the weights in the package.",
+        "Weights: a set in the package (msga_net, msga_net_lite, ...) or the path of a checkpoint "
+        "(.safetensors or .pth); empty: msga_net.",
     ),
-    _structural(
+    structural(
         "network.device",
         _PIPELINE.network.device,
         "auto (CUDA where there is one), cpu, cuda or cuda:N.",
@@ -233,6 +187,42 @@ DECLARATIONS: tuple[Declaration, ...] = (
         maximum=2_147_483_647,
     ),
     Declaration(
+        "odometry.run",
+        "subscribed",
+        "Stereo odometry (~/odometry, ~/path, ~/temporal_pose, tf, and track ids that persist): "
+        "while somebody listens to one of those or to ~/correspondences (subscribed), always, or "
+        "never. It matches and filters a second pair of images, and takes about as long as the "
+        "first. What starts anew starts at the origin.",
+        choices=("subscribed", "always", "never"),
+    ),
+    structural(
+        "odometry.frame",
+        ODOMETRY_FRAME,
+        "Frame of the odometry: the left optical frame of the first image of a session.",
+    ),
+    Declaration(
+        "odometry.path_spacing",
+        0.1,
+        "Metres between two poses in ~/path; doubled whenever the path is full.",
+        minimum=0.0,
+        maximum=1000.0,
+    ),
+    Declaration(
+        "odometry.path_length",
+        500,
+        "Poses in ~/path at most; where there are more, every second one is left out.",
+        minimum=2,
+        maximum=100_000,
+    ),
+    Declaration(
+        "rig.tolerance_px",
+        2.0,
+        "The diagnostics warn once the matches say that the right camera has turned against its "
+        "calibration so far that points in its image move by more than this, pixels.",
+        minimum=0.1,
+        maximum=1000.0,
+    ),
+    Declaration(
         "publish.max_lines",
         500,
         "Matches drawn in ~/matches_image at most.",
@@ -253,14 +243,26 @@ DECLARATIONS: tuple[Declaration, ...] = (
         minimum=1.0,
         maximum=1_000_000.0,
     ),
-    _structural(
+    structural(
+        "publish.tf",
+        False,
+        "Publish the odometry as a transform, from odometry.frame to the left optical frame (mode "
+        "stereo; where tf2_msgs is installed).",
+    ),
+    structural(
+        "publish.tf_inverted",
+        False,
+        "The transform the other way round, for a camera whose frame has another parent: the left "
+        "optical frame becomes the parent of odometry.frame.",
+    ),
+    structural(
         "publish.diagnostics_period",
         1.0,
         "Seconds between two messages on /diagnostics.",
         minimum=0.1,
         maximum=60.0,
     ),
-    _structural(
+    structural(
         "publish.no_input_warning",
         5.0,
         "Seconds without a complete set of messages before the node warns.",

@@ -1,4 +1,4 @@
-"""`/diagnostics`: state and model, input, processing, as three statuses of the node."""
+"""`/diagnostics`: model, input, processing, and in mode stereo odometry and rig, as statuses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from msga_ros.node.motion_diagnostics import odometry_status, rig_status
 from msga_ros.node.statistics import Snapshot
 
 # Trouble with the input stays visible for so many seconds.
@@ -23,7 +24,8 @@ class Condition:
     `state` is the lifecycle state, `failure` why the last transition failed ("" if none did),
     `device` where the network runs, `asked_device` where it should and `device_problem` why it does
     not, `active` whether frames are taken, `silence` what is known about inputs that do not make
-    up sets for too long ("" while they do).
+    up sets for too long ("" while they do). `odometry` is the parameter `odometry.run`, and
+    `motion_problem` why something of it cannot be published.
     """
 
     state: str
@@ -36,6 +38,9 @@ class Condition:
     mode: str
     active: bool
     silence: str
+    odometry: str
+    motion_problem: str
+    rig_tolerance_px: float
 
 
 def diagnostics_message(
@@ -50,6 +55,13 @@ def diagnostics_message(
         _status(prefix, "input", *_input(condition, now)),
         _status(prefix, "processing", *_processing(condition, now)),
     ]
+    if condition.mode == "stereo":
+        odometry = odometry_status(condition.odometry, condition.motion_problem, now.motion)
+        rig = rig_status(now.motion, condition.rig_tolerance_px)
+        message.status += [
+            _status(prefix, "odometry", *odometry),
+            _status(prefix, "rig", *rig),
+        ]
     return message
 
 

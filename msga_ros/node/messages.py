@@ -1,17 +1,29 @@
-"""`Outcome` to the messages `Correspondences` and `RelativePose`; directions as in the .msg files.
+"""`Outcome` and `Located` to messages; directions as in the .msg files.
 
-What they say is in `contents.py`; here it becomes ROS messages.
+What they say is in `contents.py` and `motion_contents.py`; here it becomes ROS messages.
 """
 
 from __future__ import annotations
 
 import array
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import Quaternion, Transform, Vector3
+from geometry_msgs.msg import (
+    Point,
+    Pose,
+    PoseStamped,
+    Quaternion,
+    Transform,
+    TransformStamped,
+    Vector3,
+)
+from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
+from std_msgs.msg import Header
 
+from msga_ros.geometry.pose import invert_pose
 from msga_ros.msg import Correspondences, RelativePose
 from msga_ros.node.contents import (
     correspondences_fields,
@@ -19,13 +31,19 @@ from msga_ros.node.contents import (
     quaternion,
     relative_pose_fields,
 )
+from msga_ros.node.motion_contents import motion_fields, odometry_fields
+from msga_ros.node.odometer import Located
 from msga_ros.node.processor import Outcome
 
 __all__ = [
     "correspondences_message",
     "current_in_reference",
+    "odometry_message",
+    "odometry_transform",
+    "pose_message",
     "quaternion",
     "relative_pose_message",
+    "temporal_pose_message",
     "transform_message",
 ]
 
@@ -48,9 +66,43 @@ def correspondences_message(outcome: Outcome) -> Correspondences:
 
 def relative_pose_message(outcome: Outcome) -> RelativePose:
     """The pose of the current view in the reference frame; see `contents.relative_pose_fields`."""
-    fields = relative_pose_fields(outcome)
-    fields["transform"] = _transform(fields.pop("rotation"), fields.pop("translation"))
-    return RelativePose(**fields)
+    return _relative_pose(relative_pose_fields(outcome))
+
+
+def temporal_pose_message(located: Located) -> RelativePose:
+    """The motion of the left camera since the keyframe; see `motion_contents.motion_fields`."""
+    return _relative_pose(motion_fields(located))
+
+
+def odometry_message(located: Located, frame: str) -> Odometry:
+    """Where the left camera is in `frame`; see `motion_contents.odometry_fields`."""
+    fields = odometry_fields(located)
+    message = Odometry(child_frame_id=fields["child_frame_id"])
+    message.header = Header(stamp=located.header.stamp, frame_id=frame)
+    message.pose.pose = _pose(fields)
+    message.pose.covariance = fields["covariance"]
+    message.twist.covariance = fields["twist_covariance"]
+    return message
+
+
+def pose_message(located: Located, frame: str) -> PoseStamped:
+    """The same, as a part of a path."""
+    header = Header(stamp=located.header.stamp, frame_id=frame)
+    return PoseStamped(header=header, pose=_pose(odometry_fields(located)))
+
+
+def odometry_transform(located: Located, frame: str, inverted: bool) -> TransformStamped:
+    """The same for tf: from `frame` to the left optical frame; `inverted`: the other way round."""
+    pose = located.update.pose
+    assert pose is not None
+    rotation, position, ends = pose.rotation, pose.position, [frame, located.header.frame_id]
+    if inverted:
+        (rotation, position), ends = invert_pose(rotation, position), ends[::-1]
+    return TransformStamped(
+        header=Header(stamp=located.header.stamp, frame_id=ends[0]),
+        child_frame_id=ends[1],
+        transform=transform_message(rotation, position),
+    )
 
 
 def transform_message(rotation: Array, translation: Array) -> Transform:
@@ -62,6 +114,17 @@ def _transform(rotation: tuple[float, float, float, float], translation: Array) 
     x, y, z, w = rotation
     position = Vector3(x=float(translation[0]), y=float(translation[1]), z=float(translation[2]))
     return Transform(translation=position, rotation=Quaternion(x=x, y=y, z=z, w=w))
+
+
+def _pose(fields: Mapping[str, Any]) -> Pose:
+    x, y, z = fields["position"]
+    qx, qy, qz, qw = fields["orientation"]
+    return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
+
+
+def _relative_pose(fields: dict[str, Any]) -> RelativePose:
+    transform = _transform(fields.pop("rotation"), fields.pop("translation"))
+    return RelativePose(transform=transform, **fields)
 
 
 def _unchecked(typecode: str, values: NDArray[Any]) -> array.array[Any]:

@@ -273,6 +273,9 @@ class MsgaNode(LifecycleNode):
             mode=settings["mode"],
             active=self._inputs is not None,
             silence=self._silence(now),
+            odometry=settings["odometry.run"],
+            motion_problem=self._session.motion_problem if self._session is not None else "",
+            rig_tolerance_px=settings["rig.tolerance_px"],
         )
         stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(

@@ -14,19 +14,23 @@ from msga_ros.msg import Correspondences, RelativePose
 from msga_ros.node.bridge import CvBridge
 from msga_ros.node.markers import markers_message
 from msga_ros.node.messages import correspondences_message, relative_pose_message
+from msga_ros.node.motion_outputs import MotionOutputs, listened_to
+from msga_ros.node.odometer import Located
 from msga_ros.node.processor import Outcome
 from msga_ros.node.qos import output_events, output_qos, overrides
 from msga_ros.node.settings import Settings
 
 
 class Outputs:
-    """The managed publishers of a configured node.
+    """The managed publishers of a configured node; those of the odometry in mode stereo alone.
 
     `complain(kind, topic, text)` hears, in the executor thread, of subscriptions whose QoS does not
     fit.
     """
 
-    def __init__(self, node: Any, complain: Callable[[str, str, str], None]) -> None:
+    def __init__(
+        self, node: Any, settings: Settings, complain: Callable[[str, str, str], None]
+    ) -> None:
         self._node = node
         self._complain = complain
         self._bridge = CvBridge()
@@ -34,16 +38,34 @@ class Outputs:
         self._relative_pose = self._publisher(RelativePose, "relative_pose")
         self._matches_image = self._publisher(Image, "matches_image", depth=2)
         self._markers = self._publisher(MarkerArray, "markers", depth=2)
+        self._motion = MotionOutputs(node, settings, self._publisher) if settings.stereo else None
 
-    def publish(self, outcome: Outcome, settings: Settings) -> None:
-        """Publish what has a subscriber: pose and correspondences first, pictures last."""
-        if _wanted(self._relative_pose):
+    @property
+    def motion_problem(self) -> str:
+        """Why something of the odometry cannot be published; "" where all is well."""
+        return "" if self._motion is None else self._motion.problem
+
+    def wants_motion(self, settings: Settings) -> bool:
+        """Whether the odometry shall run: see the parameter `odometry.run`."""
+        run = settings["odometry.run"]
+        if self._motion is None or run != "subscribed":
+            return self._motion is not None and run == "always"
+        return self._motion.wanted or listened_to(self._correspondences)
+
+    def publish_pose(self, outcome: Outcome) -> None:
+        """Publish the pose if it has a subscriber: it does not wait for the rest."""
+        if listened_to(self._relative_pose):
             self._relative_pose.publish(relative_pose_message(outcome))
-        if _wanted(self._correspondences):
+
+    def publish(self, outcome: Outcome, located: Located | None, settings: Settings) -> None:
+        """Publish what else has a subscriber, pictures last. `located`: of the odometry."""
+        if listened_to(self._correspondences):
             self._correspondences.publish(correspondences_message(outcome))
-        if _wanted(self._markers):
+        if self._motion is not None and located is not None:
+            self._motion.publish(located, settings)
+        if listened_to(self._markers):
             self._markers.publish(markers_message(outcome, settings))
-        if _wanted(self._matches_image):
+        if listened_to(self._matches_image):
             self._matches_image.publish(self._drawn(outcome, settings))
 
     def close(self) -> None:
@@ -55,6 +77,8 @@ class Outputs:
             self._markers,
         ):
             self._node.destroy_lifecycle_publisher(one)
+        if self._motion is not None:
+            self._motion.close()
 
     def _publisher(self, kind: Any, name: str, depth: int = 5) -> Any:
         topic = f"{self._node.get_fully_qualified_name()}/{name}"
@@ -74,7 +98,3 @@ class Outputs:
             max_lines=settings["publish.max_lines"],
         )
         return self._bridge.cv2_to_imgmsg(picture, "bgr8", header=outcome.current.header)
-
-
-def _wanted(publisher: Any) -> bool:
-    return bool(publisher.is_activated and publisher.get_subscription_count() > 0)

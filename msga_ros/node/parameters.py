@@ -17,7 +17,8 @@ from rclpy.exceptions import (
     InvalidParameterValueException,
 )
 
-from msga_ros.node.declarations import BY_NAME, DECLARATIONS, Declaration
+from msga_ros.node.declaration import Declaration
+from msga_ros.node.declarations import BY_NAME, DECLARATIONS
 from msga_ros.node.settings import Settings, SettingsError
 
 

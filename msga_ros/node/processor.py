@@ -44,7 +44,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What there is to publish about two views. `baseline`: metres, None where unknown."""
+    """What there is to publish about two views. `baseline`: metres, None where unknown.
+
+    `track_ids` is empty where no tracks are kept: of a stereo pair the odometry keeps them.
+    """
 
     reference: View
     current: View
@@ -105,8 +108,8 @@ class Processor:
         baseline = self._baseline(job)
         left, right = (self._view(*one, settings, timings) for one in prepared)
         result = self._relate(left, right, timings)
-        ids = self._tracks.follow(left, right, result)
-        return Outcome(left, right, result, ids, True, settings["rectified"], baseline)
+        none = np.empty(0, dtype=np.uint64)
+        return Outcome(left, right, result, none, True, settings["rectified"], baseline)
 
     def _temporal(self, job: Job, settings: Settings, timings: dict[str, float]) -> Outcome | None:
         current = self._view(*self._prepare(job, "", settings, timings), settings, timings)

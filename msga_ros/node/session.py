@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from msga_ros.config import PipelineConfig
+from msga_ros.node.follower import Follower
 from msga_ros.node.loading import Model
+from msga_ros.node.odometer import Located
 from msga_ros.node.outputs import Outputs
-from msga_ros.node.processor import Job, Processor
+from msga_ros.node.processor import Job, Outcome, Processor
 from msga_ros.node.reporting import Reporter
 from msga_ros.node.settings import Settings
 from msga_ros.node.statistics import Statistics
@@ -43,7 +45,12 @@ class Session:
         self._settings = settings
         self._statistics = statistics
         self._reporter = reporter
-        self._outputs = Outputs(node, reporter.complain)
+        now = settings()
+        self._outputs = Outputs(node, now, reporter.complain)
+        self._follower = None
+        if now.stereo:
+            say = node.get_logger().info
+            self._follower = Follower(model.pipeline, now["rectified"], say, reporter.error)
         self._processor = Processor(model.pipeline, topics, reporter.complain)
         self._worker: Worker[Job] = Worker(
             self._process, lambda _: statistics.dropped("superseded"), self._on_error
@@ -53,6 +60,11 @@ class Session:
     def model(self) -> Model:
         """The pipeline and where it is from."""
         return self._model
+
+    @property
+    def motion_problem(self) -> str:
+        """Why something of the odometry cannot be published; "" where all is well."""
+        return self._outputs.motion_problem
 
     def put(self, job: Job) -> None:
         """Hand a complete set to the worker; called in the executor thread."""
@@ -86,14 +98,33 @@ class Session:
                 result.status.name, result.counts.geometric_inliers, result.counts.matched
             )
             started = time.monotonic()
-            self._outputs.publish(outcome, settings)
-            timings["publish"] = 1e3 * (time.monotonic() - started)
+            self._outputs.publish_pose(outcome)
+            sent = time.monotonic()
+            outcome, located = self._follow(job, outcome, settings, timings)
+            followed = time.monotonic()
+            self._outputs.publish(outcome, located, settings)
+            timings["publish"] = 1e3 * (time.monotonic() - followed + sent - started)
         timings["total"] = 1e3 * (time.monotonic() - job.arrived)
         taken = stamp_ns(next(iter(job.messages.values())))
         age = self._node.get_clock().now().nanoseconds - taken
         if 0 <= age < _PLAUSIBLE_AGE_NS:
             timings["since_stamp"] = age * 1e-6
         self._statistics.processed(timings)
+
+    def _follow(
+        self, job: Job, outcome: Outcome, settings: Settings, timings: dict[str, float]
+    ) -> tuple[Outcome, Located | None]:
+        """A stereo pair with its tracks, and where the rig is; other pairs as they are."""
+        if self._follower is None:
+            return outcome, None
+        started = time.monotonic()
+        infos = {side: job.messages[f"{side}/camera_info"] for side in ("left", "right")}
+        wanted = self._outputs.wants_motion(settings)
+        outcome, located = self._follower.follow(outcome, infos, job.epoch, wanted)
+        stage = "rig_check" if located is None else "odometry"
+        timings[stage] = 1e3 * (time.monotonic() - started)
+        self._statistics.motion(self._follower.report)
+        return outcome, located
 
     def _on_error(self, job: Job, error: Exception) -> None:
         self._statistics.dropped("error")

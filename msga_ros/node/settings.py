@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from msga_ros.config import ConfigError, PipelineConfig
-from msga_ros.node.declarations import BY_NAME, DECLARATIONS, Value
+from msga_ros.node.declaration import Value
+from msga_ros.node.declarations import BY_NAME, DECLARATIONS
 from msga_ros.node.views import ReferencePolicy
 
 _PIPELINE_GROUPS = ("frontend", "network", "pose")

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from msga_ros.node.follower import MotionReport
+
 # Timings and rates are taken over so many frames and so many seconds at most.
 _WINDOW_FRAMES = 100
 _WINDOW_SECONDS = 10.0
@@ -34,6 +36,7 @@ class Snapshot:
     last_status: str
     idle: float  # since the last complete set, or since activation
     errors: int
+    motion: MotionReport | None = None  # of the last stereo pair
 
 
 @dataclass
@@ -59,6 +62,7 @@ class Statistics:
         self._recent = _Recent()
         self._inliers: tuple[int, float] | None = None
         self._status = ""
+        self._motion: MotionReport | None = None
         self._last_set = clock()
 
     def activated(self) -> None:
@@ -113,6 +117,11 @@ class Statistics:
             self._status = status
             self._inliers = (inliers, inliers / matched if matched else 0.0)
 
+    def motion(self, report: MotionReport) -> None:
+        """What the last stereo pair told of motion and rig."""
+        with self._lock:
+            self._motion = report
+
     def snapshot(self) -> Snapshot:
         """Everything at once."""
         with self._lock:
@@ -135,6 +144,7 @@ class Statistics:
                 last_status=self._status,
                 idle=now - self._last_set,
                 errors=self._errors,
+                motion=self._motion,
             )
 
 

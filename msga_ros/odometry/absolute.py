@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.observations import TwoFrameSolution
-from msga_ros.odometry.poses import UncertainPose, rotation_vector
+from msga_ros.odometry.poses import UncertainPose, rotation_matrix, rotation_vector
 
 Array = NDArray[np.float64]
 
@@ -46,9 +46,12 @@ def points_in_current(solution: TwoFrameSolution) -> Array:
     return points
 
 
-def predicted(velocity: UncertainPose) -> UncertainPose:
-    """The motion `velocity` once more, as uncertain as it is large."""
-    length = max(float(np.linalg.norm(velocity.position)), 0.1)
-    angle = max(float(np.linalg.norm(rotation_vector(velocity.rotation))), 0.05)
-    variances = np.repeat([length**2, angle**2], 3)
-    return UncertainPose(velocity.rotation, velocity.position, np.diag(variances))
+def predicted(velocity: UncertainPose, times: float = 1.0) -> UncertainPose:
+    """The motion `velocity` `times` over, as uncertain as it is large."""
+    turn = rotation_vector(velocity.rotation)
+    length = times * max(float(np.linalg.norm(velocity.position)), 0.1)
+    angle = times * max(float(np.linalg.norm(turn)), 0.05)
+    variances = np.repeat([length**2, min(angle, np.pi) ** 2], 3)
+    return UncertainPose(
+        rotation_matrix(times * turn), times * velocity.position, np.diag(variances)
+    )

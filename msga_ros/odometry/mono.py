@@ -22,7 +22,7 @@ from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import FilteredMatches, MatchesLike, Relate, unique_rows
 from msga_ros.odometry.observations import Observations, TwoFrameSolution
 from msga_ros.odometry.poses import UncertainPose
-from msga_ros.odometry.tracks import Tracks
+from msga_ros.odometry.tracks import Tracks, feature_ids
 from msga_ros.odometry.two_frame import solve_two_frames
 from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate, first_update
 
@@ -76,7 +76,7 @@ class MonoOdometry:
         frame = MonoFrame(stamp, features, camera, points, nothing, nothing.copy())
         if self._keyframe is None:
             self._keyframe = frame
-            return first_update(stamp, self._reference, scale_known=False)
+            return _first(frame, self._reference)
         return self._locate(frame, self._keyframe)
 
     def _locate(self, frame: MonoFrame, keyframe: MonoFrame) -> OdometryUpdate:
@@ -124,6 +124,7 @@ class MonoOdometry:
             matches=matches,
             inlier=inlier,
             track_ids=ids,
+            feature_ids=feature_ids(frame, len(frame.features)),
             points=where,
             keyframe=replace,
             sigma_px=solution.sigma,
@@ -223,7 +224,7 @@ class MonoOdometry:
             self._last = pose
         elif matches.inlier.sum() < self._config.min_inliers:
             self._keyframe = frame  # nothing to do with what was before: begin here
-            return first_update(frame.stamp, self._reference, scale_known=False)
+            return _first(frame, self._reference)
         return OdometryUpdate(
             stamp=frame.stamp,
             status=OdometryStatus.LOST if lost else OdometryStatus.STARTED,
@@ -234,11 +235,17 @@ class MonoOdometry:
             matches=matches,
             inlier=np.zeros(count, dtype=bool),
             track_ids=np.zeros(count, dtype=np.uint64),
+            feature_ids=feature_ids(frame, len(frame.features)),
             points=np.full((count, 3), np.nan),
             keyframe=self._keyframe is frame,
             sigma_px=float("nan"),
             rig=None,
         )
+
+
+def _first(frame: MonoFrame, pose: UncertainPose) -> OdometryUpdate:
+    nothing = np.zeros(len(frame.features), dtype=np.uint64)
+    return first_update(frame.stamp, pose, scale_known=False, feature_ids=nothing)
 
 
 def _observations(

@@ -7,8 +7,6 @@ over all four views (`two_frame`), so that matches without a depth take part as 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +19,8 @@ from msga_ros.odometry.matches import FilteredMatches, MatchesLike, Relate, uniq
 from msga_ros.odometry.observations import Observations, Rig, RigBelief, TwoFrameSolution
 from msga_ros.odometry.poses import UncertainPose
 from msga_ros.odometry.rig import RigCheck, RigMonitor, consistent_with_rig, inverse_depths
-from msga_ros.odometry.tracks import Tracks
+from msga_ros.odometry.stereo_frame import StereoFrame, observed
+from msga_ros.odometry.tracks import Tracks, feature_ids
 from msga_ros.odometry.two_frame import solve_two_frames
 from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate, first_update
 
@@ -32,27 +31,17 @@ _NEAR_PX = 1.0  # disparity from which on a point has a depth worth the name
 # follow each other share keypoints, and keypoints share what is wrong with the lens.
 _FADING = 1.1
 _RIG_FLOOR = np.radians(0.002)
-
-
-@dataclass
-class StereoFrame:
-    """A frame after stereo matching; arrays by the index of the left feature, NaN where nothing.
-
-    `left`, `right` (N, 2): normalised coordinates; `inverse_depth` (N,) 1/m; `probability` (N,).
-    """
-
-    stamp: float
-    features: Features
-    camera: Camera
-    left: Array
-    right: Array
-    inverse_depth: Array
-    probability: Array
-    tracks: dict[int, int] = field(default_factory=dict)
+_UNKNOWN = 10.0  # times the smallest motion that is guessed, where none was measured yet
 
 
 class StereoOdometry:
-    """Feed it frame by frame; one thread at a time."""
+    """Feed it frame by frame; one thread at a time.
+
+    Frames may be missing: the motion is always that from the last keyframe. Where no motion is
+    found, the last one goes on for as long as the time between the frames, with a covariance as
+    large as that guess (LOST). The keyframe stays through frames that show nothing, so that the
+    pose is measured again, not guessed on, when the view comes back.
+    """
 
     def __init__(self, rig: Rig, relate: Relate, config: OdometryConfig | None = None) -> None:
         """`relate` matches two left views over time and removes the outliers."""
@@ -71,7 +60,9 @@ class StereoOdometry:
         self._keyframe: StereoFrame | None = None
         self._seen_at_first = 0
         self._velocity = UncertainPose.origin()  # last motion from frame to frame
+        self._seconds = 0.0  # that it took
         self._last = UncertainPose.origin()
+        self._last_stamp = 0.0
         self._previous: tuple[StereoFrame, Step] | None = None  # if not the keyframe
 
     def update(
@@ -86,8 +77,10 @@ class StereoOdometry:
         """Take in a frame: its features and the filtered matches from left to right."""
         frame, check = self._frame(stamp, left, right, camera_left, camera_right, stereo_matches)
         if self._keyframe is None:
-            self._keyframe = frame
-            return first_update(stamp, self._chain.reference, scale_known=True, rig=check)
+            self._begin_keyframe(frame)
+            self._last_stamp = stamp
+            ids = feature_ids(frame, len(left))
+            return first_update(stamp, self._chain.reference, True, ids, rig=check)
         return self._locate(frame, self._keyframe, check)
 
     def _locate(
@@ -97,7 +90,7 @@ class StereoOdometry:
         rows = unique_rows(matches)
         rows = rows[np.isfinite(frame.left[matches.indices1[rows]]).all(1)]
         features0, features1 = matches.indices0[rows], matches.indices1[rows]
-        observations = _observations(keyframe, frame, features0, features1, matches, rows)
+        observations = observed(keyframe, frame, features0, features1, matches, rows)
         solution = self._solve(observations, keyframe.inverse_depth[features0], keyframe)
         inlier = np.zeros(len(matches.inlier), dtype=bool)
         points = np.full((len(inlier), 3), np.nan)
@@ -129,11 +122,11 @@ class StereoOdometry:
         )
         if replace:
             pose = self._chain.advance(step)
-            self._keyframe, self._seen_at_first = frame, 0
+            self._begin_keyframe(frame)
         else:
             pose = self._chain.locate(step)
         self._previous = None if replace else (frame, step)
-        self._move_to(pose)
+        self._move_to(pose, frame.stamp)
         if check is not None and self._belief is not None:
             check = check.with_turn(self._belief)
         return OdometryUpdate(
@@ -146,6 +139,7 @@ class StereoOdometry:
             matches=matches,
             inlier=inlier,
             track_ids=ids,
+            feature_ids=feature_ids(frame, len(frame.left)),
             points=points,
             keyframe=replace,
             sigma_px=solution.sigma,
@@ -237,11 +231,16 @@ class StereoOdometry:
         spread = _FADING * np.linalg.inv(belief.information) + np.eye(3) * _RIG_FLOOR**2
         self._belief = RigBelief(belief.mean, np.linalg.inv(spread))
 
-    def _move_to(self, pose: UncertainPose) -> None:
+    def _begin_keyframe(self, frame: StereoFrame) -> None:
+        self._keyframe, self._seen_at_first = frame, 0
+        self._tracks.begin(frame, frame.with_depth)
+
+    def _move_to(self, pose: UncertainPose, stamp: float) -> None:
         rotation = self._last.rotation.T @ pose.rotation
         position = self._last.rotation.T @ (pose.position - self._last.position)
         self._velocity = UncertainPose(rotation, position, np.zeros((6, 6)))
-        self._last = pose
+        self._seconds = stamp - self._last_stamp
+        self._last, self._last_stamp = pose, stamp
 
     def _lost(
         self,
@@ -250,11 +249,17 @@ class StereoOdometry:
         matches: MatchesLike,
         check: RigCheck | None,
     ) -> OdometryUpdate:
-        """Go on as before, about as uncertain as the motion is large, from a new keyframe."""
-        step = predicted(self._velocity)
-        pose = self._last.compose(step)
-        self._chain, self._keyframe, self._seen_at_first = PoseChain(pose), frame, 0
-        self._last = pose
+        """Go on as before, about as uncertain as the motion is large."""
+        passed = frame.stamp - self._last_stamp
+        known = self._seconds > 0 and passed > 0
+        pose = self._last.compose(
+            predicted(self._velocity, passed / self._seconds if known else _UNKNOWN)
+        )
+        replace = len(frame.with_depth) >= self._config.min_inliers
+        if replace:
+            self._chain = PoseChain(pose)
+            self._begin_keyframe(frame)
+            self._last, self._last_stamp = pose, frame.stamp
         count = len(matches.inlier)
         return OdometryUpdate(
             stamp=frame.stamp,
@@ -266,28 +271,9 @@ class StereoOdometry:
             matches=matches,
             inlier=np.zeros(count, dtype=bool),
             track_ids=np.zeros(count, dtype=np.uint64),
+            feature_ids=feature_ids(frame, len(frame.left)),
             points=np.full((count, 3), np.nan),
-            keyframe=True,
+            keyframe=replace,
             sigma_px=float("nan"),
             rig=check,
         )
-
-
-def _observations(
-    keyframe: StereoFrame,
-    frame: StereoFrame,
-    features0: NDArray[np.int64],
-    features1: NDArray[np.int64],
-    matches: MatchesLike,
-    rows: NDArray[np.int64],
-) -> Observations:
-    nothing = np.full(len(rows), np.nan)
-    return Observations(
-        left0=keyframe.left[features0],
-        left1=frame.left[features1],
-        right0=keyframe.right[features0],
-        right1=frame.right[features1],
-        weight=np.asarray(matches.inlier_probability[rows], dtype=np.float64),
-        inverse_depth=nothing,
-        inverse_depth_sigma=nothing,
-    )

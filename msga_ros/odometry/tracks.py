@@ -44,3 +44,17 @@ class Tracks:
             current.tracks[index1] = known
             ids[row] = known
         return ids
+
+    def begin(self, view: Tracked, features: NDArray[np.int64]) -> None:
+        """Give an id to those of the `features` (indices, N) of `view` that have none."""
+        for index in features.tolist():
+            if index not in view.tracks:
+                view.tracks[index] = self._next
+                self._next += 1
+
+
+def feature_ids(view: Tracked, count: int) -> NDArray[np.uint64]:
+    """Ids (count,) of the features of a view, by index; 0 for those without a track."""
+    ids = np.zeros(count, dtype=np.uint64)
+    ids[list(view.tracks.keys())] = list(view.tracks.values())
+    return ids

@@ -32,7 +32,8 @@ class OdometryUpdate:
     `RelativePose.msg`, but over the whole translation, whose length is in the unit of the pose.
 
     `matches`: reference to current, None for the first frame; `inlier` (N,): its rows that agree
-    with the motion; `track_ids` (N,) uint64 of its rows, 0 for outliers. `points` (N, 3): of the
+    with the motion; `track_ids` (N,) uint64 of its rows, 0 for outliers. `feature_ids` (M,) uint64:
+    the same by feature of the (left) image, with those that begin here. `points` (N, 3): of the
     inlier rows, in the current camera, NaN elsewhere. `keyframe`: this frame is a reference of
     those to come. `sigma_px`: of one coordinate, NaN without a motion. `rig`: stereo alone.
     """
@@ -46,6 +47,7 @@ class OdometryUpdate:
     matches: MatchesLike | None
     inlier: NDArray[np.bool_]
     track_ids: NDArray[np.uint64]
+    feature_ids: NDArray[np.uint64]
     points: NDArray[np.float64]
     keyframe: bool
     sigma_px: float
@@ -53,7 +55,11 @@ class OdometryUpdate:
 
 
 def first_update(
-    stamp: float, pose: UncertainPose, scale_known: bool, rig: RigCheck | None = None
+    stamp: float,
+    pose: UncertainPose,
+    scale_known: bool,
+    feature_ids: NDArray[np.uint64],
+    rig: RigCheck | None = None,
 ) -> OdometryUpdate:
     """Of a frame that there is nothing to compare with."""
     return OdometryUpdate(
@@ -66,6 +72,7 @@ def first_update(
         matches=None,
         inlier=np.zeros(0, dtype=bool),
         track_ids=np.zeros(0, dtype=np.uint64),
+        feature_ids=feature_ids,
         points=np.zeros((0, 3)),
         keyframe=True,
         sigma_px=float("nan"),

@@ -1,0 +1,84 @@
+"""What `/diagnostics` says of odometry and rig: level, text and values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from msga_ros.node.follower import MotionReport
+from msga_ros.odometry.rig import RigCheck
+
+# Turns of the right camera about the axes of its optical frame, in the words of people.
+_AXES = ("x (pitch)", "y (yaw)", "z (roll)")
+_UNTOLD_DEG = 0.5  # an axis known no better than this is not known
+
+Status = tuple[bytes, str, Iterable[tuple[str, object]]]
+
+
+def odometry_status(run: str, problem: str, report: MotionReport | None) -> Status:
+    """`run`: the parameter `odometry.run`; `problem`: what else is wrong, "" if nothing."""
+    report = report or MotionReport()
+    values: list[tuple[str, object]] = [("run", run), ("running", report.running)]
+    if report.session:
+        values += [
+            ("session", report.session),
+            ("session_began_with", report.reason),
+            ("frames", report.frames),
+            ("lost", report.lost),
+            ("last_status", report.status),
+            ("inliers", report.inliers),
+            ("position_sigma_m", f"{report.sigma_m:.4f}"),
+            ("rotation_sigma_deg", f"{report.sigma_deg:.4f}"),
+        ]
+    if problem:
+        return DiagnosticStatus.WARN, problem, values
+    if report.wanted and report.problem:
+        return DiagnosticStatus.WARN, f"no odometry: {report.problem}", values
+    if not report.running:
+        return DiagnosticStatus.OK, "off" if run == "never" else "nobody asks for it", values
+    if report.status == "LOST":
+        text = f"LOST: the last motion is guessed, the pose good to {report.sigma_m:.2f} m"
+        return DiagnosticStatus.WARN, text, values
+    return DiagnosticStatus.OK, f"session {report.session}, {report.frames} frames", values
+
+
+def rig_status(report: MotionReport | None, tolerance_px: float) -> Status:
+    """WARN once the matches say that points of the right image moved by `tolerance_px` or more."""
+    if report is None or report.rig is None:
+        why = report.problem if report is not None and report.problem else "no matches yet"
+        return DiagnosticStatus.OK, f"not checked: {why}", []
+    check = report.rig
+    shift = check.shift_px(report.focal)
+    values: list[tuple[str, object]] = [
+        ("vertical_offset_px", f"{check.offset_px:.2f}"),
+        ("vertical_spread_px", f"{check.spread_px:.2f}"),
+        *(
+            (f"turned_{axis[0]}_deg", text)
+            for axis, text in zip(_AXES, _angles(check), strict=True)
+        ),
+        ("shift_px", f"{shift:.2f}"),
+        ("tolerance_px", f"{tolerance_px:g}"),
+        ("matches", check.matches),
+    ]
+    if not check.drifted(tolerance_px, report.focal):
+        return DiagnosticStatus.OK, "as calibrated", values
+    certain = np.abs(check.rotation_deg) > 3 * check.rotation_sigma_deg
+    turns = ", ".join(
+        f"{angle:+.2f} about {axis}"
+        for axis, angle, sure in zip(_AXES, check.rotation_deg, certain, strict=True)
+        if sure
+    )
+    text = (
+        f"the right camera has turned against its calibration, degrees in its optical frame: "
+        f"{turns}; points move by {shift:.1f} px"
+    )
+    return DiagnosticStatus.WARN, text, values
+
+
+def _angles(check: RigCheck) -> list[str]:
+    return [
+        f"{angle:+.3f} +- {sigma:.3f}" if sigma < _UNTOLD_DEG else "unknown"
+        for angle, sigma in zip(check.rotation_deg, check.rotation_sigma_deg, strict=True)
+    ]
