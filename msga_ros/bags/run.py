@@ -23,7 +23,7 @@ from msga_ros.bags.topics import Topics, choose_topics
 from msga_ros.bags.trajectory import write_trajectories
 from msga_ros.frontend.base import FrontendError
 from msga_ros.geometry.camera import CameraError
-from msga_ros.network import packaged_weights
+from msga_ros.network import find_weights
 from msga_ros.node.odometer import Located, persistent_ids
 from msga_ros.node.processor import Outcome, Pipeline
 from msga_ros.node.settings import Settings
@@ -255,7 +255,7 @@ def _check_target(request: Request) -> None:
 
 def _fingerprint(request: Request, bag: Bag, topics: Topics) -> str:
     """Of all that decides what is written: another one, and an earlier run is of no use."""
-    weights = Path(request.settings["network.weights"] or packaged_weights())
+    weights = find_weights(request.settings["network.weights"])
     described = {
         "version": msga_ros.__version__,
         "files": [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in bag.files],
