@@ -19,7 +19,7 @@ from rich.table import Table
 from msga_ros.commands.errors import existing_file, writable_file
 from msga_ros.inference import Inference
 from msga_ros.network import MSGANet, find_weights
-from msga_ros.training.synthetic import synthetic_sample
+from msga_ros.training.synthetic_scenes import synthetic_batch
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ def run(
 
 
 def _measure(inference: Inference, count: int, repeats: int) -> Latency:
-    matches = synthetic_sample(np.random.default_rng(0), count)[0].correspondences
+    scene = synthetic_batch(1, count, torch.Generator().manual_seed(0))
+    matches = scene.correspondences[0].double().numpy()
     valid = np.ones(len(matches), dtype=bool)
     times = []
     for turn in range(repeats + 2):

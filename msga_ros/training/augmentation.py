@@ -1,4 +1,10 @@
-"""Exact augmentations of a two-view sample: each changes matches and motion together."""
+"""Exact augmentations of a two-view sample: each changes matches and motion together.
+
+A change of focal length is exact as a crop: normalised coordinates do not depend on the focal
+length, what a longer one sees is a part of the image. (Scaling normalised coordinates is not a zoom
+but a wrong calibration; unless the cameras are not turned against each other, there is no motion
+that the scaled matches obey.)
+"""
 
 from __future__ import annotations
 
@@ -39,6 +45,25 @@ def augmented(sample: Sample, generator: np.random.Generator) -> Sample:
         for _ in range(2)
     ]
     return turn_cameras(sample, turns[0], turns[1])
+
+
+def crop(
+    correspondences: NDArray[np.floating], generator: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Which of the matches `(N, 4)` lie inside a window of each image: a narrower field of view.
+
+    Both windows are around the points of one match, of 50 % to 100 % of the images' extents in each
+    direction. Exact for the matches that remain; a keypoint whose nearest neighbour is cut off
+    would have found another one, which here is missing.
+    """
+    centre = correspondences[int(generator.integers(len(correspondences)))]
+    extent = np.ptp(correspondences, axis=0)
+    half = extent * np.tile(generator.uniform(0.5, 1.0, 2), 2) / 2
+    # Windows do not reach beyond the images.
+    low = correspondences.min(0) + half
+    middle = np.clip(centre, low, np.maximum(low, correspondences.max(0) - half))
+    inside: NDArray[np.bool_] = (np.abs(correspondences - middle) <= half).all(axis=1)
+    return inside
 
 
 def swap_views(sample: Sample) -> Sample:

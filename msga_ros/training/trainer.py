@@ -6,90 +6,23 @@ was cut off goes on from its last checkpoint as if nothing had happened.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
-import yaml
 from lightning_fabric import Fabric, seed_everything
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from msga_ros.network import CheckpointError, MSGANet, MSGANetConfig, save_checkpoint
+from msga_ros.network import CheckpointError, MSGANet, MSGANetResult, save_checkpoint
 from msga_ros.network.checkpoint import read_checkpoint
-from msga_ros.training.batches import Batch, BatchConfig, BatchSource
-from msga_ros.training.losses import LossConfig, loss
-
-
-@dataclass(frozen=True)
-class OptimiserConfig:
-    """Adam with warm-up and a cosine to zero."""
-
-    iterations: int = 5000
-    learning_rate: float = 1e-3
-    warm_up: int = 200  # iterations of a linear rise
-    clip: float = 1.0  # largest norm of the gradient
-    average: float = 0.999  # decay of the moving average of the weights that is exported
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """A training run; one YAML file."""
-
-    output: str = "runs/train"
-    start: str = ""  # weights to start from; inputs that they do not know start at zero
-    seed: int = 0
-    checkpoint_every: int = 100  # iterations
-    network: MSGANetConfig = field(default_factory=MSGANetConfig)
-    batch: BatchConfig = field(default_factory=BatchConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-
-    @classmethod
-    def load(cls, path: str | Path) -> TrainConfig:
-        """Read a YAML file; relative paths of dumps are relative to the working directory.
-
-        Raises:
-            ValueError: an unknown entry; the message names it.
-        """
-        return cls.from_entries(yaml.safe_load(Path(path).read_text()) or {}, str(path))
-
-    @classmethod
-    def from_entries(cls, document: Mapping[str, Any], where: str) -> TrainConfig:
-        """A run from the entries of such a file; `where` is for the messages.
-
-        Raises:
-            ValueError: as `load`.
-        """
-        parts = {
-            "network": MSGANetConfig,
-            "batch": BatchConfig,
-            "loss": LossConfig,
-            "optimiser": OptimiserConfig,
-        }
-        entries: dict[str, Any] = {}
-        for name, value in document.items():
-            if name in parts:
-                entries[name] = _build(parts[name], name, value)
-            else:
-                entries[name] = value
-        built: TrainConfig = _build(cls, where, entries)
-        return built
-
-
-def _build(kind: type, where: str, entries: dict[str, Any]) -> Any:
-    known = {f.name for f in dataclasses.fields(kind)}
-    unknown = sorted(entries.keys() - known)
-    if unknown:
-        raise ValueError(f"{where}: unknown entries {', '.join(unknown)}")
-    return kind(**{n: tuple(v) if isinstance(v, list) else v for n, v in entries.items()})
+from msga_ros.training.batches import Batch, BatchSource
+from msga_ros.training.log import TrainingLog
+from msga_ros.training.losses import LossConfig, loss, view_swap_loss
+from msga_ros.training.recipe import TrainConfig, learning_rate
 
 
 def train(
@@ -99,26 +32,33 @@ def train(
     devices: int = 1,
     precision: str = "32-true",
     progress: bool = True,
+    nodes: int = 1,
 ) -> Path:
     """Train, or go on with, the run that `config` names.
 
     Args:
         config: the run, or the path of its YAML file.
         max_seconds: stop after that long with a checkpoint; the next call goes on from it.
-        accelerator, devices, precision: as Lightning Fabric takes them.
+        accelerator, devices, precision, nodes: as Lightning Fabric takes them; `devices` of each
+            node. Every device has batches of its own.
         progress: show a bar.
 
     Returns:
         Path of the exported weights (`.safetensors`, the moving average).
     """
     config = config if isinstance(config, TrainConfig) else TrainConfig.load(config)
-    fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)  # type: ignore[arg-type]
+    fabric = Fabric(
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=nodes,
+        precision=precision,  # type: ignore[arg-type]
+    )
     fabric.launch()
     seed_everything(config.seed, verbose=False)
     run = _Run(config, fabric)
     run.resume()
-    if run.iteration >= config.optimiser.iterations and run.weights.exists():
-        return run.weights
+    if run.iteration >= config.optimiser.iterations:
+        return run.export()
     started = time.monotonic()
     columns = (
         TextColumn("{task.description}"),
@@ -136,11 +76,14 @@ def train(
                 description=f"loss {figures['total']:.3f} geometry {figures['geometry']:.3f}",
             )
             out_of_time = time.monotonic() - started > max_seconds
+            if fabric.world_size > 1:  # all of them stop together
+                out_of_time = fabric.broadcast(out_of_time)
             if run.iteration % config.checkpoint_every == 0 or out_of_time:
                 run.save()
             if out_of_time:
                 break
     run.save()
+    run.log.close()
     return run.export()
 
 
@@ -152,11 +95,21 @@ class _LossOf(nn.Module):
         self.net = net
         self.config = config
 
-    def forward(self, iteration: int, *tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, iteration: int, *tensors: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """What to minimise, and its parts."""
         batch = Batch(*tensors)
-        result = self.net(batch.correspondences, evidence=batch.evidence)
+        result = self._result(batch)
         value = loss(result, batch, self.config, iteration)
-        return value.total, value.classification, value.geometry
+        total = value.total
+        parts = {"classification": value.classification, "geometry": value.geometry}
+        if self.config.view_swap:
+            parts["view_swap"] = view_swap_loss(result, self._result(batch.swapped()))
+            total = total + self.config.view_swap * parts["view_swap"]
+        return total, {name: part.detach() for name, part in parts.items()}
+
+    def _result(self, batch: Batch) -> MSGANetResult:
+        result: MSGANetResult = self.net(batch.correspondences, batch.valid, batch.evidence)
+        return result
 
 
 class _Run:
@@ -169,13 +122,14 @@ class _Run:
         self.folder = Path(config.output)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.net = MSGANet(config.network)
-        if config.start:
+        if config.start and not self.checkpoint.exists():
             start_from(self.net, config.start)
         optimiser = torch.optim.Adam(self.net.parameters(), lr=config.optimiser.learning_rate)
         self.loss_of, self.optimiser = fabric.setup(_LossOf(self.net, config.loss), optimiser)
         self.average = {n: v.detach().clone() for n, v in self._state().items()}
-        self.source = BatchSource(config.batch, config.seed + 7919 * fabric.global_rank)
-        self.rows: list[dict[str, float]] = []
+        seed = config.seed + 7919 * fabric.global_rank
+        self.source = BatchSource(config.batch, seed, fabric.device)
+        self.log = TrainingLog(self.folder, config.tensorboard)
 
     @property
     def checkpoint(self) -> Path:
@@ -199,34 +153,30 @@ class _Run:
         """One iteration; its figures."""
         settings = self.config.optimiser
         started = time.monotonic()
+        rate = learning_rate(settings, self.iteration)
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(settings, self.iteration)
+            group["lr"] = rate
         self.loss_of.train()
-        batch = self.source.batch(self.iteration).to(self.fabric.device)
-        total, classification, geometry = self.loss_of(
-            self.iteration,
-            batch.correspondences,
-            batch.residual,
-            batch.rotation,
-            batch.translation,
-            batch.evidence,
-        )
+        batch = self.source.batch(self.iteration)
+        total, parts = self.loss_of(self.iteration, *batch.tensors())
         self.optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(total)
-        norm = self._clip(settings.clip)
+        norm = self._clip(settings.clip or math.inf)
         if math.isfinite(norm):
             self.optimiser.step()
         self.iteration += 1
         self._update_average()
+        seconds = time.monotonic() - started
         figures = {
             "iteration": float(self.iteration),
             "total": float(total.detach()),
-            "classification": float(classification.detach()),
-            "geometry": float(geometry.detach()),
+            **{name: float(part) for name, part in parts.items()},
             "gradient_norm": norm,
-            "seconds": time.monotonic() - started,
+            "learning_rate": rate,
+            "seconds": seconds,
+            "pairs_per_second": len(batch.valid) * self.fabric.world_size / seconds,
         }
-        self.rows.append(figures)
+        self.log.add(figures)
         return figures
 
     def _clip(self, largest: float) -> float:
@@ -262,18 +212,7 @@ class _Run:
             temporary,
         )
         temporary.replace(self.checkpoint)
-        self._append_log()
-
-    def _append_log(self) -> None:
-        path = self.folder / "log.csv"
-        new = not path.exists()
-        with path.open("a", newline="") as file:
-            if self.rows:
-                writer = csv.DictWriter(file, fieldnames=list(self.rows[0]))
-                if new:
-                    writer.writeheader()
-                writer.writerows(self.rows)
-        self.rows = []
+        self.log.flush()
 
     def export(self) -> Path:
         """Write the averaged weights with how they came about."""
@@ -308,11 +247,3 @@ def start_from(net: MSGANet, path: str | Path) -> None:
             f"{path} does not fit the network to train: missing {missing[:4]}, "
             f"unknown {different.unexpected_keys[:4]}"
         )
-
-
-def learning_rate(settings: OptimiserConfig, iteration: int) -> float:
-    """Linear warm-up, then half a cosine to zero."""
-    if iteration < settings.warm_up:
-        return settings.learning_rate * (iteration + 1) / settings.warm_up
-    done = (iteration - settings.warm_up) / max(1, settings.iterations - settings.warm_up)
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))

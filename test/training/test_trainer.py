@@ -1,8 +1,9 @@
-"""Training: it learns, it goes on exactly where it stopped, and a batch depends on nothing else."""
+"""Training: it learns, and goes on exactly where it stopped; configurations and logs."""
 
 from __future__ import annotations
 
 import csv
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,20 +11,17 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from shared_data import shared_path
 from synthetic_dump import synthetic_pair, write_dump
 
 from msga_ros.network import CheckpointError, MSGANet, MSGANetConfig
-from msga_ros.training.batches import BatchConfig, BatchSource, choose_matches
-from msga_ros.training.dumps import DumpFile
-from msga_ros.training.trainer import (
-    OptimiserConfig,
-    TrainConfig,
-    learning_rate,
-    start_from,
-    train,
-)
+from msga_ros.training.ablation import AblationConfig
+from msga_ros.training.batches import BatchConfig
+from msga_ros.training.log import TrainingLog
+from msga_ros.training.losses import LossConfig
+from msga_ros.training.recipe import OptimiserConfig, TrainConfig, learning_rate
+from msga_ros.training.trainer import start_from, train
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 SMALL = MSGANetConfig(channels=16, residual_blocks=1, grid=4, msformer_layers=1)
 
 
@@ -78,11 +76,43 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
     assert np.mean(values[-15:]) < 0.9 * np.mean(values[:15])
 
 
-def test_the_configuration_file_in_the_repository_is_readable() -> None:
-    path = Path(__file__).parents[2] / "configs" / "first.yaml"
-    settings = TrainConfig.load(path)
-    assert settings.batch.sizes
-    assert settings.network.channels == 128
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+def test_configuration_files_in_the_repository_are_readable(path: Path) -> None:
+    document = yaml.safe_load(path.read_text())
+    if "variants" in document:
+        assert AblationConfig.load(path).variants
+    else:
+        settings = TrainConfig.load(path)
+        assert settings.batch.sizes
+        assert settings.optimiser.iterations > 0
+
+
+def test_the_published_recipe_is_a_configuration() -> None:
+    settings = TrainConfig.load(CONFIGS / "published.yaml")
+    assert settings.network == MSGANetConfig()
+    rates = [learning_rate(settings.optimiser, i) for i in (0, 399_999, 400_000, 499_999)]
+    assert rates == [1e-3, 1e-3, 5e-4, 5e-4]
+    assert settings.batch.matches // settings.batch.sizes[0] == 32
+    assert (settings.loss.geometry_kind, settings.loss.geometry) == ("clamped", 0.5)
+    assert settings.loss.geometry_from == 20_000
+
+
+def test_the_published_recipe_trains(tmp_path: Path) -> None:
+    dump = write_dump(tmp_path / "dump.h5", [synthetic_pair(i, matches=200) for i in range(3)])
+    published = TrainConfig.load(CONFIGS / "published.yaml")
+    settings = replace(
+        published,
+        output=str(tmp_path),
+        network=SMALL,
+        batch=replace(published.batch, dumps=(str(dump),), matches=1000, sizes=(500,)),
+        optimiser=replace(published.optimiser, iterations=3),
+    )
+    weights = train(settings, accelerator="cpu")
+    # No average: the exported weights are the last ones.
+    last = torch.load(tmp_path / "last.pt", weights_only=True)["net"]
+    exported = MSGANet.load(weights, fold=False).state_dict()
+    tracked = "num_batches_tracked"  # not exported
+    assert all(torch.equal(exported[n], last[n]) for n in exported if not n.endswith(tracked))
 
 
 def test_unknown_entries_are_named(tmp_path: Path) -> None:
@@ -102,32 +132,112 @@ def test_the_learning_rate_rises_then_falls_to_zero() -> None:
     assert rates[100] == pytest.approx(0.0, abs=1e-9)
 
 
-def test_a_batch_depends_on_seed_and_iteration_alone(tmp_path: Path) -> None:
-    dump = tmp_path / "dump.h5"
-    write_dump(dump, [synthetic_pair(i) for i in range(3)])
-    settings = BatchConfig(dumps=(str(dump),), matches=256, sizes=(64,), synthetic=0.5)
-    one, other = BatchSource(settings, seed=1), BatchSource(settings, seed=1)
-    other.batch(3)
-    first, second = one.batch(7), other.batch(7)
-    assert torch.equal(first.correspondences, second.correspondences)
-    assert torch.equal(first.residual, second.residual)
-    assert not torch.equal(first.correspondences, one.batch(8).correspondences)
-    assert not torch.equal(
-        first.correspondences, BatchSource(settings, seed=2).batch(7).correspondences
+def test_the_step_schedule_halves_the_rate_at_its_iterations() -> None:
+    settings = OptimiserConfig(learning_rate=1.0, warm_up=0, schedule="step", halve_at=(10, 20))
+    assert [learning_rate(settings, i) for i in (0, 9, 10, 19, 20, 99)] == [
+        1,
+        1,
+        0.5,
+        0.5,
+        0.25,
+        0.25,
+    ]
+
+
+def test_optimiser_settings_that_make_no_sense_are_refused() -> None:
+    for wrong in (
+        {"schedule": "other"},
+        {"halve_at": (3,)},
+        {"average": 1.0},
+        {"clip": -1.0},
+    ):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            OptimiserConfig(**wrong)
+
+
+def test_a_run_with_masks_and_both_directions_is_resumed_exactly(tmp_path: Path) -> None:
+    dump = write_dump(
+        tmp_path / "dump.h5", [synthetic_pair(i, matches=150 + 60 * i) for i in range(4)]
     )
 
+    def settings(name: str) -> TrainConfig:
+        return replace(
+            config(tmp_path / name, iterations=4),
+            batch=BatchConfig(
+                dumps=(str(dump),), matches=800, sizes=(200,), fill=False, synthetic=0.3
+            ),
+            loss=LossConfig(view_swap=1.0),
+        )
 
-def test_chosen_matches_are_distinct_while_there_are_enough(tmp_path: Path) -> None:
-    dump_path = shared_path("data/train-3.h5")
-    with DumpFile(dump_path) as dump:
-        pair = dump[0]
-    shares = []
-    for seed in range(20):
-        chosen = choose_matches(pair, np.random.default_rng(seed), 256)
-        assert len(set(chosen.tolist())) == 256
-        shares.append(np.mean(pair.residual[chosen] < 1e-4))
-    assert max(shares) > 1.5 * min(shares)  # prefilters of different strictness
-    assert len(choose_matches(pair, np.random.default_rng(0), 5000)) == 5000
+    train(settings("whole"), accelerator="cpu")
+    for _ in range(4):
+        train(settings("cut"), max_seconds=0.0, accelerator="cpu")
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    with (tmp_path / "whole" / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        parts = float(row["classification"]) + 0.5 * float(row["geometry"])
+        assert float(row["total"]) == pytest.approx(parts + float(row["view_swap"]), rel=1e-5)
+        assert float(row["view_swap"]) > 0
+
+
+def test_the_log_says_rate_gradient_and_speed(tmp_path: Path) -> None:
+    settings = replace(config(tmp_path, iterations=3), tensorboard=False)
+    train(settings, accelerator="cpu")
+    with (tmp_path / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for iteration, row in enumerate(rows):
+        rate = learning_rate(settings.optimiser, iteration)
+        assert float(row["learning_rate"]) == pytest.approx(rate)
+        assert float(row["gradient_norm"]) > 0
+        assert float(row["pairs_per_second"]) > 0
+    assert not list(tmp_path.glob("events*"))
+
+
+def test_a_log_of_an_older_version_keeps_its_columns(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("iteration,total,seconds\n1,2.0,0.5\n")
+    log = TrainingLog(tmp_path, tensorboard=False)
+    log.add({"iteration": 2.0, "total": 1.5, "learning_rate": 1e-3, "seconds": 0.4})
+    log.close()
+    assert (tmp_path / "log.csv").read_text().splitlines()[1:] == ["1,2.0,0.5", "2.0,1.5,0.4"]
+
+
+def test_tensorboard_shows_each_iteration_once_after_a_kill(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    settings = config(tmp_path, iterations=4)
+    train(settings, max_seconds=0.0, accelerator="cpu")
+    checkpoint = (tmp_path / "last.pt").read_bytes()
+    train(settings, max_seconds=0.0, accelerator="cpu")
+    (tmp_path / "last.pt").write_bytes(checkpoint)  # the second iteration is lost
+    train(settings, accelerator="cpu")
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert {"total", "learning_rate", "gradient_norm", "pairs_per_second"} <= set(
+        events.Tags()["scalars"]
+    )
+    assert [event.step for event in events.Scalars("total")] == [1, 2, 3, 4]
+
+
+def test_a_missing_tensorboard_is_said_once_and_trains_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    train(config(tmp_path, iterations=4), accelerator="cpu")
+    assert len(losses(tmp_path)) == 4
+    told = [record for record in caplog.records if "TensorBoard" in record.message]
+    assert len(told) == 1
+    assert "msga_ros[tensorboard]" in told[0].message
+
+
+def test_a_resumed_run_needs_the_weights_that_it_started_from_no_longer(tmp_path: Path) -> None:
+    first = train(config(tmp_path / "first", iterations=2), accelerator="cpu")
+    settings = replace(config(tmp_path / "second", iterations=2), start=str(first))
+    train(settings, max_seconds=0.0, accelerator="cpu")
+    first.unlink()
+    train(settings, accelerator="cpu")
+    assert len(losses(tmp_path / "second")) == 2
 
 
 def test_more_inputs_start_as_the_weights_that_do_not_know_them(tmp_path: Path) -> None:

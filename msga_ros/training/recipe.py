@@ -1,0 +1,104 @@
+"""What a training run is made of, as one YAML file says it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from msga_ros.network import MSGANetConfig
+from msga_ros.training.batches import BatchConfig
+from msga_ros.training.losses import LossConfig
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """Adam with a linear warm-up, and then a cosine to zero or steps."""
+
+    iterations: int = 5000
+    learning_rate: float = 1e-3
+    warm_up: int = 200  # iterations of a linear rise
+    schedule: str = "cosine"  # or step
+    halve_at: tuple[int, ...] = ()  # step: iterations that halve the rate
+    clip: float = 1.0  # largest norm of the gradient; 0: any
+    # Decay of the moving average of the weights that is exported; 0: the last weights themselves.
+    average: float = 0.999
+
+    def __post_init__(self) -> None:
+        if self.schedule not in ("cosine", "step"):
+            raise ValueError(f"schedule must be cosine or step, not {self.schedule!r}")
+        if self.halve_at and self.schedule != "step":
+            raise ValueError("halve_at is for the schedule step")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average must be 0 or between 0 and 1, not {self.average}")
+        if self.clip < 0:
+            raise ValueError(f"clip must not be negative, not {self.clip}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run; one YAML file."""
+
+    output: str = "runs/train"
+    start: str = ""  # weights to start from; inputs that they do not know start at zero
+    seed: int = 0
+    checkpoint_every: int = 100  # iterations
+    tensorboard: bool = True  # a log for TensorBoard beside the CSV file, where it is installed
+    network: MSGANetConfig = field(default_factory=MSGANetConfig)
+    batch: BatchConfig = field(default_factory=BatchConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+
+    @classmethod
+    def load(cls, path: str | Path) -> TrainConfig:
+        """Read a YAML file; relative paths of dumps are relative to the working directory.
+
+        Raises:
+            ValueError: an unknown entry; the message names it.
+        """
+        return cls.from_entries(yaml.safe_load(Path(path).read_text()) or {}, str(path))
+
+    @classmethod
+    def from_entries(cls, document: Mapping[str, Any], where: str) -> TrainConfig:
+        """A run from the entries of such a file; `where` is for the messages.
+
+        Raises:
+            ValueError: as `load`.
+        """
+        parts = {
+            "network": MSGANetConfig,
+            "batch": BatchConfig,
+            "loss": LossConfig,
+            "optimiser": OptimiserConfig,
+        }
+        entries: dict[str, Any] = {}
+        for name, value in document.items():
+            if name in parts:
+                entries[name] = _build(parts[name], name, value)
+            else:
+                entries[name] = value
+        built: TrainConfig = _build(cls, where, entries)
+        return built
+
+
+def _build(kind: type, where: str, entries: dict[str, Any]) -> Any:
+    known = {f.name for f in dataclasses.fields(kind)}
+    unknown = sorted(entries.keys() - known)
+    if unknown:
+        raise ValueError(f"{where}: unknown entries {', '.join(unknown)}")
+    return kind(**{n: tuple(v) if isinstance(v, list) else v for n, v in entries.items()})
+
+
+def learning_rate(settings: OptimiserConfig, iteration: int) -> float:
+    """Linear warm-up; then half a cosine to zero, or half as much from every step on."""
+    if iteration < settings.warm_up:
+        return settings.learning_rate * (iteration + 1) / settings.warm_up
+    if settings.schedule == "step":
+        return settings.learning_rate * 0.5 ** sum(iteration >= i for i in settings.halve_at)
+    done = (iteration - settings.warm_up) / max(1, settings.iterations - settings.warm_up)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
