@@ -54,10 +54,7 @@ def rig_status(report: MotionReport | None, tolerance_px: float) -> Status:
     values: list[tuple[str, object]] = [
         ("vertical_offset_px", f"{check.offset_px:.2f}"),
         ("vertical_spread_px", f"{check.spread_px:.2f}"),
-        *(
-            (f"turned_{axis[0]}_deg", text)
-            for axis, text in zip(_AXES, _angles(check), strict=True)
-        ),
+        *zip(("turned_x_deg", "turned_y_deg", "turned_z_deg"), _angles(check), strict=True),
         ("shift_px", f"{shift:.2f}"),
         ("tolerance_px", f"{tolerance_px:g}"),
         ("matches", check.matches),
