@@ -34,7 +34,7 @@ class BatchConfig:
     # How often matches are filtered by: nothing, mutual check, ratio < 0.95, both, both with 0.9.
     filters: tuple[float, ...] = (0.1, 0.25, 0.15, 0.3, 0.2)
     augment: bool = True
-    crops: float = 0.2  # share of the dumps' samples that see a part of both images only
+    crops: float = 0.0  # share of the dumps' samples that see a part of both images only
     focal_error: float = 0.0  # deviation of the logarithm of both focal lengths; not exact
     unknown_evidence: float = 0.1  # share of samples whose descriptors are said to know nothing
 
