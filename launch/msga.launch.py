@@ -25,9 +25,10 @@ INPUTS = {
     "image": "image",
     "camera_info": "camera_info",
 }
-OUTPUTS = ("matches_image", "markers")
+OUTPUTS = ("matches_image", "markers", "path", "odometry")
 # Current optical frame of each mode as msga_player names it; markers lie in that frame.
 PLAYER_FRAMES = {"stereo": "right_optical_frame", "temporal": "camera_optical_frame"}
+ODOMETRY_FRAME = "msga_odom"
 
 
 def declare_arguments() -> list[DeclareLaunchArgument]:
@@ -57,6 +58,12 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
             choices=["", "raw", "compressed"],
             description="how the images come; compressed: <image topic>/compressed",
         ),
+        choose(
+            "tf",
+            default_value="",
+            choices=["", "true", "false"],
+            description="publish the odometry as a transform (mode stereo)",
+        ),
         choose("use_sim_time", default_value="false", description="follow /clock (bags)"),
         choose(
             "log_level",
@@ -74,7 +81,7 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
             "fixed_frame",
             default_value="",
             description="fixed frame of RViz: frame_id of the current image "
-            "(right camera in mode stereo); empty: that of msga_player",
+            "(right camera in mode stereo); empty: that of msga_player, with tf:=true msga_odom",
         ),
     ]
 
@@ -102,10 +109,12 @@ def start_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         "image_transport": value("image_transport"),
     }
     overrides = {name: text for name, text in given.items() if text}
+    if value("tf"):
+        overrides["publish.tf"] = value("tf") == "true"
     overrides["use_sim_time"] = value("use_sim_time").lower() in ("true", "1")
     namespace = value("namespace").strip("/")
     prefix = f"/{namespace}/msga" if namespace else "/msga"
-    fixed_frame = value("fixed_frame") or PLAYER_FRAMES[value("mode") or "stereo"]
+    frame = ODOMETRY_FRAME if value("tf") == "true" else PLAYER_FRAMES[value("mode") or "stereo"]
     return [
         Node(
             package="msga_ros",
@@ -123,7 +132,7 @@ def start_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             executable="rviz2",
             name="msga_rviz",
             namespace=namespace,
-            arguments=["-d", value("rviz_config"), "-f", fixed_frame],
+            arguments=["-d", value("rviz_config"), "-f", value("fixed_frame") or frame],
             remappings=[(f"/msga/{name}", f"{prefix}/{name}") for name in OUTPUTS],
             condition=IfCondition(value("rviz")),
             output="log",

@@ -94,7 +94,7 @@ def test_package_xml_names_every_ros_package_that_is_imported() -> None:
     ros = {
         "ament_index_python", "builtin_interfaces", "cv_bridge", "diagnostic_msgs",
         "geometry_msgs", "launch", "launch_ros", "lifecycle_msgs", "message_filters", "nav_msgs",
-        "rcl_interfaces", "rclpy", "sensor_msgs", "std_msgs", "std_srvs", "tf2_ros",
+        "rcl_interfaces", "rclpy", "sensor_msgs", "std_msgs", "std_srvs", "tf2_msgs",
         "visualization_msgs",
     }  # fmt: skip
     imported = set()
@@ -190,6 +190,7 @@ def test_rviz_view_shows_what_the_node_publishes() -> None:
         "Image": "/msga/matches_image",
         "MarkerArray": "/msga/markers",
         "Path": "/msga/path",
+        "Odometry": "/msga/odometry",
     }
 
 
