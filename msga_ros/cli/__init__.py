@@ -5,12 +5,17 @@ Heavy imports (torch, OpenCV, ROS) happen inside the commands, so that `msga --h
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
 
 from msga_ros import __version__
 from msga_ros.cli import bench, images, judging, learning, recordings
+
+# Read when torch is loaded. By default its threads wait for each other by spinning, which takes
+# seconds instead of milliseconds where somebody else uses the cores too (docs/performance.md).
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 app = typer.Typer(
     name="msga",

@@ -13,7 +13,7 @@ from msga_ros.geometry.eight_point import weighted_eight_point
 from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
 from msga_ros.network.config import MSGANetConfig
 from msga_ros.network.graph import AnnularConvolution, EdgeConvolution
-from msga_ros.network.layers import ResidualBlock
+from msga_ros.network.layers import ContextNorm, ResidualBlock
 from msga_ros.network.result import (
     INLIER_THRESHOLD,
     MSGANetResult,
@@ -73,7 +73,9 @@ class MSGANet(nn.Module):
     def fold(self) -> MSGANet:
         """Merge batch norms into the weights, in place; the network can no longer be trained."""
         for module in self.modules():
-            if isinstance(module, (SievingModule, EdgeConvolution, AnnularConvolution)):
+            if isinstance(
+                module, (SievingModule, EdgeConvolution, AnnularConvolution, ContextNorm)
+            ):
                 module.fold()
         self._folded = True
         self.requires_grad_(False)
