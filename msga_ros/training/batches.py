@@ -25,6 +25,7 @@ class BatchConfig:
     """What a batch is made of."""
 
     dumps: tuple[str, ...] = ()  # paths of correspondence dumps; none: synthetic scenes only
+    scenes: tuple[str, ...] = ()  # of the dumps; none: all that they hold
     synthetic: float = 0.2  # share of synthetic samples beside the dumps'
     matches: int = 2048  # in a batch: samples times matches a sample
     sizes: tuple[int, ...] = (192, 256, 384, 512)  # matches a sample at most; one for a whole batch
@@ -87,7 +88,10 @@ class BatchSource:
         self.pairs: list[Pair] = []
         for path in config.dumps:
             with DumpFile(Path(path).expanduser()) as dump:
-                self.pairs.extend(dump)
+                self.pairs.extend(p for p in dump if not config.scenes or p.scene in config.scenes)
+        missing = set(config.scenes) - {pair.scene for pair in self.pairs}
+        if missing:
+            raise ValueError(f"no pairs of {', '.join(sorted(missing))} in the dumps")
 
     def batch(self, iteration: int) -> Batch:
         """The batch of one iteration, on the source's device."""

@@ -163,6 +163,13 @@ def test_of_some_samples_the_descriptors_know_nothing(dump: str) -> None:
     assert 0.3 < float(unknown.double().mean()) < 0.7
 
 
+def test_only_the_scenes_that_are_named(dump: str) -> None:
+    source = BatchSource(BatchConfig(dumps=(dump,), scenes=("scene1",)), seed=0)
+    assert {pair.scene for pair in source.pairs} == {"scene1"} and len(source.pairs) == 2
+    with pytest.raises(ValueError, match="no pairs of scene7"):
+        BatchSource(BatchConfig(dumps=(dump,), scenes=("scene1", "scene7")), seed=0)
+
+
 def test_wrong_settings_are_refused() -> None:
     for wrong in ({"filters": (1.0,)}, {"filters": (0.0,) * 5}, {"sizes": ()}, {"sizes": (0,)}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
