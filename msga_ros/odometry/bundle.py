@@ -9,7 +9,13 @@ import numpy.typing as npt
 
 from msga_ros.odometry.observations import ROWS, Observations, Rig, RigBelief, TwoFrameSolution
 from msga_ros.odometry.poses import rotation_matrix
-from msga_ros.odometry.reprojection import State, System, reduce, reprojection_system
+from msga_ros.odometry.reprojection import (
+    State,
+    System,
+    inverse_blocks,
+    reduce,
+    reprojection_system,
+)
 
 Array = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -45,9 +51,10 @@ class Bundle:
         self._seen = seen
         self.usable: Bools = seen[:, 0] & seen[:, 4]
 
-    def linearise(self, state: State, prior_unit: float = 1.0) -> System:
-        """Rows and derivatives at `state`; `prior_unit`: pixels that a prior's sigma counts."""
-        system = reprojection_system(self._observed, state, self._rig, self._focal)
+    def linearise(self, state: State, prior_unit: float = 1.0, shared: bool = True) -> System:
+        """Rows and derivatives at `state`; `prior_unit`: pixels that a prior's sigma counts.
+        `shared`: the derivatives by what all points share, too."""
+        system = reprojection_system(self._observed, state, self._rig, self._focal, shared)
         per_sigma = prior_unit / self._prior_sigma
         system.residual[:, 8] = (state.inverse_depth - self._prior) * per_sigma
         system.by_point[:, 8, 2] = per_sigma
@@ -59,24 +66,28 @@ class Bundle:
 
     def settle(self, state: State, sigma: float, iterations: int = 6) -> State:
         """The best points for the motion as it is, each on its own."""
-        system = self.linearise(state, sigma)
+        system = self.linearise(state, sigma, shared=False)
+        residual, by_point, squared = system.residual, system.by_point, system.squared
         damping: Array = np.full(len(self._observed), 1e-4)
         for _ in range(iterations):
-            _, inverse = reduce(system, np.ones(len(damping)), damping)
-            pulled = np.einsum("nrk,nr->nk", system.by_point, system.residual)
-            step = -np.einsum("nij,nj->ni", inverse, pulled)
+            pulled = np.einsum("nrk,nr->nk", by_point, residual)
+            step = -np.einsum("nij,nj->ni", inverse_blocks(by_point, damping), pulled)
             tried = replace(
                 state, ray=state.ray + step[:, :2], inverse_depth=state.inverse_depth + step[:, 2]
             )
-            candidate = self.linearise(tried, sigma)
-            better = candidate.squared < system.squared
+            candidate = self.linearise(tried, sigma, shared=False)
+            better = candidate.squared < squared
             damping = np.where(better, damping / 10.0, damping * 10.0)
             state = replace(
                 state,
                 ray=np.where(better[:, None], tried.ray, state.ray),
                 inverse_depth=np.where(better, tried.inverse_depth, state.inverse_depth),
             )
-            system = self.linearise(state, sigma)
+            residual[better], by_point[better] = (
+                candidate.residual[better],
+                candidate.by_point[better],
+            )
+            squared = np.where(better, candidate.squared, squared)
         return state
 
     def minimise(self, state: State, sigma: float, iterations: int) -> State | None:
@@ -109,7 +120,7 @@ class Bundle:
         weight = self._weight * _huber(system, scale)
         reduced, inverse = reduce(system, weight)
         basis = self._basis(state)
-        normal = np.einsum("nri,nrj->ij", system.by_shared, reduced)
+        normal = _stacked(system.by_shared).T @ _stacked(reduced)
         # In units of the diagonal: metres and radians do not compare.
         hessian = basis.T @ normal @ basis
         unit = np.sqrt(np.maximum(np.diag(hessian), 1e-30))
@@ -123,7 +134,7 @@ class Bundle:
         if belief is not None:
             hessian[-3:, -3:] += sigma**2 * belief.information
         solve = basis @ np.linalg.inv(hessian) @ basis.T
-        some = np.einsum("ij,nrj->nir", solve[:6], reduced)
+        some = solve[:6] @ reduced.transpose(0, 2, 1)
         by_rig, believed = np.zeros((6, 3)), None
         if belief is not None:
             by_rig = sigma**2 * solve[:6, 6:] @ np.linalg.cholesky(belief.information)
@@ -167,8 +178,8 @@ class Bundle:
         weight = np.where(self.usable, self._weight * _huber(system, sigma), 0.0)
         reduced, inverse = reduce(system, weight, damping)
         basis = self._basis(state)
-        hessian = basis.T @ np.einsum("nri,nrj->ij", system.by_shared, reduced) @ basis
-        gradient = basis.T @ np.einsum("nri,nr->i", reduced, system.residual)
+        hessian = basis.T @ (_stacked(system.by_shared).T @ _stacked(reduced)) @ basis
+        gradient = basis.T @ (_stacked(reduced).T @ system.residual.ravel())
         if self._belief is not None:
             information = sigma**2 * self._belief.information
             hessian[-3:, -3:] += information
@@ -206,6 +217,11 @@ class Bundle:
         across = np.zeros((9, 2))
         across[:3] = np.linalg.svd(state.position[None])[2][1:].T
         return np.hstack([across, basis[:, 3:]])
+
+
+def _stacked(rows: Array) -> Array:
+    """Rows (N, R, K) of all points, one below the other (N R, K)."""
+    return rows.reshape(-1, rows.shape[2])
 
 
 def _huber(system: System, sigma: float) -> Array:
