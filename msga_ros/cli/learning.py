@@ -1,4 +1,4 @@
-"""`msga dump`, `msga train` and `msga ablate`: posed images to weights."""
+"""`msga dump`, `msga compact`, `msga train` and `msga ablate`: posed images to weights."""
 
 from __future__ import annotations
 
@@ -107,6 +107,18 @@ def dump(
         )
 
 
+def compact(
+    dumps: Annotated[list[Path], typer.Argument(help="Dumps of correspondences.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="One file for all of them.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
+) -> None:
+    """Join dumps in a compact form, half as large; training and evaluation read it as well."""
+    with reported_errors():
+        from msga_ros.commands import compact as command
+
+        command.run(dumps, output, overwrite=overwrite, console=console())
+
+
 def train(
     config: Annotated[Path, typer.Argument(help="Training configuration, YAML.")],
     max_seconds: Annotated[
@@ -114,9 +126,10 @@ def train(
         typer.Option(min=0, help="Stop after that long; the same command goes on from there."),
     ] = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="How many of them.")] = 1,
+    devices: Annotated[int, typer.Option(min=1, help="How many of them, on each node.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines of a cluster.")] = 1,
     precision: Annotated[
-        str, typer.Option(help="32-true, bf16-mixed or 16-mixed, as in Lightning Fabric.")
+        str, typer.Option(help="32-true or bf16-mixed, as in Lightning Fabric.")
     ] = "32-true",
 ) -> None:
     """Train the network, or go on with a training that was interrupted."""
@@ -128,6 +141,7 @@ def train(
             max_seconds=max_seconds,
             accelerator=accelerator,
             devices=devices,
+            nodes=nodes,
             precision=precision,
             console=console(),
         )

@@ -17,6 +17,7 @@ def run(
     max_seconds: float | None,
     accelerator: str,
     devices: int,
+    nodes: int,
     precision: str,
     console: Console,
 ) -> Path:
@@ -35,6 +36,7 @@ def run(
         max_seconds=math.inf if max_seconds is None else max_seconds,
         accelerator=accelerator,
         devices=devices,
+        nodes=nodes,
         precision=precision,
     )
     console.print(f"weights: {weights}", highlight=False, soft_wrap=True)

@@ -2,7 +2,8 @@
 
 The layout is that of the YFCC100M and SUN3D dumps of OANet (Zhang et al., ICCV 2019) and those that
 followed: groups `xs ys Rs ts ratios mutuals cx1s cy1s cx2s cy2s f1s f2s`, each with one data set a
-pair, named "0", "1", ... Where `ys` is absent it is computed from `Rs` and `ts`.
+pair, named "0", "1", ... Where `ys` is absent it is computed from `Rs` and `ts`. Files of the form
+of `msga_ros.training.compact` are read as well.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.geometry.pose import essential_matrix
+from msga_ros.training.compact import CompactColumns, is_compact
 
+_POSES = ("Rs", "ts")
+_CAMERAS = ("cx1s", "cy1s", "cx2s", "cy2s", "f1s", "f2s")
 _TINY = 1e-15  # keeps the distance of a match that lies on an epipole finite
 
 
@@ -60,6 +65,22 @@ class Pair:
         return self.name.split("/")[0].split(":")[0].split(" ")[0]
 
 
+class _Groups:
+    """The published layout: a group for each kind of array, in it one data set a pair."""
+
+    def __init__(self, file: h5py.File) -> None:
+        self._file = file
+
+    def __len__(self) -> int:
+        return len(self._file["xs"])
+
+    def __contains__(self, group: str) -> bool:
+        return group in self._file
+
+    def array(self, group: str, index: int) -> NDArray[Any]:
+        return np.asarray(self._file[group][str(index)])
+
+
 class DumpFile:
     """One dump, opened for reading; `dump[i]` is a `Pair`. Use as a context manager."""
 
@@ -69,11 +90,17 @@ class DumpFile:
             self._file = h5py.File(self.path, "r")
         except OSError as error:
             raise DumpError(f"{self.path}: not a readable HDF5 file ({error})") from error
-        missing = [name for name in ("xs", "Rs", "ts") if name not in self._file]
+        try:
+            store = CompactColumns if is_compact(self._file) else _Groups
+            self._store: CompactColumns | _Groups = store(self._file)
+        except (KeyError, OSError) as error:
+            self._file.close()
+            raise DumpError(f"{self.path}: not a whole compact dump ({error})") from error
+        missing = [name for name in ("xs", *_POSES) if name not in self._store]
         if missing:
             self._file.close()
             raise DumpError(f"{self.path}: groups missing: {', '.join(missing)}")
-        self._length = len(self._file["xs"])
+        self._length = len(self._store)
         names = self._file.get("names")
         self._names = names if isinstance(names, (h5py.Group, h5py.Dataset)) else None
 
@@ -107,7 +134,7 @@ class DumpFile:
         translation = self._array("ts", index).reshape(3).astype(np.float64)
         translation /= np.linalg.norm(translation)
         residual: NDArray[np.float32]
-        if "ys" in self._file:
+        if "ys" in self._store:
             residual = self._array("ys", index).reshape(-1).astype(np.float32)
         else:
             residual = true_residual(correspondences, rotation, translation)
@@ -123,16 +150,21 @@ class DumpFile:
             focal1=self._focal("f2s", index),
         )
 
+    def arrays(self, index: int) -> dict[str, NDArray[Any]]:
+        """All of a pair but `ys`, in the shapes of the published layout."""
+        groups = ("xs", "ratios", "mutuals", *_POSES, *_CAMERAS)
+        return {group: self._array(group, index) for group in groups if group in self._store}
+
     def _array(self, group: str, index: int) -> NDArray[np.float64]:
         try:
-            return np.asarray(self._file[group][str(index)])
+            return self._store.array(group, index)
         except (KeyError, OSError) as error:
             raise DumpError(f"{self.path}: {group}/{index} cannot be read ({error})") from error
 
     def _optional(
         self, group: str, index: int, default: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        if group not in self._file:
+        if group not in self._store:
             return default
         return self._array(group, index).reshape(-1)
 

@@ -1,0 +1,53 @@
+"""`msga compact`: dumps of correspondences to one compact file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+
+from msga_ros.commands.errors import UsageError, existing_file, writable_file
+from msga_ros.commands.progress import progress_bar
+from msga_ros.training.compact import Arrays, write_compact
+from msga_ros.training.dumps import DumpFile
+
+
+def run(dumps: Sequence[Path], output: Path, *, overwrite: bool, console: Console) -> Path:
+    """Write all pairs of the dumps, in their order, to `output`, and say what became of the size.
+
+    Raises:
+        UsageError: an input is missing, the output exists, or the pairs do not fit together.
+        DumpError: an input is no dump.
+    """
+    for path in dumps:
+        existing_file(path, "dump")
+    writable_file(output, "compact dump")
+    if output.exists() and not overwrite:
+        raise UsageError(f"{output} exists (--overwrite replaces it)")
+    before = sum(path.stat().st_size for path in dumps)
+    temporary = output.with_name(output.name + ".tmp")
+    with ExitStack() as stack:
+        files = [stack.enter_context(DumpFile(path)) for path in dumps]
+        names = [file.name(index) for file in files for index in range(len(file))]
+        bar = stack.enter_context(progress_bar())
+        task = bar.add_task("reading", total=len(names))
+
+        def pairs() -> Iterator[Arrays]:
+            for file in files:
+                for index in range(len(file)):
+                    yield file.arrays(index)
+                    bar.advance(task)
+
+        try:
+            write_compact(temporary, pairs(), names)
+        except ValueError as error:
+            temporary.unlink(missing_ok=True)
+            raise UsageError(str(error)) from None
+    temporary.replace(output)
+    after = output.stat().st_size
+    console.print(
+        f"{len(names)} pairs: {before / 1e6:.1f} MB to {after / 1e6:.1f} MB", highlight=False
+    )
+    return output

@@ -1,0 +1,108 @@
+"""Compact dumps: the same pairs within the stated rounding, in less space."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from shared_data import shared_path
+from synthetic_dump import synthetic_pair, write_dump
+from typer.testing import CliRunner
+
+from msga_ros.cli import app
+from msga_ros.training.compact import COORDINATE_STEP, RATIO_STEP, write_compact
+from msga_ros.training.dumps import DumpError, DumpFile
+
+
+def compacted(output: Path, *dumps: Path) -> Path:
+    result = CliRunner().invoke(app, ["compact", *map(str, dumps), "-o", str(output)])
+    assert result.exit_code == 0, result.output
+    return output
+
+
+def test_compact_pairs_are_the_same_within_rounding(tmp_path: Path) -> None:
+    pairs = [synthetic_pair(i, matches=50 + 40 * i) for i in range(5)]
+    first = write_dump(tmp_path / "first.h5", pairs[:2])
+    second = write_dump(tmp_path / "second.h5", pairs[2:])
+    with DumpFile(compacted(tmp_path / "small.h5", first, second)) as small:
+        assert len(small) == 5
+        for index in (4, 0, 2, 1, 3):  # in any order
+            pair, expected = small[index], pairs[index]
+            assert (pair.name, pair.scene) == (expected.name, expected.scene)
+            error = np.abs(pair.correspondences - expected.correspondences)
+            assert error.max() <= COORDINATE_STEP / 2
+            assert np.abs(pair.ratios - expected.ratios).max() <= RATIO_STEP / 2
+            np.testing.assert_array_equal(pair.mutuals, expected.mutuals)
+            np.testing.assert_allclose(pair.rotation, expected.rotation, atol=1e-7)
+            np.testing.assert_allclose(pair.translation, expected.translation, atol=1e-7)
+            np.testing.assert_allclose(pair.focal0, expected.focal0)
+            # Computed anew from the rounded coordinates: distances move by less than a step or so.
+            moved = np.abs(np.sqrt(pair.residual) - np.sqrt(expected.residual))
+            assert np.median(moved) < 2 * COORDINATE_STEP
+
+
+def test_compacting_twice_changes_nothing_more(tmp_path: Path) -> None:
+    dump = write_dump(tmp_path / "dump.h5", [synthetic_pair(i) for i in range(3)])
+    once = compacted(tmp_path / "once.h5", dump)
+    twice = compacted(tmp_path / "twice.h5", once)
+    with DumpFile(once) as one, DumpFile(twice) as other:
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_array_equal(a.correspondences, b.correspondences)
+            np.testing.assert_array_equal(a.ratios, b.ratios)
+
+
+def test_real_pairs_keep_their_coordinates_and_take_little_space(tmp_path: Path) -> None:
+    with DumpFile(shared_path("data/train-3.h5")) as dump:
+        chosen = range(0, len(dump), 40)
+        arrays = [dump.arrays(index) for index in chosen]
+        expected = [dump[index] for index in chosen]
+        names = [dump.name(index) for index in chosen]
+    path = tmp_path / "small.h5"
+    write_compact(path, arrays, names)
+    with DumpFile(path) as small:
+        for pair, whole in zip(small, expected, strict=True):
+            # These dumps are rounded to the same step already.
+            np.testing.assert_array_equal(pair.correspondences, whole.correspondences)
+            np.testing.assert_array_equal(pair.mutuals, whole.mutuals)
+            np.testing.assert_array_equal(pair.rotation, whole.rotation.astype(np.float32))
+    assert path.stat().st_size < 10 * sum(len(pair.ratios) for pair in expected)  # bytes
+
+
+def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    pair = synthetic_pair(0)
+    arrays = {"xs": pair.correspondences[None], "Rs": pair.rotation, "ts": pair.translation}
+    broken = dict(arrays, xs=np.full((1, 3, 4), np.nan))
+    with pytest.raises(ValueError, match="finite"):
+        write_compact(tmp_path / "a.h5", [broken], ["a"])
+    with pytest.raises(ValueError, match="same groups"):
+        write_compact(tmp_path / "b.h5", [arrays, dict(arrays, ratios=pair.ratios)], ["a", "b"])
+
+
+def test_mistakes_on_the_command_line_are_one_line(tmp_path: Path) -> None:
+    dump = write_dump(tmp_path / "dump.h5", [synthetic_pair(0)])
+    (tmp_path / "text.h5").write_text("no dump")
+    for arguments, message in (
+        ([tmp_path / "none.h5"], "not found"),
+        ([tmp_path / "text.h5"], "HDF5"),
+    ):
+        result = CliRunner().invoke(
+            app, ["compact", *map(str, arguments), "-o", str(tmp_path / "out.h5")]
+        )
+        assert result.exit_code == 2
+        assert message in result.output
+    result = CliRunner().invoke(app, ["compact", str(dump), "-o", str(dump)])
+    assert result.exit_code == 2 and "--overwrite" in result.output
+    result = CliRunner().invoke(app, ["compact", str(dump), "-o", str(dump), "--overwrite"])
+    assert result.exit_code == 0
+    with DumpFile(dump) as small:
+        assert len(small) == 1
+
+
+def test_a_broken_compact_file_is_named(tmp_path: Path) -> None:
+    path = compacted(tmp_path / "small.h5", write_dump(tmp_path / "dump.h5", [synthetic_pair(0)]))
+    with h5py.File(path, "a") as file:
+        del file["counts"]
+    with pytest.raises(DumpError, match=r"small\.h5"):
+        DumpFile(path)
