@@ -176,7 +176,8 @@ class _Run:
             "seconds": seconds,
             "pairs_per_second": len(batch.valid) * self.fabric.world_size / seconds,
         }
-        self.log.add(figures)
+        if self.fabric.is_global_zero:
+            self.log.add(figures)
         return figures
 
     def _clip(self, largest: float) -> float:
@@ -222,6 +223,7 @@ class _Run:
                 "iteration": str(self.iteration),
             }
             save_checkpoint(self.weights, self.config.network, self.average, notes)
+        self.fabric.barrier()
         return self.weights
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -179,6 +180,28 @@ def test_a_run_with_masks_and_both_directions_is_resumed_exactly(tmp_path: Path)
         parts = float(row["classification"]) + 0.5 * float(row["geometry"])
         assert float(row["total"]) == pytest.approx(parts + float(row["view_swap"]), rel=1e-5)
         assert float(row["view_swap"]) > 0
+
+
+def test_two_processes_train_one_network_in_slices(tmp_path: Path) -> None:
+    settings = tmp_path / "config.yaml"
+    document = {
+        "output": str(tmp_path / "run"),
+        "network": {"channels": 16, "residual_blocks": 1, "grid": 4, "msformer_layers": 1},
+        "batch": {"matches": 192, "sizes": [64]},
+        "optimiser": {"iterations": 2, "warm_up": 1},
+    }
+    settings.write_text(yaml.safe_dump(document))
+    command = [sys.executable, "-m", "msga_ros.cli", "train", str(settings), "--accelerator", "cpu"]
+    for limit in (["--max-seconds", "0"], []):
+        subprocess.run([*command, "--devices", "2", *limit], check=True, timeout=300)
+    assert [iteration for iteration, _ in losses(tmp_path / "run")] == [1, 2]
+    alone = replace(TrainConfig.load(settings), output=str(tmp_path / "alone"))
+    one = MSGANet.load(train(alone, accelerator="cpu"), fold=False).state_dict()
+    both = MSGANet.load(tmp_path / "run" / "msga_net.safetensors", fold=False).state_dict()
+    # The second process has batches of its own, which count.
+    assert not all(torch.equal(one[name], both[name]) for name in one)
+    first = losses(tmp_path / "alone")[0]
+    assert first == pytest.approx(losses(tmp_path / "run")[0], rel=1e-4)
 
 
 def test_the_log_says_rate_gradient_and_speed(tmp_path: Path) -> None:
