@@ -16,6 +16,8 @@ from typing import Any
 
 import yaml
 
+REFINEMENTS = ("none", "graduated", "poselib", "magsac")  # of the pose: see `PoseConfig.refine`
+
 
 class ConfigError(ValueError):
     """An unknown entry, or a value of the wrong type or out of range; the message names it."""
@@ -56,9 +58,9 @@ class NetworkConfig:
 class PoseConfig:
     """Inliers to relative pose."""
 
-    refine: str = (
-        "poselib"  # none (the network's weighted solution), poselib or magsac on its inliers
-    )
+    # none (the network's weighted solution), or from its best matches: graduated (no sampling),
+    # poselib or magsac (RANSAC)
+    refine: str = "poselib"
     threshold_px: float = 1.0  # epipolar error of an inlier in refinement, pixels
     min_inliers: int = 12  # fewer: status TOO_FEW_MATCHES
     max_false_alarms: float = (
@@ -69,8 +71,8 @@ class PoseConfig:
 
     def __post_init__(self) -> None:
         _require(
-            self.refine in ("none", "poselib", "magsac"),
-            f"pose.refine must be none, poselib or magsac, not {self.refine!r}",
+            self.refine in REFINEMENTS,
+            f"pose.refine must be one of {', '.join(REFINEMENTS)}, not {self.refine!r}",
         )
         _require(self.threshold_px > 0, "pose.threshold_px must be positive")
         _require(self.min_inliers >= 8, "pose.min_inliers must be at least 8")

@@ -13,7 +13,7 @@ from msga_ros.config import PipelineConfig
 from msga_ros.geometry.covariance import relative_pose_covariance
 from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
 from msga_ros.geometry.pose import PoseError, median_parallax, pose_from_essential
-from msga_ros.geometry.robust import ROBUST_ESTIMATORS
+from msga_ros.geometry.robust import ROBUST_ESTIMATORS, RobustEstimate, graduated
 from msga_ros.geometry.significance import chance_of_agreement, expected_false_alarms
 from msga_ros.geometry.triangulation import parallax_angles
 from msga_ros.inference import Verdict
@@ -80,6 +80,26 @@ def estimate_motion(
     return _motion(solution, correspondences, config, threshold)
 
 
+def robust_estimate(
+    method: str,
+    verdict: Verdict,
+    correspondences: Array,
+    candidate: NDArray[np.bool_],
+    threshold: float,
+    seed: int,
+) -> RobustEstimate:
+    """The motion of the matches that are `candidate` (N,), and which of *these* agree with it.
+
+    `method` is `graduated`, which starts from all that the network says, or a name of
+    `ROBUST_ESTIMATORS`, which see nothing but the matches; `threshold` is in normalised units.
+    """
+    points0, points1 = correspondences[candidate, :2], correspondences[candidate, 2:]
+    if method == "graduated":
+        score = verdict.score[candidate]
+        return graduated.estimate(points0, points1, score, threshold, verdict.essential)
+    return ROBUST_ESTIMATORS[method](points0, points1, threshold, seed=seed)
+
+
 @dataclass(frozen=True)
 class _Solution:
     """A motion (NaN where there is none) and the matches behind it."""
@@ -96,9 +116,8 @@ def _refined(
     verdict: Verdict, correspondences: Array, config: PipelineConfig, threshold: float
 ) -> _Solution | None:
     candidate = verdict.candidates(config.network)
-    chosen = correspondences[candidate]
-    found = ROBUST_ESTIMATORS[config.pose.refine](
-        chosen[:, :2], chosen[:, 2:], threshold, seed=config.pose.seed
+    found = robust_estimate(
+        config.pose.refine, verdict, correspondences, candidate, threshold, config.pose.seed
     )
     if not found.success:
         return None

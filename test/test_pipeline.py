@@ -41,7 +41,12 @@ class KnownEssential(MSGANet):
         self.essential = torch.from_numpy(essential_matrix(rotation, translation)).float()
         self.calls = 0
 
-    def forward(self, correspondences: Tensor, valid: Tensor | None = None) -> MSGANetResult:
+    def forward(
+        self,
+        correspondences: Tensor,
+        valid: Tensor | None = None,
+        evidence: Tensor | None = None,
+    ) -> MSGANetResult:
         self.calls += 1
         assert valid is not None
         rows = torch.where(valid[..., None], correspondences, 0.0)
@@ -91,7 +96,7 @@ def noise_image(seed: int = 0, height: int = 240, width: int = 320) -> np.ndarra
 
 
 @pytest.mark.parametrize("frontend", ["sift", "orb", "akaze"])
-@pytest.mark.parametrize("refine", ["none", "poselib", "magsac"])
+@pytest.mark.parametrize("refine", ["none", "graduated", "poselib", "magsac"])
 def test_right_matches_give_the_right_pose(fountain: PosedPair, frontend: str, refine: str) -> None:
     result = run(knowing(fountain, **{"frontend.name": frontend, "pose.refine": refine}), fountain)
     assert result.status is Status.OK
@@ -195,7 +200,7 @@ def test_tiny_images_do_not_raise(random_weights: Path, shape: tuple[int, int]) 
     assert pipe(image, image, SMALL, SMALL).status in (Status.TOO_FEW_MATCHES, Status.DEGENERATE)
 
 
-@pytest.mark.parametrize("refine", ["none", "poselib", "magsac"])
+@pytest.mark.parametrize("refine", ["none", "graduated", "poselib", "magsac"])
 def test_identical_images_are_degenerate(random_weights: Path, refine: str) -> None:
     pipe = TwoViewPipeline.from_config(
         **{"network.weights": str(random_weights), "pose.refine": refine}
@@ -206,7 +211,7 @@ def test_identical_images_are_degenerate(random_weights: Path, refine: str) -> N
     assert rotation_angle_deg(result.rotation) < 0.1
 
 
-@pytest.mark.parametrize("refine", ["none", "poselib", "magsac"])
+@pytest.mark.parametrize("refine", ["none", "graduated", "poselib", "magsac"])
 def test_pure_rotation_is_degenerate_but_its_rotation_holds(refine: str) -> None:
     """The essential matrix that the network is given is true to the rotation alone."""
     angle = np.deg2rad(4.0)

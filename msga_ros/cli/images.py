@@ -30,7 +30,8 @@ def match(
     ] = False,
     frontend: Annotated[str | None, typer.Option(help="sift, orb or akaze.")] = None,
     refine: Annotated[
-        str | None, typer.Option(help="Refinement of the pose: none, poselib or magsac.")
+        str | None,
+        typer.Option(help="Refinement of the pose: none, graduated, poselib or magsac."),
     ] = None,
     config: ConfigFile = None,
     settings: Settings = None,

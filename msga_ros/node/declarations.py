@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from msga_ros.config import PipelineConfig
+from msga_ros.config import REFINEMENTS, PipelineConfig
 from msga_ros.node.declaration import Declaration, structural
 
 ODOMETRY_FRAME = "msga_odom"
@@ -147,8 +147,9 @@ DECLARATIONS: tuple[Declaration, ...] = (
     Declaration(
         "pose.refine",
         _PIPELINE.pose.refine,
-        "Pose from the network's own weighted solution (none), or refined on its inliers.",
-        choices=("none", "poselib", "magsac"),
+        "Pose from the network's own weighted solution (none), or from its best matches: graduated "
+        "(no random sampling), poselib or magsac (RANSAC).",
+        choices=REFINEMENTS,
     ),
     Declaration(
         "pose.threshold_px",

@@ -1,6 +1,8 @@
 """Estimators of two-view motion that are judged on the same putative matches.
 
-A name is `PRUNER+SOLVER`, or `msga` alone for the network's own weighted solution:
+A name is `PRUNER+SOLVER`, or one of two that take no random sample: `msga`, the network followed
+by `msga_ros.geometry.robust.graduated` on its scores, and `msga-linear`, the weighted eight-point
+solution inside the network. The others:
 
 - pruners: `msga` (the network's inliers), `ratio` (ratio test 0.8), `mutual+ratio` (mutual check
   and ratio test 0.9), `oracle` (true inliers at the published threshold of 1e-4) and
@@ -25,8 +27,9 @@ from numpy.typing import NDArray
 from msga_ros.config import FrontendConfig, PipelineConfig
 from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
 from msga_ros.geometry.pose import PoseError, essential_matrix, pose_from_essential
-from msga_ros.geometry.robust import ROBUST_ESTIMATORS
+from msga_ros.geometry.robust import ROBUST_ESTIMATORS, RobustEstimate
 from msga_ros.inference import Inference, Verdict
+from msga_ros.relative_pose import robust_estimate
 from msga_ros.training.dumps import Pair
 from msga_ros.training.metrics import INLIER_THRESHOLD
 
@@ -34,6 +37,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 NETWORK = "msga"
+LINEAR = "msga-linear"
 DEFAULT_ESTIMATORS = ("msga", "msga+poselib", "ratio+magsac", "ratio+poselib")
 
 
@@ -87,15 +91,19 @@ _PRUNERS: dict[str, Callable[[Pair], Bools]] = {
 }
 
 
+# Refinements of the estimators without RANSAC; "": none.
+_WITHOUT_SAMPLES = {NETWORK: "graduated", LINEAR: ""}
+
+
 def available() -> tuple[str, ...]:
     """All names that `create` knows."""
     pruned = (f"{pruner}+{solver}" for pruner in (NETWORK, *_PRUNERS) for solver in _solvers())
-    return (NETWORK, *pruned)
+    return (NETWORK, LINEAR, *pruned)
 
 
 def uses_network(name: str) -> bool:
     """Whether the estimator has weights."""
-    return name.split("+")[0] == NETWORK
+    return name.split("+")[0] in (NETWORK, LINEAR)
 
 
 def create(name: str, config: PipelineConfig, network: SharedNetwork | None = None) -> Estimator:
@@ -113,12 +121,12 @@ def create(name: str, config: PipelineConfig, network: SharedNetwork | None = No
     """
     if name not in available():
         raise EstimatorError(f"unknown estimator {name!r}; there are: {', '.join(available())}")
-    pruner, _, solver = name.rpartition("+") if name != NETWORK else (NETWORK, "", "")
-    if pruner != NETWORK:
+    pruner, _, solver = name.rpartition("+")
+    if not uses_network(name):
         return _PrunedEstimator(name, _PRUNERS[pruner], solver, config)
     if network is None:
         raise EstimatorError(f"estimator {name!r} needs a network")
-    return _NetworkEstimator(name, network, solver, config)
+    return _NetworkEstimator(name, network, _WITHOUT_SAMPLES.get(name, solver), config)
 
 
 class _PrunedEstimator:
@@ -134,12 +142,14 @@ class _PrunedEstimator:
 
     def __call__(self, pair: Pair) -> Estimate:
         started = time.perf_counter()
-        motion = _solve(pair, self._prune(pair), self._solver, self._config)
+        points0, points1 = _points(pair, self._prune(pair))
+        threshold, seed = _threshold(pair, self._config), self._config.pose.seed
+        motion = _found(ROBUST_ESTIMATORS[self._solver](points0, points1, threshold, seed=seed))
         return _estimate(pair, motion, _milliseconds_since(started))
 
 
 class _NetworkEstimator:
-    """The network, then its own weighted solution or a robust estimator on its inliers.
+    """The network, then its own weighted solution or a robust estimator on its best matches.
 
     As in the pipeline, what the front end filters out the network does not see, and the network's
     own pose stands where a refinement finds none. Unlike there, a pose of few inliers is a pose.
@@ -158,8 +168,11 @@ class _NetworkEstimator:
         started = time.perf_counter()
         motion = None
         if self._solver:
-            motion = _solve(
-                pair, verdict.candidates(self._config.network), self._solver, self._config
+            rows = pair.correspondences.astype(np.float64)
+            candidate = verdict.candidates(self._config.network)
+            threshold, seed = _threshold(pair, self._config), self._config.pose.seed
+            motion = _found(
+                robust_estimate(self._solver, verdict, rows, candidate, threshold, seed)
             )
         if motion is None:
             motion = _own_motion(pair, verdict.essential, verdict.inliers(self._config.network))
@@ -222,15 +235,17 @@ def _own_motion(pair: Pair, essential: Floats, inlier: Bools) -> _Motion | None:
     return _Motion(pose.rotation, pose.translation, essential)
 
 
-def _solve(pair: Pair, kept: Bools, solver: str, config: PipelineConfig) -> _Motion | None:
+def _threshold(pair: Pair, config: PipelineConfig) -> float:
+    """The solvers' threshold in normalised units."""
     focals = np.concatenate((pair.focal0, pair.focal1))
     if not (np.isfinite(focals).all() and (focals > 0).all()):
         raise EstimatorError(
             f"pair {pair.name}: no focal lengths in the dump (f1s, f2s); thresholds are in pixels"
         )
-    points0, points1 = _points(pair, kept)
-    threshold = config.pose.threshold_px / float(focals.mean())
-    found = ROBUST_ESTIMATORS[solver](points0, points1, threshold, seed=config.pose.seed)
+    return config.pose.threshold_px / float(focals.mean())
+
+
+def _found(found: RobustEstimate) -> _Motion | None:
     if not found.success:
         return None
     essential = essential_matrix(found.rotation, found.translation)

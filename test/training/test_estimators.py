@@ -87,7 +87,7 @@ def test_too_few_matches_are_a_failure_and_no_exception(
 def test_the_networks_own_pose_is_that_of_its_essential_matrix(inference: Inference) -> None:
     pair = synthetic_pair(2)
     verdict = inference(pair.correspondences, np.ones(len(pair.ratios), dtype=bool))
-    estimate = create("msga", CONFIG, SharedNetwork(inference))(pair)
+    estimate = create("msga-linear", CONFIG, SharedNetwork(inference))(pair)
     # Full-size verification: the matrix of the network judges every match.
     np.testing.assert_array_equal(estimate.inlier, verdict.residual < 1e-4)
     np.testing.assert_allclose(estimate.rotation @ estimate.rotation.T, np.eye(3), atol=1e-9)
@@ -100,8 +100,8 @@ def test_the_prefilter_hides_matches_from_the_network_but_not_from_verification(
     pair = synthetic_pair(3)
     filtered = PipelineConfig(FrontendConfig(ratio=0.8, mutual=False))
     passed = pair.ratios < 0.8
-    estimate = create("msga", filtered, SharedNetwork(inference))(pair)
-    alone = create("msga", CONFIG, SharedNetwork(inference))(
+    estimate = create("msga-linear", filtered, SharedNetwork(inference))(pair)
+    alone = create("msga-linear", CONFIG, SharedNetwork(inference))(
         replace(
             pair,
             correspondences=pair.correspondences[passed],
@@ -124,7 +124,7 @@ def test_a_solver_after_the_network_gets_its_best_scored_alone(inference: Infere
     assert estimate.iterations > 0
     # With one that lets nothing pass, there is nothing to refine and the network's own pose stands.
     nothing = PipelineConfig(EVERY_MATCH, NetworkConfig(score_threshold=1e6))
-    own = create("msga", nothing, SharedNetwork(inference))(pair)
+    own = create("msga-linear", nothing, SharedNetwork(inference))(pair)
     refined = create("msga+poselib", nothing, SharedNetwork(inference))(pair)
     np.testing.assert_allclose(refined.rotation, own.rotation)
     assert refined.iterations == 0
@@ -137,14 +137,19 @@ def test_estimators_that_share_a_network_run_it_once_a_pair(inference: Inference
         def __init__(self) -> None:
             pass
 
-        def __call__(self, correspondences: np.ndarray, valid: np.ndarray) -> Verdict:
+        def __call__(
+            self,
+            correspondences: np.ndarray,
+            valid: np.ndarray,
+            evidence: np.ndarray | None = None,
+        ) -> Verdict:
             calls.append(len(correspondences))
-            return inference(correspondences, valid)
+            return inference(correspondences, valid, evidence)
 
     network = SharedNetwork(Counted())
-    own, refined = (create(name, CONFIG, network) for name in ("msga", "msga+poselib"))
+    own, refined = (create(name, CONFIG, network) for name in ("msga-linear", "msga+poselib"))
     first, second = synthetic_pair(1), synthetic_pair(2)
-    alone = create("msga", CONFIG, SharedNetwork(inference))
+    alone = create("msga-linear", CONFIG, SharedNetwork(inference))
     for pair in (first, second, first):
         np.testing.assert_array_equal(own(pair).rotation, alone(pair).rotation)
         refined(pair)
@@ -153,6 +158,36 @@ def test_estimators_that_share_a_network_run_it_once_a_pair(inference: Inference
     create("msga", PipelineConfig(FrontendConfig(ratio=0.8, mutual=False)), network)(first)
     assert len(calls) == 4
     assert calls[3] < calls[2]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_network_and_its_scores_find_the_motion_without_a_random_sample(seed: int) -> None:
+    """A network that is right nine times in ten, and whose own solution says nothing."""
+    pair = synthetic_pair(seed, outliers=0.7)
+    rng = np.random.default_rng(seed)
+
+    class MostlyRight(Inference):
+        def __init__(self) -> None:
+            pass
+
+        def __call__(
+            self,
+            correspondences: np.ndarray,
+            valid: np.ndarray,
+            evidence: np.ndarray | None = None,
+        ) -> Verdict:
+            right = (pair.residual < 1e-4) ^ (rng.random(len(valid)) < 0.1)
+            score = np.where(right, 2.0, -2.0) + 0.5 * rng.normal(size=len(valid))
+            return Verdict(np.full((3, 3), np.nan), np.full(len(valid), np.inf), score)
+
+    network = SharedNetwork(MostlyRight())
+    estimate = create("msga", CONFIG, network)(pair)
+    assert error_deg(estimate, pair) < 1.0
+    assert estimate.iterations == 0
+    # Another seed of the robust estimators is nothing to it.
+    other = replace(CONFIG, pose=replace(CONFIG.pose, seed=7))
+    np.testing.assert_array_equal(create("msga", other, network)(pair).rotation, estimate.rotation)
+    assert not create("msga-linear", CONFIG, network)(pair).success
 
 
 def test_the_same_seed_gives_the_same_estimate() -> None:

@@ -8,6 +8,11 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
+
+from msga_ros.geometry.epipolar import sampson_distance_squared
+from msga_ros.geometry.pose import PoseError, essential_matrix, pose_from_essential
+from msga_ros.geometry.triangulation import parallax_angles
 
 Array = npt.NDArray[np.float64]
 
@@ -25,7 +30,7 @@ class RobustEstimate:
     rotation: Array  # (3, 3)
     translation: Array  # (3,), unit
     essential: Array  # (3, 3), [t]_x R, Frobenius norm 1
-    inlier: npt.NDArray[np.bool_]  # (N,): Sampson distance below the threshold, in front of both
+    inlier: npt.NDArray[np.bool_]  # (N,): Sampson distance below the threshold, not behind a view
     iterations: int  # samples drawn; 0 where the library does not say
 
 
@@ -69,6 +74,28 @@ def failure(count: int, iterations: int = 0) -> RobustEstimate:
     return RobustEstimate(
         False, unknown, unknown[0].copy(), unknown.copy(), np.zeros(count, dtype=bool), iterations
     )
+
+
+def verified(essential: Array, points0: Array, points1: Array, threshold: float) -> RobustEstimate:
+    """The motion in an essential matrix (3, 3) with its inliers, which alone decide cheirality.
+
+    `points0`, `points1` as in `RobustEstimator`; a failure where the matrix is none, or where
+    fewer than five matches agree with it.
+    """
+    correspondences = torch.from_numpy(np.hstack([points0, points1]))
+    squared = sampson_distance_squared(correspondences, torch.from_numpy(essential))
+    inlier = squared.numpy() < threshold**2
+    try:
+        pose = pose_from_essential(essential, points0[inlier], points1[inlier])
+    except PoseError:
+        return failure(len(points0))
+    # The sign of a depth says nothing where the rays are parallel but for the noise.
+    parallel = parallax_angles(points0[inlier], points1[inlier], pose.rotation) < 2 * threshold
+    inlier[inlier] = pose.in_front | parallel
+    if inlier.sum() < MINIMAL_SAMPLE:
+        return failure(len(points0))
+    refined = essential_matrix(pose.rotation, pose.translation)
+    return RobustEstimate(True, pose.rotation, pose.translation, refined, inlier, 0)
 
 
 def guarded(solver: Solver) -> RobustEstimator:

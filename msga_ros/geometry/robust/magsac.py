@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import torch
 
-from msga_ros.geometry.epipolar import sampson_distance_squared
-from msga_ros.geometry.pose import PoseError, essential_matrix, pose_from_essential
-from msga_ros.geometry.robust.base import (
-    MINIMAL_SAMPLE,
-    Array,
-    RobustEstimate,
-    failure,
-    guarded,
-)
+from msga_ros.geometry.robust.base import Array, RobustEstimate, failure, guarded, verified
 
 # OpenCV's optimisation is tuned to pixels: in normalised units (threshold 0.003), and at a
 # threshold of 30 pixels, it was measured to give several times the error. So the points are scaled
@@ -57,28 +48,10 @@ def _solve(
 
     best: RobustEstimate | None = None
     for candidate in stacked.astype(np.float64).reshape(-1, 3, 3):
-        estimate = _with_pose(candidate, points0, points1, threshold)
+        estimate = verified(candidate, points0, points1, threshold)
         if best is None or estimate.inlier.sum() > best.inlier.sum():
             best = estimate
     return best if best is not None and best.success else failure(len(points0))
-
-
-def _with_pose(
-    candidate: Array, points0: Array, points1: Array, threshold: float
-) -> RobustEstimate:
-    """The motion of one essential matrix; cheirality is decided by its inliers alone."""
-    correspondences = torch.from_numpy(np.hstack([points0, points1]))
-    squared = sampson_distance_squared(correspondences, torch.from_numpy(candidate))
-    inlier = squared.numpy() < threshold**2
-    try:
-        pose = pose_from_essential(candidate, points0[inlier], points1[inlier])
-    except PoseError:  # not an essential matrix
-        return failure(len(points0))
-    inlier[inlier] = pose.in_front
-    if inlier.sum() < MINIMAL_SAMPLE:
-        return failure(len(points0))
-    essential = essential_matrix(pose.rotation, pose.translation)
-    return RobustEstimate(True, pose.rotation, pose.translation, essential, inlier, 0)
 
 
 estimate = guarded(_solve)

@@ -7,9 +7,8 @@ import poselib  # type: ignore[import-untyped]
 
 from msga_ros.geometry.pose import essential_matrix
 from msga_ros.geometry.robust.base import Array, RobustEstimate, failure, guarded
+from msga_ros.geometry.robust.refinement import UNIT_CAMERA
 
-# Points are normalised, so one "pixel" of this camera is one normalised unit: thresholds too.
-_UNIT_CAMERA = {"model": "PINHOLE", "width": 2, "height": 2, "params": [1.0, 1.0, 0.0, 0.0]}
 _MIN_ITERATIONS = 100  # PoseLib's 1000 were measured to cost 3 times the time for the same poses
 
 
@@ -25,8 +24,8 @@ def _solve(
     pose, record = poselib.estimate_relative_pose(
         points0,
         points1,
-        _UNIT_CAMERA,
-        _UNIT_CAMERA,
+        UNIT_CAMERA,
+        UNIT_CAMERA,
         {
             "max_epipolar_error": threshold,
             "seed": seed,
