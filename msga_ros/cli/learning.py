@@ -12,6 +12,13 @@ from msga_ros.cli.shared import ConfigFile, Settings, console
 from msga_ros.commands.errors import reported_errors
 
 
+class Precision(Enum):
+    """Of `msga train`, by Lightning Fabric's names."""
+
+    full = "32-true"
+    half = "bf16-mixed"
+
+
 class Source(Enum):
     """Of `msga dump`: kinds of collections of posed images."""
 
@@ -129,8 +136,8 @@ def train(
     devices: Annotated[int, typer.Option(min=1, help="How many of them, on each node.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines of a cluster.")] = 1,
     precision: Annotated[
-        str, typer.Option(help="32-true or bf16-mixed, as in Lightning Fabric.")
-    ] = "32-true",
+        Precision, typer.Option(help="Half precision is for the network, not for the losses.")
+    ] = Precision.full,
 ) -> None:
     """Train the network, or go on with a training that was interrupted."""
     with reported_errors():
@@ -142,7 +149,7 @@ def train(
             accelerator=accelerator,
             devices=devices,
             nodes=nodes,
-            precision=precision,
+            precision=precision.value,
             console=console(),
         )
 

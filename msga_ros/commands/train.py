@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from msga_ros.commands.errors import existing_file, training_file
-from msga_ros.training.trainer import TrainConfig, train
+from msga_ros.training.trainer import Precision, TrainConfig, train
 
 
 def run(
@@ -18,7 +18,7 @@ def run(
     accelerator: str,
     devices: int,
     nodes: int,
-    precision: str,
+    precision: Precision,
     console: Console,
 ) -> Path:
     """Train, or go on with, the run that `config` describes; the path of the exported weights.

@@ -33,8 +33,10 @@ def _epipolar_terms(correspondences: Tensor, essential: Tensor) -> tuple[Tensor,
     one = torch.ones_like(correspondences[..., :1])
     first = torch.cat((correspondences[..., 0:2], one), -1)
     second = torch.cat((correspondences[..., 2:4], one), -1)
-    line_in_second = first @ essential.transpose(-1, -2)
-    line_in_first = second @ essential
+    # Not in half precision, whatever surrounds it: squared distances of inliers are around 1e-6.
+    with torch.autocast(correspondences.device.type, enabled=False):
+        line_in_second = first @ essential.transpose(-1, -2)
+        line_in_first = second @ essential
     error = (second * line_in_second).sum(-1)
     normal_second = line_in_second[..., 0].square() + line_in_second[..., 1].square()
     normal_first = line_in_first[..., 0].square() + line_in_first[..., 1].square()

@@ -59,7 +59,9 @@ class SievingModule(nn.Module):
 
     def forward(self, inputs: Tensor, valid: Tensor | None) -> Sieved:
         """Score `(B, N, inputs)` matches and keep the best."""
-        embedded = self.embed(inputs)
+        # Half precision around it is for features: coordinates would be rounded to whole pixels.
+        with torch.autocast(inputs.device.type, enabled=False):
+            embedded = self.embed(inputs)
         if self.embed_norm is not None:
             embedded = self.embed_norm(embedded, valid)
         shallow = self.residual0(relu(embedded), valid)

@@ -66,6 +66,7 @@ def loss(result: MSGANetResult, batch: Batch, config: LossConfig, iteration: int
 
 def _classification(logits: Tensor, residual: Tensor, kept: Tensor | None) -> Tensor:
     """Loss of `(B, K)` logits of the matches that `kept` names, None: of all."""
+    logits = logits.float()
     valid = ~torch.isneginf(logits)
     if kept is not None:
         residual = residual.gather(1, kept.clamp_min(0))

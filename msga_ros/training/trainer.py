@@ -11,6 +11,7 @@ import json
 import math
 import time
 from pathlib import Path
+from typing import Literal
 
 import torch
 from lightning_fabric import Fabric, seed_everything
@@ -24,13 +25,15 @@ from msga_ros.training.log import TrainingLog
 from msga_ros.training.losses import LossConfig, loss, view_swap_loss
 from msga_ros.training.recipe import TrainConfig, learning_rate
 
+Precision = Literal["32-true", "bf16-mixed"]
+
 
 def train(
     config: TrainConfig | str | Path,
     max_seconds: float = math.inf,
     accelerator: str = "auto",
     devices: int = 1,
-    precision: str = "32-true",
+    precision: Precision = "32-true",
     progress: bool = True,
     nodes: int = 1,
 ) -> Path:
@@ -39,8 +42,9 @@ def train(
     Args:
         config: the run, or the path of its YAML file.
         max_seconds: stop after that long with a checkpoint; the next call goes on from it.
-        accelerator, devices, precision, nodes: as Lightning Fabric takes them; `devices` of each
-            node. Every device has batches of its own.
+        accelerator, devices, nodes: as Lightning Fabric takes them; `devices` of each node. Every
+            device has batches of its own.
+        precision: half precision is for the features of the network alone.
         progress: show a bar.
 
     Returns:
@@ -51,11 +55,10 @@ def train(
         accelerator=accelerator,
         devices=devices,
         num_nodes=nodes,
-        precision=precision,  # type: ignore[arg-type]
     )
     fabric.launch()
     seed_everything(config.seed, verbose=False)
-    run = _Run(config, fabric)
+    run = _Run(config, fabric, half_precision=precision == "bf16-mixed")
     run.resume()
     if run.iteration >= config.optimiser.iterations:
         return run.export()
@@ -90,10 +93,11 @@ def train(
 class _LossOf(nn.Module):
     """Network and loss as one module, so that what Fabric wraps takes and returns plain tensors."""
 
-    def __init__(self, net: MSGANet, config: LossConfig) -> None:
+    def __init__(self, net: MSGANet, config: LossConfig, half_precision: bool) -> None:
         super().__init__()
         self.net = net
         self.config = config
+        self.half_precision = half_precision
 
     def forward(self, iteration: int, *tensors: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """What to minimise, and its parts."""
@@ -108,14 +112,17 @@ class _LossOf(nn.Module):
         return total, {name: part.detach() for name, part in parts.items()}
 
     def _result(self, batch: Batch) -> MSGANetResult:
-        result: MSGANetResult = self.net(batch.correspondences, batch.valid, batch.evidence)
+        # Not Fabric's precision, which would round coordinates and labels as well.
+        device = batch.valid.device.type
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=self.half_precision):
+            result: MSGANetResult = self.net(batch.correspondences, batch.valid, batch.evidence)
         return result
 
 
 class _Run:
     """Network, optimiser, average and log of one run, at one iteration."""
 
-    def __init__(self, config: TrainConfig, fabric: Fabric) -> None:
+    def __init__(self, config: TrainConfig, fabric: Fabric, half_precision: bool) -> None:
         self.config = config
         self.fabric = fabric
         self.iteration = 0
@@ -125,7 +132,9 @@ class _Run:
         if config.start and not self.checkpoint.exists():
             start_from(self.net, config.start)
         optimiser = torch.optim.Adam(self.net.parameters(), lr=config.optimiser.learning_rate)
-        self.loss_of, self.optimiser = fabric.setup(_LossOf(self.net, config.loss), optimiser)
+        self.loss_of, self.optimiser = fabric.setup(
+            _LossOf(self.net, config.loss, half_precision), optimiser
+        )
         self.average = {n: v.detach().clone() for n, v in self._state().items()}
         seed = config.seed + 7919 * fabric.global_rank
         self.source = BatchSource(config.batch, seed, fabric.device)

@@ -117,6 +117,14 @@ def test_batches_are_single_ones_stacked() -> None:
         assert distance(correspondences[:, :0], essential).shape == (5, 0)
 
 
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_half_precision_around_it_does_not_round(distance) -> None:
+    matches, essential = (tensor.float() for tensor in as_tensors(random_scene(0, noise=1e-3)))
+    expected = distance(matches, essential)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(distance(matches, essential), expected)
+
+
 def test_a_match_on_both_epipoles_is_finite() -> None:
     """Moving straight ahead the epipoles are the image centres; a match there fits any motion."""
     essential = essential_from_pose(torch.eye(3), torch.tensor([0.0, 0.0, 1.0]))

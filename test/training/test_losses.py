@@ -118,7 +118,7 @@ def test_what_padding_holds_changes_neither_loss_nor_gradient(batch: Batch) -> N
         value = loss(net(padded.correspondences, padded.valid), padded, LossConfig(), 0)
         value.total.backward()
         gradients = torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None])
-        outcomes.append((float(value.total), gradients))
+        outcomes.append((float(value.total.detach()), gradients))
     for total, gradients in outcomes[1:]:
         assert total == pytest.approx(outcomes[0][0], rel=1e-6)
         assert torch.allclose(gradients, outcomes[0][1], rtol=1e-5, atol=1e-6)

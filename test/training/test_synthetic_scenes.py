@@ -272,6 +272,14 @@ def test_a_batch_is_a_function_of_the_generator_alone() -> None:
     assert not torch.equal(one.correspondences, scenes(20, seed=1).correspondences)
 
 
+def test_everything_is_made_on_the_device_of_the_generator() -> None:
+    generator = torch.Generator().manual_seed(0)
+    with torch.device("meta"):  # what names no device would land here, and not mix
+        batch = synthetic_batch(20, 128, generator)
+    assert {tensor.device.type for tensor in vars(batch).values()} == {"cpu"}
+    assert torch.equal(batch.correspondences, scenes(20).correspondences)
+
+
 def test_wrong_requests_are_refused() -> None:
     generator = torch.Generator()
     for samples, matches in ((0, 10), (3, 0)):

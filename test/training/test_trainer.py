@@ -182,6 +182,23 @@ def test_a_run_with_masks_and_both_directions_is_resumed_exactly(tmp_path: Path)
         assert float(row["view_swap"]) > 0
 
 
+def test_half_precision_keeps_its_hands_off_the_losses(tmp_path: Path) -> None:
+    dump = write_dump(
+        tmp_path / "dump.h5", [synthetic_pair(i, matches=100 + 60 * i) for i in range(3)]
+    )
+    figures = []
+    for precision in ("32-true", "bf16-mixed"):
+        settings = config(tmp_path / precision, iterations=1)
+        batch = BatchConfig(dumps=(str(dump),), matches=800, sizes=(200,), fill=False)
+        settings = replace(settings, batch=batch)
+        train(settings, accelerator="cpu", precision=precision)
+        with (tmp_path / precision / "log.csv").open() as file:
+            figures.append(next(csv.DictReader(file)))
+    half, full = (torch.tensor(float(figure["geometry"])) for figure in figures[::-1])
+    assert float(half) == pytest.approx(float(full), rel=0.1)
+    assert float(half.bfloat16()) != float(half)  # more digits than half precision has
+
+
 def test_two_processes_train_one_network_in_slices(tmp_path: Path) -> None:
     settings = tmp_path / "config.yaml"
     document = {
