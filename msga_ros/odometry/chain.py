@@ -3,7 +3,8 @@
 Two consecutive motions share a frame: the noise of its keypoints moves both estimates, mostly in
 opposite directions. Taking them for independent makes the covariance of the integrated pose several
 times too large, so their correlation is computed from how each estimate depends on each keypoint.
-What is wrong with the rig stays wrong: that part of the error adds up as it is, not as its square.
+What is wrong with the cameras stays wrong: that part of the error adds up as it is, not as its
+square.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from msga_ros.odometry.observations import CURRENT_ROWS, REFERENCE_ROWS
-from msga_ros.odometry.poses import UncertainPose, composition_jacobians
+from msga_ros.odometry.poses import UncertainPose, composition_jacobians, rotation_vector
 
 Array = npt.NDArray[np.float64]
 
@@ -25,7 +26,8 @@ class Step:
 
     `pose`: current in reference. `features0`, `features1` (N,): index of each point's keypoint in
     the left image, reference and current. `sensitivity` (N, 6, 9): see `TwoFrameSolution`. `sigma`:
-    pixels. `by_rig` (6, 3): see `TwoFrameSolution`.
+    pixels. `by_constants` (6, K): how K things that are wrong in the same way at every step move
+    the pose, each by one standard deviation; part of its covariance.
     """
 
     pose: UncertainPose
@@ -33,38 +35,43 @@ class Step:
     features1: npt.NDArray[np.int64]
     sensitivity: Array
     sigma: float
-    by_rig: Array
+    by_constants: Array
 
 
 class PoseChain:
     """The pose of a reference (keyframe) in the frame of the first one, and steps from it."""
 
     def __init__(self, start: UncertainPose | None = None) -> None:
-        self._reference = start or UncertainPose.origin()  # but for the rig
-        self._by_rig: Array = np.zeros((6, 3))
+        self._reference = start or UncertainPose.origin()  # but for the constants
+        self._by_constants: Array | None = None
         self._arrival: tuple[Step, Array] | None = None
 
     @property
     def reference(self) -> UncertainPose:
         """The pose of the reference."""
-        return _with_rig(self._reference, self._by_rig)
+        if self._by_constants is None:
+            return self._reference
+        return _with(self._reference, self._by_constants)
 
     def locate(self, step: Step) -> UncertainPose:
         """The pose that `step` leads to from the reference."""
-        return _with_rig(*self._follow(step))
+        return _with(*self._follow(step))
 
     def advance(self, step: Step) -> UncertainPose:
         """Make the frame that `step` leads to the reference; its pose."""
         by_step = composition_jacobians(self._reference, step.pose)[1]
-        self._reference, self._by_rig = self._follow(step)
+        self._reference, self._by_constants = self._follow(step)
         self._arrival = (step, by_step)
         return self.reference
 
     def _follow(self, step: Step) -> tuple[UncertainPose, Array]:
         by_last, by_step = composition_jacobians(self._reference, step.pose)
-        rest = step.pose.covariance - step.by_rig @ step.by_rig.T
+        rest = step.pose.covariance - step.by_constants @ step.by_constants.T
         pose = self._reference.compose(replace(step.pose, covariance=rest), self._shared(step))
-        return pose, by_last @ self._by_rig + by_step @ step.by_rig
+        constants = by_step @ step.by_constants
+        if self._by_constants is not None:
+            constants = by_last @ self._by_constants + constants
+        return pose, constants
 
     def _shared(self, step: Step) -> Array | None:
         """Covariance (6, 6) of the reference's error with that of `step`: keypoints in both."""
@@ -78,5 +85,17 @@ class PoseChain:
         return last.sigma * step.sigma * (by_last @ shared)
 
 
-def _with_rig(pose: UncertainPose, by_rig: Array) -> UncertainPose:
-    return replace(pose, covariance=pose.covariance + by_rig @ by_rig.T)
+def _with(pose: UncertainPose, by_constants: Array) -> UncertainPose:
+    return replace(pose, covariance=pose.covariance + by_constants @ by_constants.T)
+
+
+def by_distortion(rotation: Array, position: Array, share: float) -> Array:
+    """How a motion is moved (6, 18) by what calibration and lens model leave unexplained.
+
+    Position and rotation vector of every motion come out through one linear map each, whose entries
+    are off by `share` (a focal length, a camera's axes, a scale): each of the 18 is a column.
+    """
+    block = np.zeros((6, 18))
+    block[:3, :9] = np.kron(position, np.eye(3))
+    block[3:, 9:] = np.kron(rotation_vector(rotation), np.eye(3))
+    return np.asarray(share * block)

@@ -19,6 +19,7 @@ class OdometryConfig:
     gate_px: float = 1.0  # largest standard deviation that inliers are judged with
     noise_px: float = 0.0  # standard deviation of a coordinate; 0: from the residuals
     min_noise_px: float = 1.0  # smallest value of that: residuals hide systematic errors
+    systematic_share: float = 0.005  # of each motion, that calibration and lens leave unexplained
     min_inliers: int = 12  # fewer: the motion is unknown
     keyframe_share: float = 0.5  # new keyframe once the share of its points still seen is below
     keyframe_inliers: int = 60  # or fewer than that are left
@@ -30,8 +31,9 @@ class OdometryConfig:
         for name in positive:
             if not getattr(self, name) > 0:
                 raise OdometryError(f"{name} must be positive, not {getattr(self, name)}")
-        if min(self.noise_px, self.min_parallax_deg, self.rig_sigma_deg) < 0:
-            raise OdometryError("noise_px, min_parallax_deg and rig_sigma_deg must not be negative")
+        for name in ("noise_px", "min_parallax_deg", "rig_sigma_deg", "systematic_share"):
+            if getattr(self, name) < 0:
+                raise OdometryError(f"{name} must not be negative, not {getattr(self, name)}")
         if self.min_inliers < 6:
             raise OdometryError(f"min_inliers must be at least 6, not {self.min_inliers}")
         if not 0 <= self.keyframe_share <= 1:

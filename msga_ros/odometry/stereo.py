@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
 from msga_ros.odometry.absolute import absolute_pose, points_in_current, predicted
-from msga_ros.odometry.chain import PoseChain, Step
+from msga_ros.odometry.chain import PoseChain, Step, by_distortion
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import FilteredMatches, MatchesLike, Relate, unique_rows
 from msga_ros.odometry.observations import Observations, Rig, RigBelief, TwoFrameSolution
@@ -109,10 +109,16 @@ class StereoOdometry:
             matches.indices0, matches.indices1, inlier, matches.inlier_probability
         )
         ids = self._tracks.follow(keyframe, frame, agreeing)
-        relative = UncertainPose(solution.rotation, solution.position, solution.covariance)
-        step = Step(
-            relative, features0, features1, solution.sensitivity, solution.sigma, solution.by_rig
+        unexplained = by_distortion(
+            solution.rotation, solution.position, self._config.systematic_share
         )
+        relative = UncertainPose(
+            solution.rotation,
+            solution.position,
+            solution.covariance + unexplained @ unexplained.T,
+        )
+        constants = np.hstack([solution.by_rig, unexplained])
+        step = Step(relative, features0, features1, solution.sensitivity, solution.sigma, constants)
         count = int(inlier.sum())
         self._seen_at_first = max(self._seen_at_first, count)
         replace = (

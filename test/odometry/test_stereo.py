@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from odometry.rig_scene import CAMERA, RIG, Scene, same_index, with_outliers
@@ -12,11 +14,16 @@ from msga_ros.geometry.camera import Camera
 from msga_ros.odometry.config import OdometryConfig, OdometryError
 from msga_ros.odometry.matches import FilteredMatches
 from msga_ros.odometry.observations import Rig
-from msga_ros.odometry.poses import UncertainPose, pose_error
+from msga_ros.odometry.poses import (
+    UncertainPose,
+    pose_error,
+    rotation_matrix,
+    rotation_vector,
+)
 from msga_ros.odometry.stereo import StereoOdometry
 from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate
 
-KNOWN_NOISE = OdometryConfig(noise_px=0.5, rig_sigma_deg=0.0)
+KNOWN_NOISE = OdometryConfig(noise_px=0.5, rig_sigma_deg=0.0, systematic_share=0.0)
 
 
 def drive(
@@ -48,7 +55,7 @@ def normalised_squared(pose: UncertainPose, truth: tuple[np.ndarray, np.ndarray]
 def test_covariances_are_consistent_along_the_way(keyframe_share: float) -> None:
     """NEES of the relative and of the integrated pose, over independent drives, chi-square."""
     rng = np.random.default_rng(10)
-    config = OdometryConfig(noise_px=0.5, rig_sigma_deg=0.0, keyframe_share=keyframe_share)
+    config = replace(KNOWN_NOISE, keyframe_share=keyframe_share)
     relative, integrated, independent = [], [], []
     for _ in range(16):
         scene = Scene.drive(rng, 8)
@@ -69,6 +76,26 @@ def test_covariances_are_consistent_along_the_way(keyframe_share: float) -> None
     assert low < sum(integrated) < high
     if keyframe_share == 1.0:  # what it would be without the correlation of successive motions
         assert sum(independent) < low
+
+
+def test_a_camera_that_is_not_what_it_is_taken_for_stays_inside_the_covariance() -> None:
+    """Every motion is bent by the same linear map, off by two percent; NEES as above."""
+    rng = np.random.default_rng(17)
+    honest, blind = [], []
+    for _ in range(10):
+        scene = Scene.drive(rng, 7)
+        bend_p, bend_r = np.eye(3) + 0.02 * rng.normal(size=(2, 3, 3))
+        truth = UncertainPose.origin()
+        for frame in range(1, 7):
+            turn, shift = scene.true_motion(frame - 1, frame)
+            bent = rotation_matrix(bend_r @ rotation_vector(turn))
+            truth = truth.compose(UncertainPose(bent, bend_p @ shift, np.zeros((6, 6))))
+        for share, found in ((0.02, honest), (0.0, blind)):
+            last = drive(scene, rng, replace(KNOWN_NOISE, systematic_share=share), 0.5)[-1]
+            assert last.pose is not None
+            found.append(normalised_squared(last.pose, (truth.rotation, truth.position)))
+    low, high = stats.chi2.ppf([0.001, 0.999], 6 * len(honest))
+    assert low < sum(honest) < high < sum(blind)
 
 
 def test_uncertainty_grows_along_the_way() -> None:
@@ -182,7 +209,13 @@ def test_points_are_where_they_are() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"gate_px": 0.0}, {"noise_px": -1.0}, {"min_inliers": 3}, {"keyframe_share": 1.5}],
+    [
+        {"gate_px": 0.0},
+        {"noise_px": -1.0},
+        {"min_inliers": 3},
+        {"keyframe_share": 1.5},
+        {"systematic_share": -0.1},
+    ],
 )
 def test_settings_out_of_range_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(OdometryError, match=next(iter(wrong))):
