@@ -16,6 +16,7 @@ from typing import Literal
 import torch
 from lightning_fabric import Fabric, seed_everything
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from msga_ros.network import CheckpointError, MSGANet, MSGANetResult, save_checkpoint
@@ -225,8 +226,8 @@ class _Run:
         self.log.flush()
 
     def export(self) -> Path:
-        """Write the averaged weights with how they came about."""
-        if self.fabric.is_global_zero:
+        """Write the averaged weights with how they came about; the same ones are left alone."""
+        if self.fabric.is_global_zero and _exported_iteration(self.weights) != self.iteration:
             notes = {
                 "training": json.dumps(dataclasses.asdict(self.config)),
                 "iteration": str(self.iteration),
@@ -234,6 +235,14 @@ class _Run:
             save_checkpoint(self.weights, self.config.network, self.average, notes)
         self.fabric.barrier()
         return self.weights
+
+
+def _exported_iteration(path: Path) -> int:
+    """Of exported weights; -1 where there are none."""
+    if not path.exists():
+        return -1
+    with safe_open(path, framework="pt") as file:
+        return int(file.metadata()["iteration"])
 
 
 def start_from(net: MSGANet, path: str | Path) -> None:
