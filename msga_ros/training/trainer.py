@@ -24,6 +24,7 @@ from msga_ros.network.checkpoint import read_checkpoint
 from msga_ros.training.batches import Batch, BatchSource
 from msga_ros.training.log import TrainingLog
 from msga_ros.training.losses import LossConfig, loss, view_swap_loss
+from msga_ros.training.prefetch import Prefetched
 from msga_ros.training.recipe import TrainConfig, learning_rate
 
 Precision = Literal["32-true", "bf16-mixed"]
@@ -138,7 +139,9 @@ class _Run:
         )
         self.average = {n: v.detach().clone() for n, v in self._state().items()}
         seed = config.seed + 7919 * fabric.global_rank
-        self.source = BatchSource(config.batch, seed, fabric.device)
+        source = BatchSource(config.batch, seed, fabric.device)
+        # On a CPU a second thread would take the cores from the first.
+        self.source = source if fabric.device.type == "cpu" else Prefetched(source)
         self.log = TrainingLog(self.folder, config.tensorboard)
 
     @property

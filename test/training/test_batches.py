@@ -14,6 +14,7 @@ from synthetic_dump import synthetic_pair, write_dump
 from msga_ros.geometry.epipolar import essential_from_pose, symmetric_epipolar_distance_squared
 from msga_ros.training.batches import Batch, BatchConfig, BatchSource, choose_matches
 from msga_ros.training.dumps import DumpFile
+from msga_ros.training.prefetch import Prefetched
 
 
 @pytest.fixture
@@ -168,6 +169,30 @@ def test_only_the_scenes_that_are_named(dump: str) -> None:
     assert {pair.scene for pair in source.pairs} == {"scene1"} and len(source.pairs) == 2
     with pytest.raises(ValueError, match="no pairs of scene7"):
         BatchSource(BatchConfig(dumps=(dump,), scenes=("scene1", "scene7")), seed=0)
+
+
+def test_prefetched_batches_are_those_of_the_source_in_any_order(dump: str) -> None:
+    settings = BatchConfig(dumps=(dump,), matches=256, sizes=(64,), synthetic=0.5)
+    source = BatchSource(settings, seed=0)
+    ahead = Prefetched(BatchSource(settings, seed=0))
+    for iteration in (0, 1, 2, 7, 3, 4):
+        expected, found = source.batch(iteration), ahead.batch(iteration)
+        pairs = zip(expected.tensors(), found.tensors(), strict=True)
+        assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_an_error_while_prefetching_is_raised_where_the_batch_is_asked_for(dump: str) -> None:
+    class Broken(BatchSource):
+        def batch(self, iteration: int) -> Batch:
+            if iteration == 2:
+                raise OSError("gone")
+            return super().batch(iteration)
+
+    ahead = Prefetched(Broken(BatchConfig(dumps=(dump,), matches=256, sizes=(64,)), seed=0))
+    ahead.batch(0)
+    ahead.batch(1)
+    with pytest.raises(OSError, match="gone"):
+        ahead.batch(2)
 
 
 def test_wrong_settings_are_refused() -> None:
