@@ -12,6 +12,7 @@ import numpy as np
 _REFUSED = ("duplicate", "out_of_order")
 # In the order in which a frame goes through them; all of them together are `since_stamp`.
 STAGES = ("receive", "wait", "convert", "extract", "match", "network", "pose", "publish", "other")
+FOLLOWING = ("rig_check", "odometry")  # of a stereo pair, after its pose has gone out
 _LATENCY = re.compile(r"latency_(\w+)_ms")
 _FIGURES = re.compile(r"median ([-\d.]+), p99 ([-\d.]+)")
 
@@ -122,9 +123,10 @@ class Run:
 
 
 def stage_medians(processing: Mapping[str, str], latency_median_ms: float) -> dict[str, float]:
-    """Median milliseconds of `STAGES`, and `return`, out of the status `processing`.
+    """Median milliseconds of `STAGES` and `FOLLOWING`, and `return`, out of `processing`.
 
-    `other` is what the node's own total has beyond its stages.
+    `other` is what the node's own total has beyond its stages. A pose does not wait for what
+    follows it, so that time is no part of its way.
     """
     medians = {}
     for key, text in processing.items():
@@ -132,12 +134,13 @@ def stage_medians(processing: Mapping[str, str], latency_median_ms: float) -> di
         if name and figures:
             medians[name[1]] = float(figures[1])
     total, since_stamp = medians.pop("total", np.nan), medians.pop("since_stamp", np.nan)
-    known = {stage: medians[stage] for stage in STAGES if stage in medians}
+    known = {stage: medians[stage] for stage in (*STAGES, *FOLLOWING) if stage in medians}
     known.setdefault("receive", since_stamp - total)
     inside = sum(value for stage, value in known.items() if stage != "receive")
     known["other"] = max(total - inside, 0.0)
-    stages = {stage: known[stage] for stage in STAGES if stage in known}
-    stages["return"] = max(latency_median_ms - since_stamp, 0.0)
+    stages = {stage: known[stage] for stage in (*STAGES, *FOLLOWING) if stage in known}
+    following = sum(known.get(stage, 0.0) for stage in FOLLOWING)
+    stages["return"] = max(latency_median_ms - since_stamp + following, 0.0)
     return stages
 
 

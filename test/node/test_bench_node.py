@@ -80,6 +80,17 @@ def test_stages_add_up_to_the_latency() -> None:
     assert sum(stages.values()) == pytest.approx(80.0)
 
 
+def test_the_pose_does_not_wait_for_the_odometry() -> None:
+    longer = {
+        **PROCESSING,
+        "latency_odometry_ms": "median 100.0, p99 120.0",
+        "latency_total_ms": "median 175.0, p99 199.0",
+        "latency_since_stamp_ms": "median 179.0, p99 210.0",
+    }
+    stages = stage_medians(longer, latency_median_ms=80.0)
+    assert stages == {**stage_medians(PROCESSING, latency_median_ms=80.0), "odometry": 100.0}
+
+
 def test_sizes() -> None:
     assert parse_size("1280x720") == (1280, 720)
     for text in ("640", "640x", "32x480", "99999x99999", "-640x480"):
@@ -143,6 +154,7 @@ def test_bench_node_end_to_end(mode: str, any_weights: Path, tmp_path: Path) -> 
     assert account["poses"] == account["processed"]  # poses are reliable
     assert (run["width"], run["height"]) == (320, 240)
     assert set(STAGES) <= set(run["stages"]) and "return" in run["stages"]
+    assert ("rig_check" in run["stages"]) is (mode == "stereo")
     assert document["options"]["mode"] == mode and document["machine"]["cores"] >= 1
     for text in ("stamp to pose, median ms", "where the frames went", "unaccounted", "network"):
         assert text in result.output
