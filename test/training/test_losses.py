@@ -134,7 +134,7 @@ def test_a_sample_of_too_few_matches_counts_for_nothing(batch: Batch) -> None:
     enough = torch.tensor([0, 2, 3])
     others = Batch(*(tensor[enough] for tensor in few.tensors()))
     expected = loss(net(others.correspondences, others.valid), others, LossConfig(), 0)
-    assert float(value.total.detach()) == pytest.approx(float(expected.total), rel=1e-4)
+    assert float(value.total.detach()) == pytest.approx(float(expected.total.detach()), rel=1e-4)
 
 
 def test_both_directions_agree_only_where_they_say_the_same(batch: Batch) -> None:
