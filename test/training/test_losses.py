@@ -137,6 +137,7 @@ def test_a_sample_of_too_few_matches_counts_for_nothing(batch: Batch) -> None:
     assert float(value.total.detach()) == pytest.approx(float(expected.total.detach()), rel=1e-4)
 
 
+@torch.no_grad()
 def test_both_directions_agree_only_where_they_say_the_same(batch: Batch) -> None:
     torch.manual_seed(0)
     result = MSGANet(SMALL)(batch.correspondences)
@@ -166,6 +167,7 @@ def test_virtual_correspondences_obey_the_motion(batch: Batch) -> None:
     assert float(seen.float().mean()) > 0.5
 
 
+@torch.no_grad()
 @pytest.mark.parametrize("kind", ["log", "clamped"])
 def test_geometry_is_least_for_the_true_matrix(batch: Batch, kind: str) -> None:
     torch.manual_seed(0)
@@ -176,6 +178,7 @@ def test_geometry_is_least_for_the_true_matrix(batch: Batch, kind: str) -> None:
     assert float(perfect.geometry) < 1e-2 * float(estimated.geometry)
 
 
+@torch.no_grad()
 def test_geometry_counts_from_its_iteration_on(batch: Batch) -> None:
     torch.manual_seed(0)
     result = MSGANet(SMALL)(batch.correspondences)
