@@ -48,7 +48,7 @@ class NetworkConfig:
     weights: str = ""  # set in the package (empty: msga_net) or path of a checkpoint
     device: str = "auto"  # auto (CUDA where there is one), cpu, cuda or cuda:N
     inlier_threshold: float = 1e-4  # squared symmetric epipolar distance, normalised coordinates
-    score_threshold: float = -1.0  # logit above which a match goes to the refinement of the pose
+    score_threshold: float = 0.0  # logit above which a match goes to the refinement of the pose
 
     def __post_init__(self) -> None:
         _require(self.inlier_threshold > 0, "network.inlier_threshold must be positive")
@@ -67,6 +67,7 @@ class PoseConfig:
         1e-3  # as many inliers by chance, expected number; more: TOO_FEW_MATCHES
     )
     min_parallax_deg: float = 0.1  # median parallax below this: status DEGENERATE
+    min_lead: float = 1.0  # standard errors that the motion must lead any other; else DEGENERATE
     seed: int = 0  # of the robust estimators
 
     def __post_init__(self) -> None:
@@ -78,6 +79,7 @@ class PoseConfig:
         _require(self.min_inliers >= 8, "pose.min_inliers must be at least 8")
         _require(self.max_false_alarms > 0, "pose.max_false_alarms must be positive")
         _require(self.min_parallax_deg >= 0, "pose.min_parallax_deg must not be negative")
+        _require(self.min_lead >= 0, "pose.min_lead must not be negative")
 
 
 @dataclass(frozen=True)

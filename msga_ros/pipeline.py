@@ -32,7 +32,7 @@ class Status(enum.IntEnum):
 
     OK = 0
     TOO_FEW_MATCHES = 1  # too few agree on a motion; rotation, translation, ... are NaN
-    DEGENERATE = 2  # hardly any parallax: the rotation holds, the direction of translation does not
+    DEGENERATE = 2  # hardly any parallax, or another motion as likely: the direction is unknown
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,7 @@ def _status(motion: Motion, config: PoseConfig) -> Status:
     by_chance = motion.false_alarms > config.max_false_alarms
     if not motion.known or motion.inlier.sum() < config.min_inliers or by_chance:
         return Status.TOO_FEW_MATCHES
-    if motion.median_parallax < math.radians(config.min_parallax_deg):
+    if motion.ambiguous or motion.median_parallax < math.radians(config.min_parallax_deg):
         return Status.DEGENERATE
     return Status.OK
 

@@ -10,15 +10,19 @@ import torch
 from numpy.typing import NDArray
 
 from msga_ros.config import PipelineConfig
-from msga_ros.geometry.covariance import relative_pose_covariance
+from msga_ros.geometry.covariance import covariance_of_either, relative_pose_covariance
 from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
 from msga_ros.geometry.pose import PoseError, median_parallax, pose_from_essential
 from msga_ros.geometry.robust import ROBUST_ESTIMATORS, RobustEstimate, graduated
+from msga_ros.geometry.robust.rival import strongest_rival
 from msga_ros.geometry.significance import chance_of_agreement, expected_false_alarms
 from msga_ros.geometry.triangulation import parallax_angles
 from msga_ros.inference import Verdict
 
 Array = NDArray[np.float64]
+
+# Motions this far from each other are told apart; well beyond what a covariance stands for.
+_QUITE_DIFFERENT_DEG = 20.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Motion:
     inlier_probability: Array  # (N,), 0.5 at the network's inlier threshold from `essential`
     median_parallax: float  # rad, over the inliers
     false_alarms: float  # expected number of motions with as many inliers by chance
+    ambiguous: bool  # a quite different motion explains the matches as well
 
     @property
     def known(self) -> bool:
@@ -110,6 +115,7 @@ class _Solution:
     candidate: NDArray[np.bool_]  # (N,)
     agree: NDArray[np.bool_]  # (M,), over the candidates
     reach: float  # epipolar distance, normalised, within which a candidate agrees
+    other: RobustEstimate | None = None  # a motion that explains the candidates as well
 
 
 def _refined(
@@ -121,9 +127,29 @@ def _refined(
     )
     if not found.success:
         return None
+    other = None
+    if config.pose.min_lead > 0:
+        found, other = _compared(found, correspondences[candidate], threshold, config.pose.min_lead)
     return _Solution(
-        found.essential, found.rotation, found.translation, candidate, found.inlier, threshold
+        found.essential,
+        found.rotation,
+        found.translation,
+        candidate,
+        found.inlier,
+        threshold,
+        other,
     )
+
+
+def _compared(
+    found: RobustEstimate, chosen: Array, threshold: float, lead: float
+) -> tuple[RobustEstimate, RobustEstimate | None]:
+    """The better one of `found` and its strongest rival, and the other if it is about as good."""
+    rival = strongest_rival(chosen[:, :2], chosen[:, 2:], found, threshold, _QUITE_DIFFERENT_DEG)
+    if rival is None:
+        return found, None
+    better, worse = (found, rival.motion) if rival.deficit > 0 else (rival.motion, found)
+    return better, worse if abs(rival.deficit) < lead else None
 
 
 def _own(
@@ -163,15 +189,20 @@ def _motion(
         torch.from_numpy(correspondences), torch.from_numpy(solution.essential)
     ).numpy()
     distance = np.where(np.isfinite(distance), distance, np.inf)
+    covariance = np.full((6, 6), np.nan)
+    if known:
+        covariance = relative_pose_covariance(
+            points0, points1, rotation, translation, minimum_sigma=threshold
+        )
+    if solution.other is not None:
+        covariance = covariance_of_either(
+            covariance, rotation, translation, solution.other.rotation, solution.other.translation
+        )
     return Motion(
         essential=solution.essential / np.linalg.norm(solution.essential),
         rotation=rotation,
         translation=translation,
-        covariance=relative_pose_covariance(
-            points0, points1, rotation, translation, minimum_sigma=threshold
-        )
-        if known
-        else np.full((6, 6), np.nan),
+        covariance=covariance,
         candidate=solution.candidate,
         inlier=inlier,
         inlier_probability=1.0 / (1.0 + distance / config.network.inlier_threshold),
@@ -181,4 +212,5 @@ def _motion(
             int(solution.agree.sum()),
             chance_of_agreement(correspondences[solution.candidate, 2:], solution.reach),
         ),
+        ambiguous=solution.other is not None,
     )

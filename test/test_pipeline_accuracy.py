@@ -172,6 +172,23 @@ def test_a_camera_that_stands_still_is_degenerate(pairs: list[PosedPair]) -> Non
     assert rotation_angle_deg(result.rotation) < 0.2
 
 
+def test_a_direction_that_the_matches_leave_open_is_not_called_ok() -> None:
+    """ORB's coarse keypoints over 0.3 degrees of parallax: two motions often fit alike."""
+    pipe = pipeline(**{"frontend.name": "orb"})
+    confident, sigmas = [], []
+    for frame in range(14):
+        files = (f"left_{frame:06d}.jpg", f"left_{frame + 1:06d}.jpg")
+        pair = load_pair("kitti_stereo_seq2", *files)
+        result = run(pipe, pair)
+        if result.status is Status.OK:
+            confident.append(max(errors_deg(result, pair)))
+        elif result.status is Status.DEGENERATE:
+            sigmas.append(np.sqrt(np.linalg.eigvalsh(result.covariance[:3, :3])[-1]))
+    assert len(confident) >= 7
+    assert np.sum(np.array(confident) > 20.0) <= 2
+    assert np.rad2deg(np.array(sigmas)).min(initial=90.0) > 10.0
+
+
 def _half_turned(camera: Camera) -> Camera:
     k = camera.k.copy()
     k[:2, 2] = np.array([camera.width, camera.height]) - 1 - k[:2, 2]

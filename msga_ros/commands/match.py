@@ -25,7 +25,8 @@ from msga_ros.pipeline import Status, TwoViewPipeline, TwoViewResult
 _MEANING = {
     Status.OK: "OK",
     Status.TOO_FEW_MATCHES: "TOO FEW MATCHES agree on a motion: no pose",
-    Status.DEGENERATE: "DEGENERATE: hardly any parallax, the translation's direction is unknown",
+    Status.DEGENERATE: "DEGENERATE: hardly any parallax, or two motions that fit alike: "
+    "the translation's direction is unknown",
 }
 
 

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.transform import Rotation
+
+from msga_ros.geometry.pose import invert_pose
 
 Array = npt.NDArray[np.float64]
 
@@ -66,6 +69,26 @@ def relative_pose_covariance(
         return unknown
     square_root = basis @ (vectors / np.sqrt(values))
     return variance * (square_root @ square_root.T)
+
+
+def covariance_of_either(
+    covariance: Array,
+    rotation: npt.ArrayLike,
+    t: npt.ArrayLike,
+    other_rotation: npt.ArrayLike,
+    other_t: npt.ArrayLike,
+) -> Array:
+    """Covariance `(6, 6)` about the motion `rotation`, unit `t` where another is as likely.
+
+    `covariance` plus half the square of the step to the other motion (`other_rotation`, unit
+    `other_t`): the second moment of a mixture of both with equal weights. The position block then
+    is no longer zero along the direction of the translation.
+    """
+    reference, position = invert_pose(rotation, t)
+    other_reference, other_position = invert_pose(other_rotation, other_t)
+    turn = Rotation.from_matrix(other_reference @ reference.T).as_rotvec()
+    step = np.concatenate([other_position - position, turn])
+    return covariance + 0.5 * np.outer(step, step)
 
 
 def _sampson_system(

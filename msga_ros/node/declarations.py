@@ -181,6 +181,14 @@ DECLARATIONS: tuple[Declaration, ...] = (
         maximum=180.0,
     ),
     Declaration(
+        "pose.min_lead",
+        _PIPELINE.pose.min_lead,
+        "By how many standard errors the motion must explain the matches better than any other; "
+        "less: status DEGENERATE. 0: do not look for another.",
+        minimum=0.0,
+        maximum=100.0,
+    ),
+    Declaration(
         "pose.seed",
         _PIPELINE.pose.seed,
         "Seed of the robust estimators; the same images give the same result.",

@@ -24,6 +24,7 @@ from msga_ros.geometry.robust.refinement import (
     best_distinct,
     joined,
     refined,
+    thinned,
     truncated_costs,
 )
 from msga_ros.geometry.robust.starts import starts
@@ -94,10 +95,10 @@ def estimate(
 
 def _search(rows: Array, logit: Array, threshold: float, essential: Array | None) -> Motions:
     """The motion `(1,)` of least cost for the matches `rows` (N, 4), the best-scored first."""
-    sure = _thinned(rows[: max(len(rows) // 2, min(_FEWEST_SURE, len(rows)))], _MOST_SURE)
+    sure = thinned(rows[: max(len(rows) // 2, min(_FEWEST_SURE, len(rows)))], _MOST_SURE)
     motions = _advanced(starts(rows, logit, essential), sure, threshold, _ON_SURE)
     parts = []
-    for part in (sure, _thinned(rows, _MOST)):  # right matches may score low, wrong ones high
+    for part in (sure, thinned(rows, _MOST)):  # right matches may score low, wrong ones high
         found = motions
         for stage in _ON_PART:
             found = _advanced(found, part, threshold, stage)
@@ -118,10 +119,3 @@ def _advanced(motions: Motions, rows: Array, threshold: float, stage: _Stage) ->
 def _best(motions: Motions, rows: Array, threshold: float, keep: int) -> npt.NDArray[np.int64]:
     costs = truncated_costs(motions, rows, threshold).sum(1)
     return best_distinct(motions, costs, keep, _ALIKE)
-
-
-def _thinned(rows: Array, most: int) -> Array:
-    """At most so many rows, evenly over their order."""
-    if len(rows) <= most:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, most).round().astype(int)]

@@ -54,10 +54,15 @@ def starts(correspondences: Array, score: Array, essential: Array | None) -> Mot
     middle = weight @ rays0
     for iterations in (0, _ROBUST_ITERATIONS):
         rotation = _rotation_alone(rays0, rays1, weight, iterations)
-        around = np.repeat(rotation[None], len(_DIRECTIONS), 0)
-        parts.append(Motions(around, _DIRECTIONS))
-        parts.append(_orbits(rotation, middle))
+        parts += [_all_directions(rotation), _orbits(rotation, middle)]
     return joined(parts)
+
+
+def starts_of_one_rotation(correspondences: Array) -> Motions:
+    """The rotation that alone explains the matches best, with nine directions of translation."""
+    rays0, rays1 = _rays(correspondences[:, :2]), _rays(correspondences[:, 2:])
+    weight = np.ones(len(correspondences))
+    return _all_directions(_rotation_alone(rays0, rays1, weight, _ROBUST_ITERATIONS))
 
 
 def _eight_point(correspondences: Array, score: Array, weight: Array) -> list[Array]:
@@ -95,6 +100,10 @@ def _rotation_alone(rays0: Array, rays1: Array, weight: Array, iterations: int) 
             scale = max(float(np.median(distance)), 1e-9)
             trust = weight / (1 + (distance / scale) ** 2)
     return rotation
+
+
+def _all_directions(rotation: Array) -> Motions:
+    return Motions(np.repeat(rotation[None], len(_DIRECTIONS), 0), _DIRECTIONS)
 
 
 def _orbits(rotation: Array, middle: Array) -> Motions:
