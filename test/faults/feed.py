@@ -94,7 +94,7 @@ class Feed:
         end = time.monotonic() + seconds
         self.run.wait_for(lambda: time.monotonic() >= end, seconds + 5.0)
 
-    def right(self, timeout: float = 20.0) -> Errors:
+    def right(self, timeout: float = 40.0) -> Errors:
         """Send good frames until the node answers one; the answer has to be right."""
         end = time.monotonic() + timeout
         while True:
@@ -123,7 +123,7 @@ class Feed:
             return None
         return self.errors(pose, reference, current)
 
-    def answer(self, stamp: int, timeout: float = 2.0) -> Any:
+    def answer(self, stamp: int, timeout: float = 5.0) -> Any:
         """The pose of the view with this stamp; None if it does not come in time."""
         end = time.monotonic() + timeout
         self.run.wait_for(lambda: self.run.pose_of(stamp) or time.monotonic() > end, timeout + 5.0)
