@@ -45,7 +45,7 @@ class FrontendConfig:
 class NetworkConfig:
     """Putative matches to inlier probabilities."""
 
-    weights: str = ""  # set in the package (empty: msga_net) or path of a checkpoint
+    weights: str = ""  # set in the package or path; empty: msga_net on a GPU, else msga_net_lite
     device: str = "auto"  # auto (CUDA where there is one), cpu, cuda or cuda:N
     inlier_threshold: float = 1e-4  # squared symmetric epipolar distance, normalised coordinates
     score_threshold: float = 0.0  # logit above which a match goes to the refinement of the pose

@@ -115,7 +115,9 @@ class TwoViewPipeline:
             CheckpointError: a checkpoint is missing, unreadable or does not fit.
         """
         config = PipelineConfig.load(path, **overrides)
-        return cls(config, MSGANet.load(find_weights(config.network.weights)))
+        return cls(
+            config, MSGANet.load(find_weights(config.network.weights, config.network.device))
+        )
 
     @property
     def config(self) -> PipelineConfig:

@@ -255,7 +255,7 @@ def _check_target(request: Request) -> None:
 
 def _fingerprint(request: Request, bag: Bag, topics: Topics) -> str:
     """Of all that decides what is written: another one, and an earlier run is of no use."""
-    weights = find_weights(request.settings["network.weights"])
+    weights = find_weights(request.settings["network.weights"], request.settings["network.device"])
     described = {
         "version": msga_ros.__version__,
         "files": [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in bag.files],

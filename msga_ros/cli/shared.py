@@ -24,7 +24,7 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         "-w",
-        help="msga_net (the default), msga_net_lite, another set in the package, or a checkpoint.",
+        help="Set in the package or checkpoint. Default: msga_net on a GPU, else msga_net_lite.",
     ),
 ]
 Device = Annotated[

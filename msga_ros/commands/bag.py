@@ -66,7 +66,8 @@ def run(request: Request, console: Console) -> Summary:
         from msga_ros.network import MSGANet, find_weights
         from msga_ros.pipeline import TwoViewPipeline
 
-        weights = find_weights(settings.pipeline.network.weights)
+        network = settings.pipeline.network
+        weights = find_weights(network.weights, network.device)
         return TwoViewPipeline(settings.pipeline, MSGANet.load(weights))
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())

@@ -55,7 +55,7 @@ def run(
         json_file: where the figures go, if anywhere.
         console: for the table.
     """
-    checkpoint = existing_file(find_weights(weights or ""), "checkpoint")
+    checkpoint = existing_file(find_weights(weights or "", device), "checkpoint")
     if json_file:
         writable_file(json_file, "JSON file")
     inference = Inference(MSGANet.load(checkpoint), device)

@@ -72,7 +72,8 @@ def _pairs(request: Request, console: Console) -> Iterator[ShownPair]:
         from msga_ros.network import MSGANet, find_weights
         from msga_ros.pipeline import TwoViewPipeline
 
-        weights = find_weights(settings.pipeline.network.weights)
+        network = settings.pipeline.network
+        weights = find_weights(network.weights, network.device)
         return TwoViewPipeline(settings.pipeline, MSGANet.load(weights))
 
     source = Source(request.source, settings, request.topics, namespace)

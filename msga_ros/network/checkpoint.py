@@ -26,14 +26,22 @@ class CheckpointError(ValueError):
     """A checkpoint is missing, unreadable or does not fit; the message says what and where."""
 
 
-def find_weights(choice: str | Path = "") -> Path:
-    """Path of the weights that a user names: those of a set in the package by its name
-    (`msga_net`, `msga_net_lite`, ...; nothing: `msga_net`), any others by their path.
+def find_weights(choice: str | Path = "", device: str = "auto") -> Path:
+    """Path of the weights that a user names.
+
+    Args:
+        choice: the name of a set in the package (`msga_net`, `msga_net_lite`, ...) or a path.
+            Nothing: `msga_net` for a GPU, and for a CPU `msga_net_lite`, which keeps up with a
+            camera there.
+        device: where the network is to run, as in `NetworkConfig`.
 
     Raises:
         CheckpointError: a name, without a suffix and a folder, that is no set in the package.
     """
-    name = str(choice) or "msga_net"
+    name = str(choice)
+    if not name:
+        on_gpu = device != "cpu" and torch.cuda.is_available()
+        name = "msga_net" if on_gpu else "msga_net_lite"
     path = Path(name).expanduser()
     if path.suffix or len(path.parts) > 1 or path.is_file():
         return path

@@ -122,7 +122,7 @@ DECLARATIONS: tuple[Declaration, ...] = (
         "network.weights",
         _PIPELINE.network.weights,
         "Weights: a set in the package (msga_net, msga_net_lite, ...) or the path of a checkpoint "
-        "(.safetensors or .pth); empty: msga_net.",
+        "(.safetensors or .pth); empty: msga_net on a GPU, msga_net_lite on a CPU.",
     ),
     structural(
         "network.device",

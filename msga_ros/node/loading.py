@@ -35,7 +35,7 @@ def load_model(config: PipelineConfig) -> Model:
     from msga_ros.network import MSGANet, find_weights
     from msga_ros.pipeline import TwoViewPipeline
 
-    path = find_weights(config.network.weights)
+    path = find_weights(config.network.weights, config.network.device)
     pipeline = TwoViewPipeline(config, MSGANet.load(path))
     pipeline.warm_up()
     return Model(pipeline, path.name)

@@ -91,7 +91,7 @@ def run_sequence(
     matcher = PutativeMatcher(features)
     network = None
     if any(uses_network(name) for name in estimators):
-        net = MSGANet.load(find_weights(config.network.weights))
+        net = MSGANet.load(find_weights(config.network.weights, config.network.device))
         network = SharedVerdicts(Inference(net, config.network.device))
     relates = [EstimatorRelate(name, config, matcher, network) for name in estimators]
     runners: list[_Runner] = []

@@ -49,8 +49,9 @@ def init(descriptorDim: int, matchThreshold: float, iterations: int, cuda: int, 
         cuda: `PyMatcher/Cuda`; 1: run on the GPU where there is one.
         model: `PyMatcher/Model`; path of a checkpoint, or nothing for the packaged weights.
     """
-    path = find_weights("" if model in _NO_MODEL else model)
-    _state["inference"] = Inference(MSGANet.load(path), "auto" if cuda else "cpu")
+    device = "auto" if cuda else "cpu"
+    path = find_weights("" if model in _NO_MODEL else model, device)
+    _state["inference"] = Inference(MSGANet.load(path), device)
     _state["inlier_threshold"] = NetworkConfig().inlier_threshold
     _state["match_threshold"] = float(matchThreshold)
     _state["dimension"] = int(descriptorDim)

@@ -158,7 +158,10 @@ def judges(
             continue
         if loaded is None:
             sources = weights or (config.network.weights,)
-            loaded = [_load(find_weights(source), config.network.device) for source in sources]
+            loaded = [
+                _load(find_weights(source, config.network.device), config.network.device)
+                for source in sources
+            ]
         for label, network, digest in loaded:
             judge = create(name, config, network)
             yield Judge(judge, label, _digest([settings, digest]))

@@ -148,8 +148,14 @@ def test_the_packaged_weights_load_and_are_small() -> None:
         assert bool(torch.isfinite(MSGANet.load(path)(MATCHES).essential).all())
 
 
-def test_weights_are_found_by_name_and_by_path(tmp_path: Path) -> None:
-    assert find_weights() == find_weights("msga_net") == packaged_weights()
+def test_weights_are_found_by_name_and_by_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert find_weights("msga_net") == packaged_weights()
+    assert find_weights("", "cpu") == packaged_weights("msga_net_lite")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert find_weights("", "auto") == find_weights("", "cuda:1") == packaged_weights()
+    assert find_weights("", "cpu") == packaged_weights("msga_net_lite")
     assert find_weights("some.pth") == Path("some.pth")
     assert find_weights(tmp_path / "weights") == tmp_path / "weights"
     with pytest.raises(CheckpointError, match=r"there are: .*msga_net"):
