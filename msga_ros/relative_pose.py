@@ -189,7 +189,7 @@ def _motion(
         torch.from_numpy(correspondences), torch.from_numpy(solution.essential)
     ).numpy()
     distance = np.where(np.isfinite(distance), distance, np.inf)
-    covariance = np.full((6, 6), np.nan)
+    covariance: Array = np.full((6, 6), np.nan)
     if known:
         covariance = relative_pose_covariance(
             points0, points1, rotation, translation, minimum_sigma=threshold

@@ -25,7 +25,7 @@ class Motions:
     def __len__(self) -> int:
         return len(self.rotation)
 
-    def __getitem__(self, chosen: npt.NDArray[np.int64]) -> Motions:
+    def __getitem__(self, chosen: npt.NDArray[np.int64] | slice) -> Motions:
         return Motions(self.rotation[chosen], self.translation[chosen])
 
     @property
