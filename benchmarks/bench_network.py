@@ -1,9 +1,11 @@
-"""Factored against plain formulation of the network, in one run on the same inputs.
+"""Factored against plain formulation of the network, and the small network against the large one,
+in one run on the same inputs.
 
     python benchmarks/bench_network.py [--matches 1000 2000 4000] [--repeats 10] [--json FILE]
 
-Prints medians and their ratio, and how far the outputs are apart. The two take turns, so that what
-else the machine does falls on both.
+Prints medians and their ratios, and how far the outputs of the two formulations are apart. All take
+turns, so that what else the machine does falls on all. The formulations are compared on the
+published structure with the weights of `msga_net`, less the inputs that are not published.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import torch
 from plain_formulation import plain_forward
 from torch import Tensor
 
-from msga_ros.network import MSGANet, packaged_weights
+from msga_ros.network import MSGANet, MSGANetConfig, packaged_weights
 
 
 def main() -> None:
@@ -33,22 +35,28 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    plain = MSGANet.load(packaged_weights(), fold=False).to(arguments.device)
-    factored = MSGANet.load(packaged_weights()).to(arguments.device)
+    plain = published_structure().to(arguments.device)
+    factored = published_structure().to(arguments.device).fold()
+    large = MSGANet.load(packaged_weights()).to(arguments.device)
+    small = MSGANet.load(packaged_weights("msga_net_lite")).to(arguments.device)
     print(
         f"device {arguments.device}, torch {torch.__version__}, {torch.get_num_threads()} threads"
     )
     print(
-        f"{'matches':>8} {'plain ms':>9} {'ours ms':>9} {'ratio':>6} {'essential differs by':>22}"
+        f"{'matches':>8} {'plain ms':>9} {'factored':>9} {'ratio':>6} {'essential differs by':>22}"
+        f" {'msga_net':>9} {'lite':>9} {'ratio':>6}"
     )
     records = []
     with torch.inference_mode():
         for count in arguments.matches:
             matches = scene_like_matches(count).to(arguments.device)
+            evidence = torch.rand(1, count, 2, device=arguments.device)
             times = take_turns(
                 {
                     "plain": lambda m=matches: plain_forward(plain, m),
-                    "ours": lambda m=matches: factored(m),
+                    "factored": lambda m=matches: factored(m),
+                    "large": lambda m=matches, e=evidence: large(m, evidence=e),
+                    "small": lambda m=matches, e=evidence: small(m, evidence=e),
                 },
                 arguments.repeats,
                 arguments.device,
@@ -56,20 +64,33 @@ def main() -> None:
             difference = essential_difference(
                 plain_forward(plain, matches)[1], factored(matches).essential
             )
+            median = {name: statistics.median(values) for name, values in times.items()}
             record = {
                 "matches": count,
-                "plain_ms": statistics.median(times["plain"]),
-                "ours_ms": statistics.median(times["ours"]),
+                **{f"{name}_ms": value for name, value in median.items()},
+                "plain_to_factored": median["plain"] / median["factored"],
+                "large_to_small": median["large"] / median["small"],
                 "essential_difference": difference,
             }
-            record["ratio"] = record["plain_ms"] / record["ours_ms"]
             records.append(record)
             print(
-                f"{count:8d} {record['plain_ms']:9.1f} {record['ours_ms']:9.1f} "
-                f"{record['ratio']:6.2f} {difference:22.1e}"
+                f"{count:8d} {median['plain']:9.1f} {median['factored']:9.1f} "
+                f"{record['plain_to_factored']:6.2f} {difference:22.1e} "
+                f"{median['large']:9.1f} {median['small']:9.1f} {record['large_to_small']:6.2f}"
             )
     if arguments.json:
         arguments.json.write_text(json.dumps(records, indent=2) + "\n")
+
+
+def published_structure() -> MSGANet:
+    """The network without what is not published, with the weights of `msga_net`, unfolded."""
+    state = MSGANet.load(packaged_weights(), fold=False).state_dict()
+    net = MSGANet(MSGANetConfig(hartley=True))
+    for name, value in net.state_dict().items():
+        if name.endswith(".embed.weight"):
+            state[name] = state[name][:, : value.shape[1]]
+    net.load_state_dict(state)
+    return net.eval()
 
 
 def scene_like_matches(count: int) -> Tensor:
