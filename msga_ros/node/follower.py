@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.node.odometer import Located, Odometer, persistent_ids, rig_from_camera_info
+from msga_ros.node.odometer import (
+    Given,
+    Located,
+    Odometer,
+    persistent_ids,
+    rig_from_camera_info,
+    same_cameras,
+    taken_as_given,
+)
 from msga_ros.node.processor import Outcome, Pipeline
 from msga_ros.odometry.matches import unique_rows
 from msga_ros.odometry.observations import Rig
@@ -62,7 +70,7 @@ class Follower:
         self._rectified = rectified
         self._say = say
         self._on_error = on_error
-        self._monitor: tuple[Any, RigMonitor] | None = None  # with the rig it belongs to
+        self._monitor: tuple[Given, RigMonitor] | None = None  # with the cameras it belongs to
         self.report = MotionReport()
 
     def follow(
@@ -103,10 +111,10 @@ class Follower:
 
     def _without_odometry(self, outcome: Outcome, rig: Rig, wanted: bool) -> MotionReport:
         left, right = outcome.reference.camera, outcome.current.camera
-        known = (rig.rotation.tobytes(), rig.translation.tobytes(), left.k.tobytes())
+        cameras = taken_as_given([outcome.reference, outcome.current], rig)
         focal = (left.mean_focal + right.mean_focal) / 2
-        if self._monitor is None or self._monitor[0] != known:
-            self._monitor = (known, RigMonitor(rig, focal))
+        if self._monitor is None or not same_cameras(self._monitor[0], cameras):
+            self._monitor = (cameras, RigMonitor(rig, focal))
         points = _inlier_points(outcome)
         check = self._monitor[1].update(*points) or self.report.rig
         return replace(

@@ -23,6 +23,8 @@ from msga_ros.odometry.observations import Rig
 from msga_ros.odometry.stereo import StereoOdometry
 from msga_ros.odometry.updates import OdometryUpdate
 
+Given = tuple[tuple[Any, ...], tuple[float, ...]]
+
 
 @dataclass(frozen=True)
 class Located:
@@ -51,7 +53,7 @@ class Odometer:
         self._rectified = rectified
         self._odometry: Any = None
         self._epoch = 0
-        self._cameras: Any = None
+        self._cameras: Given | None = None
         self._headers: dict[float, Any] = {}  # of frames that a motion may start from
         self._pending = "the first frame"  # why the next frame begins a session
         self.session = 0
@@ -99,8 +101,8 @@ class Odometer:
             rig = rig_from_camera_info(infos["left"], infos["right"], self._rectified)
             if rig is None:
                 return False
-        cameras = _numbers(views, rig)
-        if self._odometry is None or cameras != self._cameras:
+        cameras = taken_as_given(views, rig)
+        if self._odometry is None or not same_cameras(self._cameras, cameras):
             if self._odometry is not None:
                 self.restart("another size, calibration or baseline")
             self._cameras = cameras
@@ -180,17 +182,20 @@ def persistent_ids(update: OdometryUpdate, outcome: Outcome) -> NDArray[np.uint6
     return np.where(once, ids, np.uint64(0))
 
 
-def _numbers(views: list[View], rig: Rig | None) -> tuple[Any, ...]:
-    """All that an odometry takes as given, to be compared."""
-    cameras = tuple(
-        (
-            view.size,
-            view.camera.distortion_model,
-            *view.camera.k.ravel().tolist(),
-            *view.camera.distortion.tolist(),
-        )
-        for view in views
-    )
-    if rig is None:
-        return cameras
-    return (*cameras, *rig.rotation.ravel().tolist(), *rig.translation.tolist())
+def taken_as_given(views: list[View], rig: Rig | None) -> Given:
+    """All that an odometry takes as given of its cameras: what has to be equal, and numbers."""
+    discrete, numbers = [], []
+    for view in views:
+        camera = view.camera
+        discrete += [*view.size, camera.distortion_model, len(camera.distortion)]
+        numbers += [*camera.k.ravel().tolist(), *camera.distortion.tolist()]
+    if rig is not None:
+        numbers += [*rig.rotation.ravel().tolist(), *rig.translation.tolist()]
+    return tuple(discrete), tuple(numbers)
+
+
+def same_cameras(one: Given | None, other: Given) -> bool:
+    """Whether nothing has changed that a pixel would show: rounding, and no more."""
+    if one is None or one[0] != other[0]:
+        return False
+    return bool(np.allclose(one[1], other[1], rtol=1e-4, atol=1e-5))

@@ -138,6 +138,18 @@ def test_another_camera_begins_a_new_session(what: str) -> None:
     assert "calibration" in drive.said[-1]
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_rounding_in_camera_info_is_no_other_camera(wanted: bool) -> None:
+    drive = StereoDrive()
+    for frame in range(5):
+        for info in drive.infos.values():
+            info.p, info.r = info.p * (1 + 1e-12), info.r + 1e-12
+        drive.follow(frame, wanted=wanted)
+    report = drive.follower.report
+    assert report.session == int(wanted)
+    assert report.rig is not None and report.rig.matches > 500  # all frames add up
+
+
 def test_nobody_listens_nothing_is_computed_and_what_comes_next_is_new() -> None:
     drive = StereoDrive()
     drive.go(0, 1, 2)
