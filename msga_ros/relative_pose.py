@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from msga_ros.config import PipelineConfig
+from msga_ros.config import PipelineConfig, PoseConfig
 from msga_ros.geometry.covariance import covariance_of_either, relative_pose_covariance
 from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
 from msga_ros.geometry.pose import PoseError, median_parallax, pose_from_essential
@@ -91,18 +91,29 @@ def robust_estimate(
     correspondences: Array,
     candidate: NDArray[np.bool_],
     threshold: float,
-    seed: int,
-) -> RobustEstimate:
+    config: PoseConfig,
+) -> tuple[RobustEstimate, RobustEstimate | None]:
     """The motion of the matches that are `candidate` (N,), and which of *these* agree with it.
 
     `method` is `graduated`, which starts from all that the network says, or a name of
     `ROBUST_ESTIMATORS`, which see nothing but the matches; `threshold` is in normalised units.
+    Second comes a quite different motion that explains the matches as well, if there is one (see
+    `config.min_lead`); one that explains them better takes the place of the first.
     """
     points0, points1 = correspondences[candidate, :2], correspondences[candidate, 2:]
     if method == "graduated":
         score = verdict.score[candidate]
-        return graduated.estimate(points0, points1, score, threshold, verdict.essential)
-    return ROBUST_ESTIMATORS[method](points0, points1, threshold, seed=seed)
+        found = graduated.estimate(points0, points1, score, threshold, verdict.essential)
+    else:
+        found = ROBUST_ESTIMATORS[method](points0, points1, threshold, seed=config.seed)
+    if not found.success or not config.min_lead > 0:
+        return found, None
+    rival = strongest_rival(points0, points1, found, threshold, _QUITE_DIFFERENT_DEG)
+    if rival is None:
+        return found, None
+    other = dataclasses.replace(rival.motion, iterations=found.iterations)
+    better, worse = (found, other) if rival.deficit > 0 else (other, found)
+    return better, worse if abs(rival.deficit) < config.min_lead else None
 
 
 @dataclass(frozen=True)
@@ -122,14 +133,11 @@ def _refined(
     verdict: Verdict, correspondences: Array, config: PipelineConfig, threshold: float
 ) -> _Solution | None:
     candidate = verdict.candidates(config.network)
-    found = robust_estimate(
-        config.pose.refine, verdict, correspondences, candidate, threshold, config.pose.seed
+    found, other = robust_estimate(
+        config.pose.refine, verdict, correspondences, candidate, threshold, config.pose
     )
     if not found.success:
         return None
-    other = None
-    if config.pose.min_lead > 0:
-        found, other = _compared(found, correspondences[candidate], threshold, config.pose.min_lead)
     return _Solution(
         found.essential,
         found.rotation,
@@ -139,17 +147,6 @@ def _refined(
         threshold,
         other,
     )
-
-
-def _compared(
-    found: RobustEstimate, chosen: Array, threshold: float, lead: float
-) -> tuple[RobustEstimate, RobustEstimate | None]:
-    """The better one of `found` and its strongest rival, and the other if it is about as good."""
-    rival = strongest_rival(chosen[:, :2], chosen[:, 2:], found, threshold, _QUITE_DIFFERENT_DEG)
-    if rival is None:
-        return found, None
-    better, worse = (found, rival.motion) if rival.deficit > 0 else (rival.motion, found)
-    return better, worse if abs(rival.deficit) < lead else None
 
 
 def _own(

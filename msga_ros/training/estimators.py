@@ -170,10 +170,11 @@ class _NetworkEstimator:
         if self._solver:
             rows = pair.correspondences.astype(np.float64)
             candidate = verdict.candidates(self._config.network)
-            threshold, seed = _threshold(pair, self._config), self._config.pose.seed
-            motion = _found(
-                robust_estimate(self._solver, verdict, rows, candidate, threshold, seed)
+            threshold = _threshold(pair, self._config)
+            found, _ = robust_estimate(
+                self._solver, verdict, rows, candidate, threshold, self._config.pose
             )
+            motion = _found(found)
         if motion is None:
             motion = _own_motion(pair, verdict.essential, verdict.inliers(self._config.network))
         return _estimate(pair, motion, milliseconds + _milliseconds_since(started))
