@@ -28,8 +28,9 @@ def plot_trajectories(path: Path, name: str, runs: Sequence[Run], with_scale: bo
     judged = any(run.truth is not None for run in runs)
     figure = Figure(figsize=(7.0, 8.0 if judged else 6.0), layout="constrained")
     FigureCanvasAgg(figure)
-    rows = figure.subplots(2 if judged else 1, height_ratios=[3, 2] if judged else None)
-    axes = rows[0] if judged else rows
+    heights = [3, 2] if judged else [1]
+    rows = figure.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0]
+    axes = rows[0]
     centre, plane = _plane(base[:, :3, 3])
     if longest.truth is not None:
         way = (longest.truth[:, :3, 3] - centre) @ plane
