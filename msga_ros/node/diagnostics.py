@@ -129,7 +129,10 @@ def _processing(condition: Condition, now: Snapshot) -> tuple[bytes, str, Values
         text += "; TOO_FEW_MATCHES: the last two views have too few matches that agree on a motion"
         return DiagnosticStatus.WARN, text, values
     if now.last_status == "DEGENERATE":
-        text += "; DEGENERATE: hardly any parallax between the last two views"
+        text += (
+            "; DEGENERATE: the last two views do not tell the direction of motion (hardly any "
+            "parallax, or another motion fits as well)"
+        )
     return DiagnosticStatus.OK, text, values
 
 
