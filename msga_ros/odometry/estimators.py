@@ -1,9 +1,10 @@
 """The ways to remove outliers that `msga vo` compares, each a `Relate` of the odometry.
 
-A name is `PRUNER`, or `PRUNER+SOLVER`, where the pruner is `msga` (the network's inliers),
-`ratio` (ratio test 0.8) or `mutual+ratio` (mutual check and ratio test 0.9), and the solver a
-robust estimator of `msga_ros.geometry.robust`, whose inliers are kept. All of them see the same
-putative matches.
+A name is `PRUNER`, or `PRUNER+SOLVER`, where the pruner is `msga` (what the network scores above
+`network.score_threshold`), `ratio` (ratio test 0.8) or `mutual+ratio` (mutual check and ratio test
+0.9), and the solver a robust estimator of `msga_ros.geometry.robust`, whose inliers are kept.
+Alone, `msga` keeps the inliers of the solution without random sampling (`graduated`), as in
+`msga eval`. All of them see the same putative matches.
 """
 
 from __future__ import annotations
@@ -13,18 +14,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit  # type: ignore[import-untyped]
 
 from msga_ros.config import PipelineConfig
 from msga_ros.frontend import Features, Frontend
 from msga_ros.geometry.camera import Camera
-from msga_ros.geometry.robust import ROBUST_ESTIMATORS
-from msga_ros.inference import Inference
+from msga_ros.geometry.robust import ROBUST_ESTIMATORS, graduated
+from msga_ros.inference import Inference, Verdict
 from msga_ros.odometry.matches import FilteredMatches
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 NETWORK = "msga"
+_GRADUATED = "graduated"
 DEFAULT_ESTIMATORS = ("msga", "msga+poselib", "ratio+magsac", "ratio+poselib")
 RATIO = 0.8
 MUTUAL_RATIO = 0.9
@@ -85,15 +88,15 @@ class PutativeMatcher:
 
 
 class SharedVerdicts:
-    """The network's residuals, kept like the putative matches they belong to."""
+    """The network's verdicts, kept like the putative matches they belong to."""
 
     def __init__(self, inference: Inference, capacity: int = 64) -> None:
         self._inference = inference
         self._capacity = capacity
-        self._kept: dict[int, tuple[Putative, Floats, float]] = {}
+        self._kept: dict[int, tuple[Putative, Verdict, float]] = {}
 
-    def __call__(self, putative: Putative) -> tuple[Floats, float]:
-        """Residuals (N,), and the milliseconds they took."""
+    def __call__(self, putative: Putative) -> tuple[Verdict, float]:
+        """The verdict, and the milliseconds it took."""
         key = id(putative)
         if key not in self._kept:
             if len(self._kept) >= self._capacity:
@@ -103,7 +106,7 @@ class SharedVerdicts:
             evidence = np.column_stack((putative.ratio, putative.mutual))
             verdict = self._inference(rows, np.isfinite(rows.sum(axis=1)), evidence)
             elapsed = 1e3 * (time.perf_counter() - started)
-            self._kept[key] = (putative, verdict.residual, elapsed)
+            self._kept[key] = (putative, verdict, elapsed)
         return self._kept[key][1:]
 
 
@@ -141,7 +144,8 @@ class EstimatorRelate:
         self, features0: Features, features1: Features, camera0: Camera, camera1: Camera
     ) -> FilteredMatches:
         """Matches that the pruner lets through and the solver agrees with."""
-        return self._timed(self._solver, features0, features1, camera0, camera1)
+        solver = self._solver or (_GRADUATED if self._pruner == NETWORK else "")
+        return self._timed(solver, features0, features1, camera0, camera1)
 
     def stereo(
         self, left: Features, right: Features, camera0: Camera, camera1: Camera
@@ -163,11 +167,24 @@ class EstimatorRelate:
         return filtered
 
     def _filter(self, putative: Putative, solver: str) -> FilteredMatches:
-        kept, probability = self._prune(putative)
+        verdict = None
+        if self._pruner == NETWORK and self._network is not None:
+            verdict, milliseconds = self._network(putative)
+            self.milliseconds += milliseconds
+            kept = verdict.candidates(self._config.network)
+            probability = expit(verdict.score).astype(np.float32)
+        else:
+            kept = self._classical(putative)
+            probability = kept.astype(np.float32)
         started = time.perf_counter()
         rows = putative.correspondences[kept]
-        if solver:
-            threshold = self._config.pose.threshold_px / putative.focal
+        threshold = self._config.pose.threshold_px / putative.focal
+        if solver == _GRADUATED and verdict is not None:
+            found = graduated.estimate(
+                rows[:, :2], rows[:, 2:], verdict.score[kept], threshold, verdict.essential
+            )
+            kept[kept] = found.inlier
+        elif solver:
             found = ROBUST_ESTIMATORS[solver](
                 rows[:, :2], rows[:, 2:], threshold, seed=self._config.pose.seed
             )
@@ -175,20 +192,13 @@ class EstimatorRelate:
         self.milliseconds += putative.milliseconds + 1e3 * (time.perf_counter() - started)
         return FilteredMatches(putative.indices0, putative.indices1, kept, probability)
 
-    def _prune(self, putative: Putative) -> tuple[Bools, NDArray[np.float32]]:
-        usable = np.isfinite(putative.correspondences).all(axis=1)
-        if self._pruner != NETWORK or self._network is None:
-            limit = RATIO if self._pruner == "ratio" else MUTUAL_RATIO
-            kept = usable & (putative.ratio < limit)
-            if self._pruner != "ratio":
-                kept &= putative.mutual
-            return kept, kept.astype(np.float32)
-        residual, milliseconds = self._network(putative)
-        self.milliseconds += milliseconds
-        threshold = self._config.network.inlier_threshold
-        probability = (1.0 / (1.0 + residual / threshold)).astype(np.float32)
-        kept = usable & (residual < threshold)
-        return kept, probability
+    def _classical(self, putative: Putative) -> Bools:
+        """What the ratio test passes, and the mutual check where it is asked for."""
+        kept = np.isfinite(putative.correspondences).all(axis=1)
+        kept &= putative.ratio < (RATIO if self._pruner == "ratio" else MUTUAL_RATIO)
+        if self._pruner != "ratio":
+            kept &= putative.mutual
+        return np.asarray(kept)
 
 
 def available() -> tuple[str, ...]:
