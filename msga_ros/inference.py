@@ -74,6 +74,11 @@ class Inference:
         return self._active[1]
 
     @property
+    def verifies(self) -> bool:
+        """Whether the network judges every match by its solution, or only what it kept."""
+        return self._on_cpu.config.verification
+
+    @property
     def problem(self) -> str:
         """Why the network runs on the CPU though CUDA was meant; "" where all is well."""
         return self._problem

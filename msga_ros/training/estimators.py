@@ -10,11 +10,13 @@ solution inside the network. The others:
 - solvers: every robust estimator of `msga_ros.geometry.robust` (`poselib`, `magsac`, ...).
 
 Whatever the estimator, its inliers are *all* matches within the published threshold of its
-essential matrix (full-size verification), so that precision and recall compare like with like.
+essential matrix (full-size verification), so that precision and recall compare like with like; but
+for a network without it, which answers for the matches that it kept alone.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -177,7 +179,11 @@ class _NetworkEstimator:
             motion = _found(found)
         if motion is None:
             motion = _own_motion(pair, verdict.essential, verdict.inliers(self._config.network))
-        return _estimate(pair, motion, milliseconds + _milliseconds_since(started))
+        estimate = _estimate(pair, motion, milliseconds + _milliseconds_since(started))
+        if self._network.verifies:
+            return estimate
+        looked_at = np.isfinite(verdict.residual)
+        return dataclasses.replace(estimate, inlier=estimate.inlier & looked_at)
 
 
 class SharedNetwork:
@@ -189,6 +195,11 @@ class SharedNetwork:
     def __init__(self, inference: Inference) -> None:
         self._inference = inference
         self._last: tuple[Pair, FrontendConfig, Verdict, float] | None = None
+
+    @property
+    def verifies(self) -> bool:
+        """As `Inference.verifies`."""
+        return self._inference.verifies
 
     def __call__(self, pair: Pair, config: FrontendConfig) -> tuple[Verdict, float]:
         """The verdict on all `N` matches, of which those that `config` filters out have an infinite

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from shared_data import shared_path
 from synthetic_dump import random_network, synthetic_pair
 
 from msga_ros.config import FrontendConfig, NetworkConfig, PipelineConfig
 from msga_ros.geometry.pose import pose_error_deg
 from msga_ros.inference import Inference, Verdict
-from msga_ros.network import MSGANet
+from msga_ros.network import MSGANet, MSGANetConfig
 from msga_ros.training.dumps import DumpFile, Pair
 from msga_ros.training.estimators import (
     DEFAULT_ESTIMATORS,
@@ -218,3 +219,20 @@ def test_the_classical_baseline_on_real_pairs() -> None:
         pairs = [dump[index] for index in range(0, len(dump), 42)]
     good = [error_deg(estimator(pair), pair) < 5.0 for pair in pairs]
     assert np.mean(good) >= 0.7
+
+
+def test_without_verification_the_network_answers_for_what_it_kept() -> None:
+    torch.manual_seed(0)
+    config = MSGANetConfig(channels=16, residual_blocks=1, grid=4, msformer_layers=1)
+    net = MSGANet(config)
+    blind = MSGANet(replace(config, verification=False))
+    blind.load_state_dict(net.state_dict())
+    pair = synthetic_pair(1)
+    both = [
+        create("msga-linear", CONFIG, SharedNetwork(Inference(each.eval().fold(), "cpu")))(pair)
+        for each in (net, blind)
+    ]
+    assert np.array_equal(both[0].rotation, both[1].rotation)
+    assert 0 < both[1].inlier.sum() < both[0].inlier.sum()
+    assert both[1].inlier.sum() <= len(pair.residual) // 4
+    assert not (both[1].inlier & ~both[0].inlier).any()
