@@ -135,6 +135,8 @@ def test_estimators_that_share_a_network_run_it_once_a_pair(inference: Inference
     calls = []
 
     class Counted(Inference):
+        verifies = True
+
         def __init__(self) -> None:
             pass
 
@@ -168,6 +170,8 @@ def test_the_network_and_its_scores_find_the_motion_without_a_random_sample(seed
     rng = np.random.default_rng(seed)
 
     class MostlyRight(Inference):
+        verifies = True
+
         def __init__(self) -> None:
             pass
 
