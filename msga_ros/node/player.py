@@ -189,6 +189,8 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         player = Player()
         rclpy.spin_until_future_complete(player, player.finished)
+        if not rclpy.ok():  # ended by a signal: there is no context left to send in
+            return 0
         player.flush()
         player.get_logger().info(f"{player.sent} frames sent")
     except (SequenceError, ParameterException) as error:

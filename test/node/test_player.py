@@ -158,7 +158,8 @@ def test_folder_of_one_camera_with_its_own_stamps(folder: Path) -> None:
     assert heard["/msga_player/true_pose"] == []  # nobody knows
 
 
-def test_loop_goes_on_until_it_is_interrupted(folder: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_loop_goes_on_until_it_is_interrupted(folder: Path, number: signal.Signals) -> None:
     parameters = {
         "source": str(folder),
         "mode": "temporal",
@@ -172,7 +173,7 @@ def test_loop_goes_on_until_it_is_interrupted(folder: Path) -> None:
             assert process.poll() is None
             assert time.monotonic() < limit
             spin()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         output, _ = process.communicate(timeout=30)
     assert process.returncode == 0, output
     assert "Traceback" not in output
