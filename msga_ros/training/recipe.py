@@ -45,7 +45,7 @@ class TrainConfig:
     """A training run; one YAML file."""
 
     output: str = "runs/train"
-    start: str = ""  # weights to start from; inputs that they do not know start at zero
+    start: str = ""  # weights (path, or set in the package); inputs new to them start at zero
     seed: int = 0
     checkpoint_every: int = 100  # iterations
     tensorboard: bool = True  # a log for TensorBoard beside the CSV file, where it is installed

@@ -20,7 +20,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from msga_ros.network import CheckpointError, MSGANet, MSGANetResult, save_checkpoint
-from msga_ros.network.checkpoint import read_checkpoint
+from msga_ros.network.checkpoint import find_weights, read_checkpoint
 from msga_ros.training.batches import Batch, BatchSource
 from msga_ros.training.log import TrainingLog
 from msga_ros.training.losses import LossConfig, loss, view_swap_loss
@@ -255,7 +255,7 @@ def start_from(net: MSGANet, path: str | Path) -> None:
     Raises:
         CheckpointError: the file is unreadable, or of another structure but for more inputs.
     """
-    _, state = read_checkpoint(path)
+    _, state = read_checkpoint(find_weights(path))
     for name, value in net.state_dict().items():
         old = state.get(name)
         if name.endswith(".embed.weight") and old is not None and old.shape[1] < value.shape[1]:
