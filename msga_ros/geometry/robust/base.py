@@ -98,6 +98,13 @@ def verified(essential: Array, points0: Array, points1: Array, threshold: float)
     return RobustEstimate(True, pose.rotation, pose.translation, refined, inlier, 0)
 
 
+def _enough(rows: Array) -> bool:
+    """Whether at least five of the `(N, 4)` matches are different."""
+    if len(np.unique(rows[:, 0])) >= MINIMAL_SAMPLE:  # mostly so, and much the quicker question
+        return True
+    return len(np.unique(rows, axis=0)) >= MINIMAL_SAMPLE
+
+
 def guarded(solver: Solver) -> RobustEstimator:
     """`solver` behind the checks of `RobustEstimator`."""
 
@@ -116,8 +123,7 @@ def guarded(solver: Solver) -> RobustEstimator:
         if not (threshold > 0 and 0 < confidence < 1 and max_iterations > 0):
             raise ValueError("threshold, max_iterations > 0 and confidence in (0, 1) are required")
         usable = np.isfinite(first).all(1) & np.isfinite(second).all(1)
-        distinct = np.unique(np.hstack([first[usable], second[usable]]), axis=0)
-        if len(distinct) < MINIMAL_SAMPLE:
+        if not _enough(np.hstack([first[usable], second[usable]])):
             return failure(len(first))
         found = solver(
             np.ascontiguousarray(first[usable]),

@@ -31,8 +31,9 @@ class Motions:
     @property
     def essential(self) -> Array:
         """`(S, 3, 3)`, Frobenius norm 1."""
-        columns = np.cross(self.translation[:, None], self.rotation.transpose(0, 2, 1))
-        return columns.transpose(0, 2, 1) / np.sqrt(2.0)
+        across = np.zeros((len(self), 3, 3))
+        across[:, [2, 0, 1], [1, 2, 0]] = self.translation / np.sqrt(2.0)
+        return (across - across.transpose(0, 2, 1)) @ self.rotation
 
 
 def joined(parts: list[Motions]) -> Motions:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from msga_ros.geometry.pose import pose_error_deg
 from msga_ros.geometry.robust.base import Array, RobustEstimate, verified
 from msga_ros.geometry.robust.refinement import (
     Motions,
@@ -101,10 +100,8 @@ def _deficits(others: Motions, own: Motions, rows: Array, threshold: float) -> A
 
 
 def _angles(others: Motions, own: Motions) -> Array:
-    """`(S,)`: the larger of both angles to `own` (1,), degrees."""
-    return np.array(
-        [
-            max(pose_error_deg(rotation, translation, own.rotation[0], own.translation[0]))
-            for rotation, translation in zip(others.rotation, others.translation, strict=True)
-        ]
-    )
+    """`(S,)`: the larger of both angles to `own` (1,), degrees; of translations up to sign."""
+    turned = np.einsum("sij,ij->s", others.rotation, own.rotation[0])
+    along = np.abs(others.translation @ own.translation[0])
+    cosine = np.minimum((turned - 1) / 2, along)
+    return np.rad2deg(np.arccos(np.clip(cosine, -1.0, 1.0)))
