@@ -68,7 +68,11 @@ class PoseConfig:
     )
     min_parallax_deg: float = 0.1  # median parallax below this: status DEGENERATE
     min_lead: float = 1.0  # standard errors that the motion must lead any other; else DEGENERATE
-    seed: int = 0  # of the robust estimators
+    # poselib and magsac stop once a better motion is less likely than 1 - confidence, and after so
+    # many random samples at the latest
+    confidence: float = 0.9999
+    max_iterations: int = 10_000
+    seed: int = 0  # of the random samples
 
     def __post_init__(self) -> None:
         _require(
@@ -80,6 +84,8 @@ class PoseConfig:
         _require(self.max_false_alarms > 0, "pose.max_false_alarms must be positive")
         _require(self.min_parallax_deg >= 0, "pose.min_parallax_deg must not be negative")
         _require(self.min_lead >= 0, "pose.min_lead must not be negative")
+        _require(0.0 < self.confidence < 1.0, "pose.confidence must be between 0 and 1")
+        _require(self.max_iterations >= 1, "pose.max_iterations must be at least 1")
 
 
 @dataclass(frozen=True)

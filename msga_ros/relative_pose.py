@@ -85,6 +85,23 @@ def estimate_motion(
     return _motion(solution, correspondences, config, threshold)
 
 
+def sampled_estimate(
+    method: str, correspondences: Array, threshold: float, config: PoseConfig
+) -> RobustEstimate:
+    """The motion of `correspondences` (N, 4) that `method` of `ROBUST_ESTIMATORS` finds.
+
+    `threshold` is in normalised units; `config` says how long to sample, and from which seed.
+    """
+    return ROBUST_ESTIMATORS[method](
+        correspondences[:, :2],
+        correspondences[:, 2:],
+        threshold,
+        seed=config.seed,
+        confidence=config.confidence,
+        max_iterations=config.max_iterations,
+    )
+
+
 def robust_estimate(
     method: str,
     verdict: Verdict,
@@ -105,7 +122,7 @@ def robust_estimate(
         score = verdict.score[candidate]
         found = graduated.estimate(points0, points1, score, threshold, verdict.essential)
     else:
-        found = ROBUST_ESTIMATORS[method](points0, points1, threshold, seed=config.seed)
+        found = sampled_estimate(method, correspondences[candidate], threshold, config)
     if not found.success or not config.min_lead > 0:
         return found, None
     rival = strongest_rival(points0, points1, found, threshold, _QUITE_DIFFERENT_DEG)

@@ -81,6 +81,8 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
         ({"pose.min_inliers": 4}, "min_inliers"),
         ({"pose.min_parallax_deg": -0.1}, "min_parallax_deg"),
         ({"pose.min_lead": -1.0}, "min_lead"),
+        ({"pose.confidence": 1.0}, "confidence"),
+        ({"pose.max_iterations": 0}, "max_iterations"),
     ],
 )
 def test_mistakes_are_named(overrides: dict[str, object], complaint: str) -> None:

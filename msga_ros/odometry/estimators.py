@@ -3,8 +3,9 @@
 A name is `PRUNER`, or `PRUNER+SOLVER`, where the pruner is `msga` (what the network scores above
 `network.score_threshold`), `ratio` (ratio test 0.8) or `mutual+ratio` (mutual check and ratio test
 0.9), and the solver a robust estimator of `msga_ros.geometry.robust`, whose inliers are kept.
-Alone, `msga` keeps the inliers of the solution without random sampling (`graduated`), as in
-`msga eval`. All of them see the same putative matches.
+Alone, `msga` keeps the inliers of the solution without random sampling (`graduated`), and what is
+found from the network's verdict is compared with other motions, both as in `msga eval`. All of
+them see the same putative matches.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from scipy.special import expit  # type: ignore[import-untyped]
 from msga_ros.config import PipelineConfig
 from msga_ros.frontend import Features, Frontend
 from msga_ros.geometry.camera import Camera
-from msga_ros.geometry.robust import ROBUST_ESTIMATORS, graduated
+from msga_ros.geometry.robust import ROBUST_ESTIMATORS
 from msga_ros.inference import Inference, Verdict
 from msga_ros.odometry.matches import FilteredMatches
+from msga_ros.relative_pose import robust_estimate, sampled_estimate
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -177,17 +179,13 @@ class EstimatorRelate:
             kept = self._classical(putative)
             probability = kept.astype(np.float32)
         started = time.perf_counter()
-        rows = putative.correspondences[kept]
-        threshold = self._config.pose.threshold_px / putative.focal
-        if solver == _GRADUATED and verdict is not None:
-            found = graduated.estimate(
-                rows[:, :2], rows[:, 2:], verdict.score[kept], threshold, verdict.essential
-            )
-            kept[kept] = found.inlier
-        elif solver:
-            found = ROBUST_ESTIMATORS[solver](
-                rows[:, :2], rows[:, 2:], threshold, seed=self._config.pose.seed
-            )
+        if solver:
+            rows, pose = putative.correspondences, self._config.pose
+            threshold = pose.threshold_px / putative.focal
+            if verdict is not None:
+                found, _ = robust_estimate(solver, verdict, rows, kept, threshold, pose)
+            else:
+                found = sampled_estimate(solver, rows[kept], threshold, pose)
             kept[kept] = found.inlier
         self.milliseconds += putative.milliseconds + 1e3 * (time.perf_counter() - started)
         return FilteredMatches(putative.indices0, putative.indices1, kept, probability)

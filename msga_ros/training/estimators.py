@@ -31,7 +31,7 @@ from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
 from msga_ros.geometry.pose import PoseError, essential_matrix, pose_from_essential
 from msga_ros.geometry.robust import ROBUST_ESTIMATORS, RobustEstimate
 from msga_ros.inference import Inference, Verdict
-from msga_ros.relative_pose import robust_estimate
+from msga_ros.relative_pose import robust_estimate, sampled_estimate
 from msga_ros.training.dumps import Pair
 from msga_ros.training.metrics import INLIER_THRESHOLD
 
@@ -114,8 +114,8 @@ def create(name: str, config: PipelineConfig, network: SharedNetwork | None = No
     Args:
         name: one of `available()`.
         config: `frontend.ratio` and `frontend.mutual` filter what the network sees,
-            `network.score_threshold` what it hands to a solver; `pose.threshold_px` and
-            `pose.seed` are the solver's.
+            `network.score_threshold` what it hands to a solver; `pose.threshold_px`, `confidence`,
+            `max_iterations` and `seed` are the solver's.
         network: needed where `uses_network(name)`.
 
     Raises:
@@ -144,9 +144,9 @@ class _PrunedEstimator:
 
     def __call__(self, pair: Pair) -> Estimate:
         started = time.perf_counter()
-        points0, points1 = _points(pair, self._prune(pair))
-        threshold, seed = _threshold(pair, self._config), self._config.pose.seed
-        motion = _found(ROBUST_ESTIMATORS[self._solver](points0, points1, threshold, seed=seed))
+        rows = pair.correspondences[self._prune(pair)].astype(np.float64)
+        threshold = _threshold(pair, self._config)
+        motion = _found(sampled_estimate(self._solver, rows, threshold, self._config.pose))
         return _estimate(pair, motion, _milliseconds_since(started))
 
 

@@ -201,6 +201,22 @@ def test_the_same_seed_gives_the_same_estimate() -> None:
     np.testing.assert_array_equal(first.rotation, second.rotation)
 
 
+@pytest.mark.parametrize(("name", "tells"), [("ratio+poselib", True), ("ratio+magsac", False)])
+def test_confidence_and_iterations_bound_the_sampling(name: str, tells: bool) -> None:
+    """Among 75 % outliers: few samples find nothing right, little confidence takes fewer."""
+    pair = replace(synthetic_pair(4, outliers=0.75, matches=400), ratios=np.zeros(400, np.float32))
+
+    def estimate(**entries: float) -> Estimate:
+        return create(name, replace(CONFIG, pose=replace(CONFIG.pose, **entries)))(pair)
+
+    assert error_deg(estimate(), pair) < 1.0
+    hasty = estimate(max_iterations=3)
+    assert not hasty.success or error_deg(hasty, pair) > 2.0
+    if tells:
+        assert hasty.iterations <= 3
+        assert estimate(confidence=0.5).iterations < estimate().iterations
+
+
 def test_errors_name_what_is_wrong() -> None:
     with pytest.raises(EstimatorError, match=r"'magic'.*ratio\+poselib"):
         create("magic", CONFIG)
