@@ -66,7 +66,7 @@ class ContextNorm(nn.Module):
     def forward(self, features: Tensor, valid: Tensor | None) -> Tensor:
         if self.scale is not None and valid is None and len(features) == 1:
             sample = features[0]
-            weight = sample.new_full((1, 1), 1 / len(sample)).expand(1, len(sample))
+            weight = sample.new_full((1, 1), 1 / sample.shape[0]).expand(1, sample.shape[0])
             centred = sample - torch.mm(weight, sample)
             scale = torch.mm(weight, centred.square()).add_(self.eps).rsqrt_().mul_(self.scale)
             return centred.mul_(scale).add_(self.shift).unsqueeze(0)

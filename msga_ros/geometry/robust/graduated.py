@@ -50,7 +50,12 @@ class _Stage:
 
 _ON_SURE = _Stage("CAUCHY", 3.0, 5, 30)
 _ON_PART = (_Stage("CAUCHY", 2.0, 6, 8), _Stage("CAUCHY", 0.7, 8, 8))
-_ON_ALL = (_Stage("TRUNCATED", 2.0, 8, 4), _Stage("TRUNCATED", 1.0, 15, 1))
+# At last the closest matches count most: keypoints are mostly more precise than the threshold.
+_ON_ALL = (
+    _Stage("TRUNCATED", 2.0, 8, 4),
+    _Stage("TRUNCATED", 1.0, 15, 1),
+    _Stage("CAUCHY", 0.3, 15, 1),
+)
 
 
 def estimate(
