@@ -50,6 +50,8 @@ setup(
         "ray": ["ray>=2.9"],
         # Recorded bags without ROS (`msga bag`). Pure Python but for its compression and SQLite.
         "bags": ["rosbags>=0.11.9,<0.12"],
+        # Networks as ONNX files (`msga export`), and ONNX Runtime instead of torch to run them.
+        "onnx": ["onnx>=1.16", "onnxscript>=0.5", "onnxruntime>=1.18"],
         # A log of `msga train` for TensorBoard beside the CSV file.
         "tensorboard": ["tensorboard>=2.10"],
         # The Rerun viewer (`msga view`); 0.8 GB with its dependencies.

@@ -34,11 +34,13 @@ class FrontendConfig:
     )
     ratio: float = 0.95  # ratio test: keep best / second-best distance below this; 1.0: off
     mutual: bool = True  # keep only matches that are each other's nearest neighbours
+    max_matches: int = 0  # of those, keep so many with the smallest ratios; 0: all
 
     def __post_init__(self) -> None:
         _require(self.max_keypoints >= 8, "frontend.max_keypoints must be at least 8")
         _require(self.max_image_size >= 0, "frontend.max_image_size must not be negative")
         _require(0.0 < self.ratio <= 1.0, "frontend.ratio must be in (0, 1]")
+        _require(self.max_matches >= 0, "frontend.max_matches must not be negative")
 
 
 @dataclass(frozen=True)

@@ -5,43 +5,34 @@ from __future__ import annotations
 import copy
 import logging
 import threading
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from msga_ros.config import ConfigError, NetworkConfig
+from msga_ros.config import ConfigError
 from msga_ros.network import MSGANet
+from msga_ros.verdict import Network, Verdict
+
+__all__ = ["Inference", "Verdict", "choose_device", "load_network"]
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What the network says of N matches, on the host.
+def load_network(path: str | Path) -> MSGANet | Network:
+    """The network of a checkpoint, or of an ONNX file that `msga export` wrote, on the CPU.
 
-    `essential` (3, 3) float64, Frobenius norm 1, NaN where the matches are too few; `residual` (N,)
-    float64, squared symmetric epipolar distance in normalised coordinates, inf for invalid matches;
-    `score` (N,) float64, logit of being an inlier before any geometry, -inf for invalid matches.
+    Raises:
+        CheckpointError: the file is missing, unreadable, or does not fit; for ONNX also where
+            onnxruntime is not installed.
     """
+    if Path(path).suffix == ".onnx":
+        from msga_ros.onnx_network import OnnxNetwork
 
-    essential: NDArray[np.float64]
-    residual: NDArray[np.float64]
-    score: NDArray[np.float64]
-
-    def candidates(self, network: NetworkConfig) -> NDArray[np.bool_]:
-        """`(N,)` bool: the matches that a robust estimator should look at.
-
-        Chosen by score: it has seen every match, while a residual is only as good as the one
-        solution it is measured against.
-        """
-        return self.score > network.score_threshold
-
-    def inliers(self, network: NetworkConfig) -> NDArray[np.bool_]:
-        """`(N,)` bool: the matches that agree with the network's own solution."""
-        return self.residual < network.inlier_threshold
+        return OnnxNetwork.load(path)
+    return MSGANet.load(path)
 
 
 class Inference:
@@ -52,31 +43,31 @@ class Inference:
     `ConfigError` for any other device. Thread-safe.
     """
 
-    def __init__(self, net: MSGANet, device: str) -> None:
-        self._on_cpu = net
+    def __init__(self, net: MSGANet | Network, device: str) -> None:
+        self._on_cpu: Network = _TorchNetwork(net) if isinstance(net, torch.nn.Module) else net
         self._lock = threading.Lock()
         self._problem = ""
         chosen, problem = choose_device(device)
-        # The network and its device change together, in one assignment. The copy on the CPU stays:
-        # going back to it needs nothing from a device that has no memory left.
-        self._active = (net, torch.device("cpu"))
+        # The copy on the CPU stays: going back to it needs nothing from a device that has no memory
+        # left.
+        self._active = self._on_cpu
         if problem:
             self._explain(f"{problem}; the network runs on the CPU")
         elif chosen.type == "cuda":
             try:
-                self._active = (copy.deepcopy(net).to(chosen), chosen)
+                self._active = self._on_cpu.on(chosen)
             except RuntimeError as error:  # no memory left, or a driver that fails only now
                 self._explain(f"{chosen} failed ({_line(error)}); the network runs on the CPU")
 
     @property
     def device(self) -> torch.device:
         """Where the network runs now."""
-        return self._active[1]
+        return self._active.device
 
     @property
     def verifies(self) -> bool:
         """Whether the network judges every match by its solution, or only what it kept."""
-        return self._on_cpu.config.verification
+        return self._on_cpu.verifies
 
     @property
     def problem(self) -> str:
@@ -93,30 +84,64 @@ class Inference:
 
         `evidence` (N, 2) is what the descriptors say of each match, see `MSGANet.forward`.
         """
-        net, device = self._active
+        network = self._active
         try:
-            return _run(net, device, correspondences, valid, evidence)
+            return network(correspondences, valid, evidence)
         except RuntimeError as error:  # out of memory, or a device that is lost
-            if device.type == "cpu":
+            if network.device.type == "cpu":
                 raise
-            self._fall_back(device, error)
-        return _run(self._on_cpu, torch.device("cpu"), correspondences, valid, evidence)
+            self._fall_back(network.device, error)
+        return self._on_cpu(correspondences, valid, evidence)
 
     def _fall_back(self, device: torch.device, error: Exception) -> None:
         no_memory = isinstance(error, torch.cuda.OutOfMemoryError)
         with self._lock:
-            if self._active[1].type != "cpu":  # else another thread has said so already
+            if self._active.device.type != "cpu":  # else another thread has said so already
                 self._explain(
                     f"{device} {'ran out of memory' if no_memory else 'failed'} ({_line(error)}); "
                     "from now on the network runs on the CPU"
                 )
-            self._active = (self._on_cpu, torch.device("cpu"))
+            self._active = self._on_cpu
         if no_memory:  # a broken device would only raise again
             torch.cuda.empty_cache()
 
     def _explain(self, problem: str) -> None:
         self._problem = problem
         logger.warning("%s", problem)
+
+
+class _TorchNetwork:
+    """`Network` by torch."""
+
+    def __init__(self, net: MSGANet, device: torch.device | None = None) -> None:
+        self._net = net
+        self.device = device or torch.device("cpu")
+
+    @property
+    def verifies(self) -> bool:
+        return self._net.config.verification
+
+    def on(self, device: torch.device) -> _TorchNetwork:
+        return _TorchNetwork(copy.deepcopy(self._net).to(device), device)
+
+    def __call__(
+        self,
+        correspondences: NDArray[Any],
+        valid: NDArray[np.bool_],
+        evidence: NDArray[Any] | None,
+    ) -> Verdict:
+        with torch.inference_mode():
+            result = self._net(
+                _batch_of_one(correspondences, self.device),
+                torch.from_numpy(valid)[None].to(self.device),
+                None if evidence is None else _batch_of_one(evidence, self.device),
+            )
+            # Reading back waits for the device, so that the caller's clock sees all of the work.
+            return Verdict(
+                result.essential[0].cpu().numpy().astype(np.float64),
+                result.residual[0].cpu().numpy().astype(np.float64),
+                result.logits[1][0].cpu().numpy().astype(np.float64),
+            )
 
 
 def choose_device(name: str) -> tuple[torch.device, str]:
@@ -140,27 +165,6 @@ def choose_device(name: str) -> tuple[torch.device, str]:
         if (device.index or 0) >= count:
             return cpu, f"network.device is {name!r}, but there are {count} CUDA devices"
     return device, ""
-
-
-def _run(
-    net: MSGANet,
-    device: torch.device,
-    correspondences: NDArray[Any],
-    valid: NDArray[np.bool_],
-    evidence: NDArray[Any] | None,
-) -> Verdict:
-    with torch.inference_mode():
-        result = net(
-            _batch_of_one(correspondences, device),
-            torch.from_numpy(valid)[None].to(device),
-            None if evidence is None else _batch_of_one(evidence, device),
-        )
-        # Reading back waits for the device, so that the caller's clock sees all of the work.
-        return Verdict(
-            result.essential[0].cpu().numpy().astype(np.float64),
-            result.residual[0].cpu().numpy().astype(np.float64),
-            result.logits[1][0].cpu().numpy().astype(np.float64),
-        )
 
 
 def _batch_of_one(rows: NDArray[Any], device: torch.device) -> torch.Tensor:

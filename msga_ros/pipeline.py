@@ -19,9 +19,10 @@ from msga_ros import frontend
 from msga_ros.config import ConfigError, PipelineConfig, PoseConfig
 from msga_ros.frontend import Features, Frontend
 from msga_ros.geometry.camera import Camera, CameraError
-from msga_ros.inference import Inference
+from msga_ros.inference import Inference, load_network
 from msga_ros.network import MSGANet, find_weights
 from msga_ros.relative_pose import Motion, estimate_motion, unknown_motion
+from msga_ros.verdict import Network
 
 # Entries that a running pipeline cannot change: see `TwoViewPipeline.reconfigure`.
 _FIXED_ENTRIES = ("frontend.name", "network.weights", "network.device")
@@ -99,7 +100,7 @@ class TwoViewPipeline:
     old settings or the new ones, never a mixture.
     """
 
-    def __init__(self, config: PipelineConfig, net: MSGANet) -> None:
+    def __init__(self, config: PipelineConfig, net: MSGANet | Network) -> None:
         """`net` in evaluation mode on the CPU; `config` says where it shall run."""
         self._settings = _Settings(config, frontend.create(config.frontend))
         self._inference = Inference(net, config.network.device)
@@ -116,7 +117,7 @@ class TwoViewPipeline:
         """
         config = PipelineConfig.load(path, **overrides)
         return cls(
-            config, MSGANet.load(find_weights(config.network.weights, config.network.device))
+            config, load_network(find_weights(config.network.weights, config.network.device))
         )
 
     @property

@@ -80,6 +80,7 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
         ({"pose.threshold_px": -1.0}, "threshold_px"),
         ({"pose.min_inliers": 4}, "min_inliers"),
         ({"pose.min_parallax_deg": -0.1}, "min_parallax_deg"),
+        ({"frontend.max_matches": -1}, "max_matches"),
         ({"pose.min_lead": -1.0}, "min_lead"),
         ({"pose.confidence": 1.0}, "confidence"),
         ({"pose.max_iterations": 0}, "max_iterations"),

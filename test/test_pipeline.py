@@ -18,7 +18,6 @@ import torch
 from scene_pairs import PosedPair, load_pair
 from torch import Tensor
 
-from msga_ros import inference
 from msga_ros.config import ConfigError, PipelineConfig
 from msga_ros.frontend import FrontendError
 from msga_ros.geometry.camera import Camera, CameraError
@@ -27,6 +26,7 @@ from msga_ros.geometry.pose import essential_matrix, pose_error_deg, rotation_an
 from msga_ros.network import CheckpointError, MSGANet, MSGANetResult, save_checkpoint
 from msga_ros.network import inlier_probability as probability_of
 from msga_ros.pipeline import Status, TwoViewPipeline, TwoViewResult
+from msga_ros.verdict import Verdict
 
 FOUNTAIN = ("strecha_fountain_p11", "0003.jpg", "0005.jpg")
 SMALL = Camera.pinhole(300.0, 300.0, 160.0, 120.0)
@@ -387,21 +387,23 @@ def test_absent_cuda_is_one_warning_and_the_cpu(
 def test_cuda_that_fails_goes_on_with_the_cpu(
     fountain: PosedPair,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
     error: RuntimeError,
     reason: str,
 ) -> None:
     """Whatever is sent to the pretended device finds no memory there, or no device."""
-    real = inference._run
 
-    def failing(net: MSGANet, device: torch.device, *rest: np.ndarray) -> object:
-        if device.type == "cuda":
+    class Failing:
+        device = torch.device("cuda")
+        verifies = True
+
+        def __call__(self, *matches: np.ndarray) -> Verdict:
             raise error
-        return real(net, device, *rest)
+
+        def on(self, device: torch.device) -> Failing:
+            return self
 
     pipe = knowing(fountain)
-    monkeypatch.setattr(inference, "_run", failing)
-    pipe._inference._active = (pipe._inference._on_cpu, torch.device("cuda"))
+    pipe._inference._active = Failing()
     with caplog.at_level(logging.WARNING):
         first, second = run(pipe, fountain), run(pipe, fountain)
     assert first.status is second.status is Status.OK

@@ -126,6 +126,17 @@ def compact(
         command.run(dumps, output, overwrite=overwrite, console=console())
 
 
+def export(
+    weights: Annotated[str, typer.Argument(help="A set in the package, or a checkpoint.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="FILE.onnx")],
+) -> None:
+    """Write a network as an ONNX file, for ONNX Runtime here or in another language."""
+    with reported_errors():
+        from msga_ros.commands import export as command
+
+        command.run(weights, output, console=console())
+
+
 def train(
     config: Annotated[Path, typer.Argument(help="Training configuration, YAML.")],
     max_seconds: Annotated[

@@ -63,12 +63,13 @@ def run(request: Request, console: Console) -> Summary:
     )
 
     def load() -> object:
-        from msga_ros.network import MSGANet, find_weights
+        from msga_ros.inference import load_network
+        from msga_ros.network import find_weights
         from msga_ros.pipeline import TwoViewPipeline
 
         network = settings.pipeline.network
         weights = find_weights(network.weights, network.device)
-        return TwoViewPipeline(settings.pipeline, MSGANet.load(weights))
+        return TwoViewPipeline(settings.pipeline, load_network(weights))
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with interruptible(), Progress(*columns, TimeRemainingColumn(), console=console) as bar:

@@ -17,8 +17,8 @@ from rich.progress import track
 from rich.table import Table
 
 from msga_ros.commands.errors import existing_file, writable_file
-from msga_ros.inference import Inference
-from msga_ros.network import MSGANet, find_weights
+from msga_ros.inference import Inference, load_network
+from msga_ros.network import find_weights
 from msga_ros.training.synthetic_scenes import synthetic_batch
 
 
@@ -58,7 +58,7 @@ def run(
     checkpoint = existing_file(find_weights(weights or "", device), "checkpoint")
     if json_file:
         writable_file(json_file, "JSON file")
-    inference = Inference(MSGANet.load(checkpoint), device)
+    inference = Inference(load_network(checkpoint), device)
     with _threads(threads):
         measured = [_measure(inference, count, repeats) for count in _shown(counts)]
     console.print(_table(measured))

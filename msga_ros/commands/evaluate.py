@@ -133,10 +133,12 @@ def _facts(
     weights = [weights for weights in dict.fromkeys(r.weights for r in records) if weights]
     if weights:
         facts["Weights"] = f"{', '.join(weights)} (device: {config.network.device})"
+    most = config.frontend.max_matches
     facts["Settings"] = (
         f"threshold of the solvers {config.pose.threshold_px:g} px, seed {config.pose.seed}; "
         f"matches before the network: ratio below {config.frontend.ratio:g}"
         f"{', mutual' if config.frontend.mutual else ''}"
+        f"{f', the best {most}' if most else ''}"
     )
     if stride > 1 or limit:
         every = [f"one in {stride}"] if stride > 1 else []

@@ -69,12 +69,13 @@ def _pairs(request: Request, console: Console) -> Iterator[ShownPair]:
     settings = read_settings(request.config, request.parameters)
 
     def load() -> Any:
-        from msga_ros.network import MSGANet, find_weights
+        from msga_ros.inference import load_network
+        from msga_ros.network import find_weights
         from msga_ros.pipeline import TwoViewPipeline
 
         network = settings.pipeline.network
         weights = find_weights(network.weights, network.device)
-        return TwoViewPipeline(settings.pipeline, MSGANet.load(weights))
+        return TwoViewPipeline(settings.pipeline, load_network(weights))
 
     source = Source(request.source, settings, request.topics, namespace)
     return open_pairs(

@@ -72,7 +72,8 @@ class DetectorFrontend:
         )
 
     def match(self, features0: Features, features1: Features) -> Matches:
-        return match_features(features0, features1, self._config.ratio, self._config.mutual)
+        config = self._config
+        return match_features(features0, features1, config.ratio, config.mutual, config.max_matches)
 
     def _detect(self, grey: NDArray[np.uint8]) -> tuple[Any, Any]:
         if min(grey.shape) < 2:  # nothing to find; some versions of OpenCV raise on such an image

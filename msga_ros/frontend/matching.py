@@ -17,12 +17,12 @@ from msga_ros.frontend.base import Features, FrontendError, Matches
 _BLOCK_ENTRIES = 1 << 24
 
 
-def match_features(features0: Features, features1: Features, ratio: float, mutual: bool) -> Matches:
-    """Nearest neighbours from view 0 to view 1.
+def match_features(
+    features0: Features, features1: Features, ratio: float, mutual: bool, most: int = 0
+) -> Matches:
+    """Nearest neighbours from view 0 to view 1 that `passing` lets through.
 
-    `ratio` below 1 keeps the matches with a smaller ratio than that (Lowe 2004, section 7.1);
-    `mutual` keeps those that are each other's nearest neighbours. Descriptors of two different
-    kinds raise `FrontendError`.
+    Descriptors of two different kinds raise `FrontendError`.
     """
     descriptors0, descriptors1 = features0.descriptors, features1.descriptors
     if descriptors0.shape[1:] != descriptors1.shape[1:] or descriptors0.dtype != descriptors1.dtype:
@@ -39,12 +39,32 @@ def match_features(features0: Features, features1: Features, ratio: float, mutua
     np.divide(best, second, out=ratios, where=np.isfinite(second) & (second > 0))
     indices = np.arange(len(nearest))
     is_mutual = reverse[nearest] == indices
-    keep = np.ones(len(nearest), np.bool_)
+    keep = passing(ratios, is_mutual, ratio, mutual, most)
+    return Matches(indices[keep], nearest[keep], ratios[keep], is_mutual[keep])
+
+
+def passing(
+    ratios: NDArray[np.floating[Any]],
+    is_mutual: NDArray[np.bool_],
+    ratio: float,
+    mutual: bool,
+    most: int,
+) -> NDArray[np.bool_]:
+    """`(N,)` bool: which of N matches are kept, by their `ratios` and `is_mutual` (N,).
+
+    `ratio` below 1 keeps the matches with a smaller ratio than that (Lowe 2004, section 7.1);
+    `mutual` keeps those that are each other's nearest neighbours; of those that are left, `most`
+    keeps so many with the smallest ratios (0: all).
+    """
+    keep = np.ones(len(ratios), np.bool_)
     if ratio < 1.0:
         keep &= ratios < ratio
     if mutual:
         keep &= is_mutual
-    return Matches(indices[keep], nearest[keep], ratios[keep], is_mutual[keep])
+    if 0 < most < keep.sum():
+        order = np.argsort(np.where(keep, ratios, np.inf), kind="stable")
+        keep[order[most:]] = False
+    return keep
 
 
 def _both_ways(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from msga_ros.export_mode import exporting
+
 
 def weighted_eight_point(correspondences: Tensor, weights: Tensor, hartley: bool = False) -> Tensor:
     """Essential matrix that minimises the weighted algebraic epipolar error.
@@ -55,13 +57,10 @@ def _normalising_transform(points: Tensor, weight: Tensor) -> Tensor:
     mean = (points * weight.unsqueeze(-1)).sum(-2) / total.unsqueeze(-1)
     spread = ((points - mean.unsqueeze(-2)).square().sum(-1) * weight).sum(-1) / total
     scale = (2 / spread.clamp_min(1e-18)).sqrt()
-    transform = torch.zeros(*points.shape[:-2], 3, 3, dtype=points.dtype, device=points.device)
-    transform[..., 0, 0] = scale
-    transform[..., 1, 1] = scale
-    transform[..., 0, 2] = -scale * mean[..., 0]
-    transform[..., 1, 2] = -scale * mean[..., 1]
-    transform[..., 2, 2] = 1
-    return transform
+    zero, one = torch.zeros_like(scale), torch.ones_like(scale)
+    x, y = (-scale.unsqueeze(-1) * mean).unbind(-1)
+    entries = (scale, zero, x, zero, scale, y, zero, zero, one)
+    return torch.stack(entries, -1).unflatten(-1, (3, 3))
 
 
 def _apply(transform: Tensor, points: Tensor) -> Tensor:
@@ -101,5 +100,24 @@ _RELATIVE_GAP = 1e-12
 
 def _smallest_eigenvector(matrix: Tensor) -> Tensor:
     """`(B, 9)` from `(B, 9, 9)` symmetric."""
-    vector: Tensor = _SmallestEigenvector.apply(matrix)
+    vector: Tensor = (
+        _by_squaring(matrix) if exporting() else _SmallestEigenvector.apply(matrix)  # type: ignore[no-untyped-call]
+    )
     return vector
+
+
+def _by_squaring(matrix: Tensor) -> Tensor:
+    """The same for positive semidefinite matrices, from products alone, without a gradient.
+
+    The smallest eigenvalue of A is the largest of `1 - A / trace(A)`, whose high powers it
+    dominates: 32 squarings tell eigenvalues apart that differ by 1e-8 of the trace.
+    """
+    trace = matrix.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None].clamp_min(1e-30)
+    power = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device) - matrix / trace
+    for _ in range(32):
+        power = power @ power
+        power = power / power.abs().amax((-2, -1), keepdim=True)
+    # All columns are multiples of the eigenvector; the longest is the most accurate.
+    longest = power.square().sum(-2).argmax(-1)[..., None, None].expand(*power.shape[:-1], 1)
+    vector = power.gather(-1, longest).squeeze(-1)
+    return vector / vector.norm(dim=-1, keepdim=True)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from msga_ros.export_mode import exporting
 from msga_ros.network.layers import BatchNorm, folded, relu
 
 
@@ -117,6 +118,8 @@ class AnnularConvolution(nn.Module):
     def _sum_of_rings(self, rows: Tensor, index: Tensor) -> Tensor:
         """`(B, N, rings, C)`: the sum of the three rows of `(B, 3N, C)` that each ring names."""
         batch, count, _ = index.shape
+        if exporting():
+            return gather_rows(rows, index).unflatten(2, (self.rings, self.RING)).sum(3)
         flat = _flat_index(index, rows.shape[1]).reshape(-1, self.RING)
         sums = F.embedding_bag(flat, rows.reshape(-1, rows.shape[-1]), mode="sum")
         return sums.view(batch, count, self.rings, -1)

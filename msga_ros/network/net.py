@@ -127,6 +127,10 @@ class MSGANet(nn.Module):
         result = self._forward(inputs, valid)
         return result if bool(sufficient.all()) else without(result, sufficient)
 
+    def judged(self, correspondences: Tensor, evidence: Tensor | None = None) -> MSGANetResult:
+        """`forward` for samples whose matches are all valid and enough, without a look at them."""
+        return self._forward(self._inputs(correspondences, evidence), None)
+
     def _inputs(self, correspondences: Tensor, evidence: Tensor | None) -> Tensor:
         """`(B, N, 4)` or, with evidence, `(B, N, 6)`: what the first module sees of each match."""
         if not self.config.evidence:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import torch
 from torch import Tensor, nn
@@ -103,9 +104,12 @@ def best_share(score: Tensor, share: float, valid: Tensor | None) -> tuple[Tenso
     Returns the indices, best first and padded with 0, and the mask of those that are not padding
     (None where all samples keep as many).
     """
+    # Whole numbers throughout: an exported network is to work for any number of matches.
+    ratio = Fraction(share).limit_denominator(1000)
     if valid is None:
-        return score.detach().topk(int(score.shape[1] * share), dim=1).indices, None
-    counts = (valid.sum(1) * share).long()
+        count = score.shape[1] * ratio.numerator // ratio.denominator
+        return score.detach().topk(count, dim=1).indices, None
+    counts = valid.sum(1) * ratio.numerator // ratio.denominator
     longest = int(counts.max())
     kept = score.detach().masked_fill(~valid, -torch.inf).topk(longest, dim=1).indices
     kept_valid = torch.arange(longest, device=kept.device) < counts.unsqueeze(1)

@@ -118,11 +118,20 @@ DECLARATIONS: tuple[Declaration, ...] = (
         _PIPELINE.frontend.mutual,
         "Keep only matches that are each other's nearest neighbours.",
     ),
+    Declaration(
+        "frontend.max_matches",
+        _PIPELINE.frontend.max_matches,
+        "Of the matches that pass, keep so many with the smallest ratios: less work for the "
+        "network and the pose. 0: all.",
+        minimum=0,
+        maximum=1_000_000,
+    ),
     structural(
         "network.weights",
         _PIPELINE.network.weights,
         "Weights: a set in the package (msga_net, msga_net_lite, ...) or the path of a checkpoint "
-        "(.safetensors or .pth); empty: msga_net on a GPU, msga_net_lite on a CPU.",
+        "(.safetensors, .pth, or .onnx of msga export); empty: msga_net on a GPU, msga_net_lite on "
+        "a CPU.",
     ),
     structural(
         "network.device",

@@ -32,10 +32,11 @@ def load_model(config: PipelineConfig) -> Model:
     Raises `CheckpointError`, `FrontendError`, `ConfigError` or `OSError` with the reason.
     """
     # Torch takes seconds to import; a node that is only asked for its parameters need not wait.
-    from msga_ros.network import MSGANet, find_weights
+    from msga_ros.inference import load_network
+    from msga_ros.network import find_weights
     from msga_ros.pipeline import TwoViewPipeline
 
     path = find_weights(config.network.weights, config.network.device)
-    pipeline = TwoViewPipeline(config, MSGANet.load(path))
+    pipeline = TwoViewPipeline(config, load_network(path))
     pipeline.warm_up()
     return Model(pipeline, path.name)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from msga_ros import frontend
 from msga_ros.config import PipelineConfig
 from msga_ros.frontend import Features, Frontend
-from msga_ros.inference import Inference
-from msga_ros.network import MSGANet, find_weights
+from msga_ros.inference import Inference, load_network
+from msga_ros.network import find_weights
 from msga_ros.odometry.config import OdometryConfig, OdometryError
 from msga_ros.odometry.estimators import (
     EstimatorRelate,
@@ -91,7 +91,7 @@ def run_sequence(
     matcher = PutativeMatcher(features)
     network = None
     if any(uses_network(name) for name in estimators):
-        net = MSGANet.load(find_weights(config.network.weights, config.network.device))
+        net = load_network(find_weights(config.network.weights, config.network.device))
         network = SharedVerdicts(Inference(net, config.network.device))
     relates = [EstimatorRelate(name, config, matcher, network) for name in estimators]
     runners: list[_Runner] = []

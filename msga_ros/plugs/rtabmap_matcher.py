@@ -28,8 +28,8 @@ from msga_ros.frontend.base import Features
 from msga_ros.frontend.matching import match_features
 from msga_ros.frontend.sift import root_sift
 from msga_ros.geometry.camera import Camera
-from msga_ros.inference import Inference
-from msga_ros.network import MSGANet, find_weights
+from msga_ros.inference import Inference, load_network
+from msga_ros.network import find_weights
 
 # What RTAB-Map hands over as the model unless `PyMatcher/Model` says otherwise.
 _NO_MODEL = ("", "indoor", "outdoor")
@@ -51,7 +51,7 @@ def init(descriptorDim: int, matchThreshold: float, iterations: int, cuda: int, 
     """
     device = "auto" if cuda else "cpu"
     path = find_weights("" if model in _NO_MODEL else model, device)
-    _state["inference"] = Inference(MSGANet.load(path), device)
+    _state["inference"] = Inference(load_network(path), device)
     _state["inlier_threshold"] = NetworkConfig().inlier_threshold
     _state["match_threshold"] = float(matchThreshold)
     _state["dimension"] = int(descriptorDim)

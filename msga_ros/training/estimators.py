@@ -27,6 +27,7 @@ import torch
 from numpy.typing import NDArray
 
 from msga_ros.config import FrontendConfig, PipelineConfig
+from msga_ros.frontend.matching import passing
 from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
 from msga_ros.geometry.pose import PoseError, essential_matrix, pose_from_essential
 from msga_ros.geometry.robust import ROBUST_ESTIMATORS, RobustEstimate
@@ -113,7 +114,7 @@ def create(name: str, config: PipelineConfig, network: SharedNetwork | None = No
 
     Args:
         name: one of `available()`.
-        config: `frontend.ratio` and `frontend.mutual` filter what the network sees,
+        config: `frontend.ratio`, `mutual` and `max_matches` filter what the network sees,
             `network.score_threshold` what it hands to a solver; `pose.threshold_px`, `confidence`,
             `max_iterations` and `seed` are the solver's.
         network: needed where `uses_network(name)`.
@@ -221,12 +222,7 @@ class SharedNetwork:
 
 
 def _prefilter(pair: Pair, config: FrontendConfig) -> Bools:
-    kept = np.ones(len(pair.ratios), dtype=bool)
-    if config.ratio < 1.0:
-        kept &= pair.ratios < config.ratio
-    if config.mutual:
-        kept &= pair.mutuals
-    return kept
+    return passing(pair.ratios, pair.mutuals, config.ratio, config.mutual, config.max_matches)
 
 
 def _milliseconds_since(started: float) -> float:

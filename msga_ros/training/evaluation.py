@@ -17,8 +17,8 @@ from pathlib import Path
 import msga_ros
 from msga_ros.config import PipelineConfig
 from msga_ros.geometry.pose import pose_error_deg
-from msga_ros.inference import Inference
-from msga_ros.network import MSGANet, find_weights
+from msga_ros.inference import Inference, load_network
+from msga_ros.network import find_weights
 from msga_ros.training.dumps import DumpFile, Pair
 from msga_ros.training.estimators import Estimator, SharedNetwork, create, uses_network
 from msga_ros.training.memory import PeakMemory
@@ -169,7 +169,7 @@ def judges(
 
 def _load(path: Path, device: str) -> tuple[str, SharedNetwork, str]:
     """Label, network and a digest of the checkpoint's content and of the device."""
-    inference = Inference(MSGANet.load(path), device)
+    inference = Inference(load_network(path), device)
     label = path.name if path.resolve().parent == _PACKAGED else str(path)
     content = hashlib.sha256(path.read_bytes()).hexdigest()
     return label, SharedNetwork(inference), _digest([content, inference.device])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from msga_ros.frontend import Features, FrontendError, matching
-from msga_ros.frontend.matching import match_features
+from msga_ros.frontend.matching import match_features, passing
 
 
 def features(descriptors: NDArray[np.generic]) -> Features:
@@ -72,6 +72,23 @@ def test_filters_keep_exactly_what_they_promise(kind: str) -> None:
         np.testing.assert_array_equal(kept.indices0, every.indices0[expected])
         np.testing.assert_array_equal(kept.ratio, every.ratio[expected])
         assert set(range(50)) <= set(kept.indices0)
+
+
+def test_of_those_that_pass_the_most_distinctive_are_kept() -> None:
+    """In the order of the first view; the filters come first, and equal ratios by their order."""
+    rng = np.random.default_rng(4)
+    a, b = random_descriptors("vectors", 200, rng), random_descriptors("vectors", 150, rng)
+    passed = match_features(features(a), features(b), 0.98, True)
+    assert len(passed) > 20
+    kept = match_features(features(a), features(b), 0.98, True, 20)
+    expected = np.sort(np.argsort(passed.ratio, kind="stable")[:20])
+    np.testing.assert_array_equal(kept.indices0, passed.indices0[expected])
+    np.testing.assert_array_equal(kept.ratio, passed.ratio[expected])
+    for enough in (0, len(passed), 1000):
+        everyone = match_features(features(a), features(b), 0.98, True, enough)
+        np.testing.assert_array_equal(everyone.indices0, passed.indices0)
+    equal = passing(np.full(9, 0.5), np.ones(9, np.bool_), 1.0, False, 4)
+    np.testing.assert_array_equal(equal, np.arange(9) < 4)
 
 
 @pytest.mark.parametrize("kind", ["bits", "vectors"])

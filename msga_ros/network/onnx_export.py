@@ -1,0 +1,109 @@
+"""MSGA-Net as an ONNX file, for other runtimes and languages.
+
+One graph from the matches of one pair to scores, residuals and the essential matrix; any number of
+matches from `min_matches` on. See `docs/onnx.md`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from msga_ros.network.checkpoint import FORMAT
+from msga_ros.network.net import EVIDENCE, MSGANet
+
+_SAMPLE = 64  # matches of the example that is traced; any number would do
+_MOST = 1 << 20
+
+
+class OnnxExportError(ValueError):
+    """A package that the export needs is missing; the message says which."""
+
+
+class _OnePair(nn.Module):
+    """`(1, N, 4)` correspondences and `(1, N, 2)` evidence to what `Verdict` holds."""
+
+    def __init__(self, net: MSGANet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(
+        self, correspondences: Tensor, evidence: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        result = self.net.judged(correspondences, evidence)
+        return result.essential, result.residual, result.logits[1]
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Without what the exporter says of its own insides."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def export_onnx(net: MSGANet, path: str | Path) -> None:
+    """Write `net`, folded and on the CPU, to an ONNX file.
+
+    Inputs `correspondences` (1, N, 4) float32 and, where the network takes it, `evidence`
+    (1, N, 2) float32, as in `MSGANet.forward`; N at least `min_matches` of the file's metadata.
+    Outputs `essential` (1, 3, 3), `residual` (1, N) and `score` (1, N), float32, as in `Verdict`.
+    The file also holds the structure (`config`, JSON). It says nothing of this machine.
+
+    Raises:
+        OnnxExportError: `onnx` or `onnxscript` is not installed.
+    """
+    try:
+        import onnx
+        import onnxscript  # type: ignore[import-not-found]  # noqa: F401
+    except ImportError as error:
+        raise OnnxExportError(
+            f"the export needs {error.name} (pip install onnx onnxscript)"
+        ) from None
+    names = ["correspondences", "evidence"][: 1 + net.config.evidence]
+    sample = (torch.rand(1, _SAMPLE, 4), torch.rand(1, _SAMPLE, EVIDENCE))[: len(names)]
+    matches = torch.export.Dim("matches", min=net.min_matches, max=_MOST)
+    with _silence():
+        program = torch.onnx.export(
+            _OnePair(net).eval(),
+            sample,
+            input_names=names,
+            output_names=["essential", "residual", "score"],
+            dynamic_shapes=tuple({1: matches} for _ in names),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    for part in (*model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        part.doc_string = ""
+        del part.metadata_props[:]  # stack traces, with paths
+    onnx.helper.set_model_props(
+        model,
+        {
+            "format": FORMAT,
+            "config": json.dumps(dataclasses.asdict(net.config)),
+            "min_matches": str(net.min_matches),
+        },
+    )
+    onnx.checker.check_model(model)
+    temporary = Path(path).with_name(Path(path).name + ".tmp")
+    onnx.save_model(model, str(temporary))
+    temporary.replace(path)
