@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from msga_ros.network.layers import ContextNorm, relu
 
@@ -81,8 +82,8 @@ class AttentionalGate(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.local = _bottleneck(channels)
-        self.whole = _bottleneck(channels)
+        self.local = Bottleneck(channels)
+        self.whole = Bottleneck(channels)
 
     def forward(self, grid: Tensor) -> Tensor:
         whole = self.whole(F.adaptive_avg_pool2d(grid, 1))
@@ -118,7 +119,7 @@ class MSFormerLayer(nn.Module):
         self.attention = SparseChannelAttention(channels, heads)
         self.gate = _GATES[gate](channels)
         self.norm1 = GridBatchNorm(channels)
-        self.feed_forward = _bottleneck(channels)
+        self.feed_forward = Bottleneck(channels)
 
     def forward(self, grid: Tensor) -> Tensor:
         normalised = self.norm0(grid)
@@ -165,12 +166,22 @@ class GridBatchNorm(nn.BatchNorm2d):
         return super().forward(grid)
 
 
-def _bottleneck(channels: int) -> nn.Sequential:
-    narrow = max(1, channels // 4)
-    return nn.Sequential(
-        nn.Conv2d(channels, narrow, 3, padding=1),
-        GridBatchNorm(narrow),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(narrow, channels, 3, padding=1),
-        GridBatchNorm(channels),
-    )
+class Bottleneck(nn.Sequential):
+    """Two 3x3 convolutions through a quarter of the channels, each with batch norm."""
+
+    def __init__(self, channels: int) -> None:
+        narrow = max(1, channels // 4)
+        super().__init__(
+            nn.Conv2d(channels, narrow, 3, padding=1),
+            GridBatchNorm(narrow),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(narrow, channels, 3, padding=1),
+            GridBatchNorm(channels),
+        )
+
+    def fold(self) -> None:
+        """Merge the batch norms into the convolutions; for inference only."""
+        if len(self) == 5:
+            self[0] = fuse_conv_bn_eval(self[0], self[1])
+            self[3] = fuse_conv_bn_eval(self[3], self[4])
+            del self[4], self[1]

@@ -14,6 +14,7 @@ from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
 from msga_ros.network.config import MSGANetConfig
 from msga_ros.network.graph import AnnularConvolution, EdgeConvolution
 from msga_ros.network.layers import ContextNorm, ResidualBlock
+from msga_ros.network.msformer import Bottleneck
 from msga_ros.network.result import (
     INLIER_THRESHOLD,
     MSGANetResult,
@@ -25,6 +26,7 @@ from msga_ros.network.result import (
 from msga_ros.network.sieving import Sieved, SievingModule, take
 
 EVIDENCE = 2  # columns of evidence: ratio, mutual
+_FOLDING = (SievingModule, EdgeConvolution, AnnularConvolution, ContextNorm, Bottleneck)
 _NEVER = -1e9  # logarithm of the weight of padding: finite, so that an all-padded row is no NaN
 
 
@@ -72,10 +74,8 @@ class MSGANet(nn.Module):
 
     def fold(self) -> MSGANet:
         """Merge batch norms into the weights, in place; the network can no longer be trained."""
-        for module in self.modules():
-            if isinstance(
-                module, (SievingModule, EdgeConvolution, AnnularConvolution, ContextNorm)
-            ):
+        for module in list(self.modules()):
+            if isinstance(module, _FOLDING):
                 module.fold()
         self._folded = True
         self.requires_grad_(False)
