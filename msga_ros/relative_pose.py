@@ -115,7 +115,8 @@ def robust_estimate(
     `method` is `graduated`, which starts from all that the network says, or a name of
     `ROBUST_ESTIMATORS`, which see nothing but the matches; `threshold` is in normalised units.
     Second comes a quite different motion that explains the matches as well, if there is one (see
-    `config.min_lead`); one that explains them better takes the place of the first.
+    `config.min_lead`); one that explains them better, by cost and by number, takes the place of the
+    first.
     """
     points0, points1 = correspondences[candidate, :2], correspondences[candidate, 2:]
     if method == "graduated":
@@ -129,8 +130,11 @@ def robust_estimate(
     if rival is None:
         return found, None
     other = dataclasses.replace(rival.motion, iterations=found.iterations)
-    better, worse = (found, other) if rival.deficit > 0 else (other, found)
-    return better, worse if abs(rival.deficit) < config.min_lead else None
+    # The cost does not ask on which side of the cameras a match lies, the inliers do: it takes both
+    # to change one's mind.
+    if rival.deficit < 0 and other.inlier.sum() >= found.inlier.sum():
+        return other, found if -rival.deficit < config.min_lead else None
+    return found, other if rival.deficit < config.min_lead else None
 
 
 @dataclass(frozen=True)
