@@ -19,8 +19,8 @@ from typing import Any
 
 from msga_ros.node.benchmark_figures import Account, Counters, Run, percentiles, stage_medians
 from msga_ros.node.benchmark_usage import Usage, machine_cpu_seconds
-from msga_ros.node.demo_environment import own_context, ros_environment
-from msga_ros.node.demo_processes import Child, interrupts, parameter_arguments
+from msga_ros.node.child_environment import own_context, ros_environment
+from msga_ros.node.child_processes import Child, interrupts, parameter_arguments
 
 # Rendered before the clock starts, then played forwards and backwards.
 _FRAMES = 24

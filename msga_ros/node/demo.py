@@ -21,13 +21,13 @@ import cv2
 from rich.console import Console
 
 from msga_ros.drawing import draw_before_after
-from msga_ros.node.demo_environment import (
+from msga_ros.node.child_environment import (
     SET_UP_HINT,
     missing_ros,
     own_context,
     ros_environment,
 )
-from msga_ros.node.demo_processes import Child, interrupts, parameter_arguments
+from msga_ros.node.child_processes import Child, interrupts, parameter_arguments
 from msga_ros.node.demo_statistics import DemoStatistics
 from msga_ros.node.demo_table import Display, summary_lines
 from msga_ros.sequences.base import SequenceError

@@ -18,7 +18,7 @@ from msga_ros.commands.errors import UsageError
 from msga_ros.node.benchmark import BenchmarkOptions
 from msga_ros.node.benchmark_figures import STAGES, Account, Counters, Run, stage_medians
 from msga_ros.node.benchmark_usage import Usage
-from msga_ros.node.demo_environment import missing_ros
+from msga_ros.node.child_environment import missing_ros
 
 needs_ros = pytest.mark.skipif(bool(missing_ros()), reason="needs the built ROS package")
 

@@ -18,15 +18,15 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from msga_ros.node import demo, demo_environment
+from msga_ros.node import child_environment, demo
+from msga_ros.node.child_processes import Child, parameter_arguments
 from msga_ros.node.demo import DemoOptions, run
-from msga_ros.node.demo_processes import Child, parameter_arguments
 from msga_ros.node.demo_statistics import DemoStatistics, PoseReport
 from msga_ros.node.demo_table import Display, summary_lines
 from msga_ros.sequences.base import LEFT, RIGHT, Pose
 
 needs_ros = pytest.mark.skipif(
-    bool(demo_environment.missing_ros()), reason="needs the built ROS package"
+    bool(child_environment.missing_ros()), reason="needs the built ROS package"
 )
 
 
@@ -130,7 +130,7 @@ def test_child_that_ignores_every_request_is_ended(
     )
     (tmp_path / "stubborn.py").write_text(stubborn)
     patience = ((signal.SIGINT, 0.2), (signal.SIGTERM, 0.2), (signal.SIGKILL, 10.0))
-    monkeypatch.setattr("msga_ros.node.demo_processes._PATIENCE", patience)
+    monkeypatch.setattr("msga_ros.node.child_processes._PATIENCE", patience)
     with Child("stubborn", [], tmp_path / "child.log", os.environ) as child:
         limit = time.monotonic() + 30.0
         while "ready" not in child.last_lines():

@@ -32,8 +32,8 @@ from std_msgs.msg import Header
 
 from msga_ros.geometry.camera import Camera
 from msga_ros.node.bridge import CvBridge
-from msga_ros.node.demo_environment import LOCAL_VARIABLES, ros_environment, variables
-from msga_ros.node.demo_processes import parameter_arguments
+from msga_ros.node.child_environment import LOCAL_VARIABLES, ros_environment, variables
+from msga_ros.node.child_processes import parameter_arguments
 from msga_ros.node.player_messages import pose_from_message, pose_message, rectifications
 from msga_ros.node.qos import sensor_qos
 from msga_ros.sequences.base import LEFT, RIGHT, Frame

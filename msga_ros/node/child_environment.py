@@ -1,4 +1,4 @@
-"""What the demo needs around it: ROS, our messages, and the environment of its processes."""
+"""What demo and benchmark need around them: ROS, our messages, the environment of processes."""
 
 from __future__ import annotations
 

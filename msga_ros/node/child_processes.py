@@ -1,4 +1,4 @@
-"""The processes that the demo starts: each in a session of its own, ended by its own id."""
+"""Processes that demo and benchmark start: each in a session of its own, ended by its own id."""
 
 from __future__ import annotations
 
