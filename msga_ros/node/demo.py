@@ -112,6 +112,7 @@ def _run(
         "frontend.name": options.frontend,
         "frontend.max_keypoints": options.keypoints,
         "publish.diagnostics_period": _DIAGNOSTICS_PERIOD,
+        "odometry.run": "never",  # it would cost as much again, and nothing here shows it
         **options.parameters,
     }
     player_parameters = {

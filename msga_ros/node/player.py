@@ -198,6 +198,10 @@ def main(args: Sequence[str] | None = None) -> int:
         return 1
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
+    except RuntimeError:  # RCLError has no public name
+        if rclpy.ok():
+            raise
+        return 0  # the signal came while something was being sent
     finally:
         if player is not None:
             player.destroy_node()

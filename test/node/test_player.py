@@ -31,6 +31,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from msga_ros.geometry.camera import Camera
+from msga_ros.node import player
 from msga_ros.node.bridge import CvBridge
 from msga_ros.node.child_environment import LOCAL_VARIABLES, ros_environment, variables
 from msga_ros.node.child_processes import parameter_arguments
@@ -180,6 +181,23 @@ def test_loop_goes_on_until_it_is_interrupted(folder: Path, number: signal.Signa
     assert {image.data[0] for image in heard["/image"]} == {0, 1, 2}
     stamps = [_stamp(image.header) for image in heard["/image"]]
     assert stamps == sorted(set(stamps))  # wall clock: it never jumps back
+
+
+def test_a_signal_while_something_is_sent_ends_it_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The context is gone in the middle of a callback: that is no error. Any other one is."""
+
+    class Sending:
+        def __init__(self) -> None:
+            if signalled:
+                rclpy.shutdown()
+            raise RuntimeError("Failed to publish: publisher's context is invalid")
+
+    monkeypatch.setattr(player, "Player", Sending)
+    signalled = True
+    assert player.main([]) == 0
+    signalled = False
+    with pytest.raises(RuntimeError, match="Failed to publish"):
+        player.main([])
 
 
 @pytest.mark.parametrize(

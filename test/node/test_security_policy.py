@@ -79,6 +79,8 @@ def test_policy_is_what_the_running_node_has(mode: str, any_weights: Path) -> No
             }
             return {action: {name for name, _ in pairs} for action, pairs in found.items()}
 
+        # The name of a node may be heard of later than its topics.
+        process.wait_for(lambda: (NODE, "/") in observer.get_node_names_and_namespaces())
         asks = observer.get_client_names_and_types_by_node(NODE, "/")
         allowed = permissions(mode)
         with suppress(AssertionError):  # discovery takes a moment; what differs is said below
