@@ -181,7 +181,8 @@ class Bottleneck(nn.Sequential):
 
     def fold(self) -> None:
         """Merge the batch norms into the convolutions; for inference only."""
-        if len(self) == 5:
-            self[0] = fuse_conv_bn_eval(self[0], self[1])
-            self[3] = fuse_conv_bn_eval(self[3], self[4])
-            del self[4], self[1]
+        for position in (4, 1) if len(self) == 5 else ():
+            convolution, norm = self[position - 1], self[position]
+            assert isinstance(convolution, nn.Conv2d) and isinstance(norm, GridBatchNorm)
+            self[position - 1] = fuse_conv_bn_eval(convolution, norm)
+            del self[position]
