@@ -11,35 +11,42 @@ from typing import Any
 
 import torch
 
-from msga_ros import inference
+import msga_ros.pipeline
+from msga_ros.inference import Inference
 from msga_ros.node import main
+from msga_ros.verdict import Network, Verdict
 
 GOOD_CALLS = 5  # one of them to warm up
-_run = inference._run
-_calls = 0
 
 
-class Gpu(inference.Inference):
-    """Believes that its copy of the network lies on a GPU."""
+class OnGpu:
+    """A network that believes it lies on a GPU, until memory ends."""
+
+    device = torch.device("cuda")
+    verifies = True
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._calls = 0
+
+    def on(self, device: torch.device) -> Network:
+        return self._network.on(device)
+
+    def __call__(self, *matches: Any) -> Verdict:
+        self._calls += 1
+        if self._calls > GOOD_CALLS:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return self._network(*matches)
+
+
+class Gpu(Inference):
+    """Has a GPU."""
 
     def __init__(self, net: Any, device: str) -> None:
         super().__init__(net, "cpu")
-        self._active = (net, torch.device("cuda"))
+        self._active = OnGpu(self._on_cpu)
 
 
-def run(net: Any, device: torch.device, *arguments: Any) -> Any:
-    """As `_run`, until memory ends."""
-    global _calls
-    if device.type == "cuda":
-        _calls += 1
-        if _calls > GOOD_CALLS:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-    return _run(net, torch.device("cpu"), *arguments)
-
-
-import msga_ros.pipeline  # noqa: E402
-
-inference._run = run
 msga_ros.pipeline.Inference = Gpu  # type: ignore[misc]
 
 if __name__ == "__main__":
