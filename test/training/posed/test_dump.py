@@ -68,8 +68,8 @@ def names(path: Path) -> list[str]:
         return [result.name(index) for index in range(len(result))]
 
 
-def assert_same(path: Path, other: Path) -> None:
-    """All groups and names of both dumps are equal, number by number."""
+def assert_same(path: Path, other: Path, rounding: float = 0.0) -> None:
+    """All groups and names of both dumps are equal, number by number (to a relative `rounding`)."""
     assert names(path) == names(other)
     with h5py.File(path) as first, h5py.File(other) as second:
         numbers = {str(number) for number in range(len(first["xs"]))}
@@ -78,7 +78,8 @@ def assert_same(path: Path, other: Path) -> None:
         for group in groups:
             assert set(first[group]) == set(second[group]) == numbers
             for key in first[group]:
-                np.testing.assert_array_equal(first[group][key][:], second[group][key][:])
+                pair = first[group][key][:], second[group][key][:]
+                np.testing.assert_allclose(*pair, rtol=rounding, atol=0.0)
 
 
 def test_the_layout_is_the_published_one(whole: Path, scene: PosedScene) -> None:
@@ -276,7 +277,8 @@ def test_a_ray_cluster_makes_the_same_dump(scene: PosedScene, whole: Path, tmp_p
         assert ray.is_initialized()
     finally:
         ray.shutdown()
-    assert_same(tmp_path / "out.h5", whole)
+    # Ray gives each worker one OpenMP thread; another number of them sums in another order.
+    assert_same(tmp_path / "out.h5", whole, rounding=1e-3)
 
 
 def test_without_ray_the_extra_is_named(
