@@ -27,6 +27,7 @@ class OnnxNetwork:
         self._path = path
         self._session = _session(path, device)
         self._inputs = [entry.name for entry in self._session.get_inputs()]
+        self._columns = _columns(self._session)
         metadata = self._session.get_modelmeta().custom_metadata_map
         if metadata.get("format") != FORMAT:
             raise CheckpointError(f"{path}: not an ONNX file of msga export")
@@ -52,6 +53,16 @@ class OnnxNetwork:
         """As `Network.on`: with the CUDA provider of `onnxruntime-gpu`."""
         return OnnxNetwork(self._path, device)
 
+    def _known(self, evidence: NDArray[Any] | None, count: int) -> NDArray[np.float64]:
+        """As many columns of evidence as the file takes; NaN, or in those of old: 1 and 0, where
+        nothing is known."""
+        known = np.full((count, self._columns), np.nan)
+        known[:, :2] = [1.0, 0.0][: self._columns]
+        if evidence is not None:
+            shared = min(self._columns, evidence.shape[1])
+            known[:, :shared] = evidence[:, :shared]
+        return known
+
     def __call__(
         self,
         correspondences: NDArray[Any],
@@ -64,8 +75,7 @@ class OnnxNetwork:
         rows = np.flatnonzero(valid)
         if len(rows) < self._min_matches:
             return Verdict(np.full((3, 3), np.nan), residual, score)
-        known = np.tile([1.0, 0.0], (count, 1)) if evidence is None else evidence
-        feed = {"correspondences": correspondences, "evidence": known}
+        feed = {"correspondences": correspondences, "evidence": self._known(evidence, count)}
         try:
             essential, distance, logit = self._session.run(
                 ["essential", "residual", "score"],
@@ -75,6 +85,12 @@ class OnnxNetwork:
             raise RuntimeError(str(error)) from error
         residual[rows], score[rows] = distance[0], logit[0]
         return Verdict(essential[0].astype(np.float64), residual, score)
+
+
+def _columns(session: Any) -> int:
+    """How many columns of evidence the file takes; its metadata say which."""
+    shapes = {entry.name: entry.shape for entry in session.get_inputs()}
+    return int(shapes["evidence"][2]) if "evidence" in shapes else 0
 
 
 def _session(path: Path, device: torch.device) -> Any:

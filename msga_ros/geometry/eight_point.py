@@ -68,7 +68,8 @@ def _apply(transform: Tensor, points: Tensor) -> Tensor:
 
 
 class _SmallestEigenvector(torch.autograd.Function):
-    """Eigenvector of the smallest eigenvalue of a symmetric matrix, with a bounded gradient.
+    """Eigenvector of the smallest eigenvalue of a symmetric positive semidefinite matrix, with a
+    bounded gradient.
 
     `torch.linalg.eigh`'s backward divides by the gaps between all pairs of eigenvalues, which for a
     single wanted eigenvector brings in gaps that have nothing to do with it. Only the gaps to the
@@ -78,20 +79,25 @@ class _SmallestEigenvector(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, matrix: Tensor) -> Tensor:
-        values, vectors = torch.linalg.eigh(matrix)
-        ctx.save_for_backward(values, vectors)
-        return vectors[..., 0]
+        # A decomposition on an accelerator waits for it, and could not be recorded as a graph.
+        by_products = matrix.device.type != "cpu"
+        vector = _by_squaring(matrix) if by_products else torch.linalg.eigh(matrix)[1][..., 0]
+        ctx.save_for_backward(matrix, vector)
+        return vector
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> Tensor:
-        values, vectors = ctx.saved_tensors  # type: ignore[attr-defined]
-        gradient = gradients[0]
-        others = vectors[..., 1:]
-        gap = values[..., 1:] - values[..., :1]
-        gap = gap + _RELATIVE_GAP * values.sum(-1, keepdim=True).clamp_min(1e-30)
-        along = (gradient.unsqueeze(-2) @ others).squeeze(-2) / gap
-        direction = (others @ along.unsqueeze(-1)).squeeze(-1)
-        product = -direction.unsqueeze(-1) * vectors[..., :1].transpose(-1, -2)
+        matrix, vector = ctx.saved_tensors  # type: ignore[attr-defined]
+        column, gradient = vector.unsqueeze(-1), gradients[0].unsqueeze(-1)
+        gradient = gradient - column @ (column.transpose(-1, -2) @ gradient)
+        value = column.transpose(-1, -2) @ matrix @ column
+        trace = _trace(matrix)
+        one = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+        # On the other eigenvectors: their gaps. On this one: anything, for nothing is left there.
+        gaps = matrix + (_RELATIVE_GAP * trace - value) * one
+        gaps = gaps + trace * column @ column.transpose(-1, -2)
+        direction = _inverse_of_positive(gaps) @ gradient
+        product = -direction @ column.transpose(-1, -2)
         return (product + product.transpose(-1, -2)) / 2
 
 
@@ -112,12 +118,34 @@ def _by_squaring(matrix: Tensor) -> Tensor:
     The smallest eigenvalue of A is the largest of `1 - A / trace(A)`, whose high powers it
     dominates: 32 squarings tell eigenvalues apart that differ by 1e-8 of the trace.
     """
-    trace = matrix.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None].clamp_min(1e-30)
-    power = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device) - matrix / trace
-    for _ in range(32):
-        power = power @ power
-        power = power / power.abs().amax((-2, -1), keepdim=True)
+    power = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    power = power - matrix / _trace(matrix)
+    # Eight squarings between two scalings: powers of 256 of numbers near 1 stay in range.
+    for _ in range(4):
+        for _ in range(8):
+            power = power @ power
+        power = power / power.abs().amax((-2, -1), keepdim=True).clamp_min(1e-300)
     # All columns are multiples of the eigenvector; the longest is the most accurate.
     longest = power.square().sum(-2).argmax(-1)[..., None, None].expand(*power.shape[:-1], 1)
     vector = power.gather(-1, longest).squeeze(-1)
     return vector / vector.norm(dim=-1, keepdim=True)
+
+
+def _inverse_of_positive(matrix: Tensor) -> Tensor:
+    """Inverse of positive definite matrices `(B, n, n)` by Gauss-Jordan elimination.
+
+    Library inverses on an accelerator look at how it went, which waits for the device; a positive
+    definite matrix needs no pivoting and nothing to look at.
+    """
+    size = matrix.shape[-1]
+    one = torch.eye(size, dtype=matrix.dtype, device=matrix.device)
+    work = torch.cat((matrix, one.expand_as(matrix)), -1)
+    for k in range(size):
+        row = work[..., k : k + 1, :] / work[..., k : k + 1, k : k + 1]
+        work = work - (work[..., :, k : k + 1] - one[:, k : k + 1]) * row
+    return work[..., size:]
+
+
+def _trace(matrix: Tensor) -> Tensor:
+    """`(B, 1, 1)`, kept from zero."""
+    return matrix.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None].clamp_min(1e-30)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msga_ros.network.evidence import EVIDENCE
+
+_FIRST_EVIDENCE = EVIDENCE[:2]  # what `evidence: true` means, in older checkpoints too
+
 
 @dataclass(frozen=True)
 class MSGANetConfig:
@@ -22,11 +26,22 @@ class MSGANetConfig:
     verification: bool = True  # full-size; False: what the modules dropped stays dropped
     # Not published:
     hartley: bool = False  # normalise the points before the eight-point solution
-    evidence: bool = False  # see what the descriptors said (ratio, mutual) beside the coordinates
+    # What the network sees of a match beside its coordinates: entries of `EVIDENCE`, in that order.
+    # True: ratio and mutual; False: nothing.
+    evidence: tuple[str, ...] | bool = ()
     residual_input: bool = False  # the second module sees residuals to the first one's solution
     dynamic_graphs: bool = True  # False: one graph a module, on its first features (fast)
 
     def __post_init__(self) -> None:
+        names = self.evidence
+        if isinstance(names, bool):
+            names = _FIRST_EVIDENCE if names else ()
+        object.__setattr__(self, "evidence", tuple(names))  # a list, where it comes from JSON
+        if tuple(name for name in EVIDENCE if name in self.evidence_names) != self.evidence_names:
+            raise ValueError(
+                f"evidence must be some of {', '.join(EVIDENCE)} in that order, "
+                f"not {', '.join(map(str, self.evidence_names))}"
+            )
         if self.channels % self.heads:
             raise ValueError(f"channels ({self.channels}) must be a multiple of heads")
         if len(self.neighbours) != 2 or any(k < 3 or k % 3 for k in self.neighbours):
@@ -39,6 +54,12 @@ class MSGANetConfig:
             raise ValueError(f"gate must be aff or se, not {self.gate!r}")
         if min(self.residual_blocks, self.msformer_layers) < 0:
             raise ValueError("residual_blocks and msformer_layers must not be negative")
+
+    @property
+    def evidence_names(self) -> tuple[str, ...]:
+        """The entries of `EVIDENCE` that the network sees."""
+        assert not isinstance(self.evidence, bool)
+        return tuple(self.evidence)
 
     @property
     def min_matches(self) -> int:

@@ -40,7 +40,11 @@ def gather_rows(rows: Tensor, neighbours: Tensor) -> Tensor:
     """`(B, N, k, C)`: the rows of `(B, M, C)` that `(B, N, k)` names."""
     batch, count, channels = rows.shape
     flat = rows.reshape(batch * count, channels)
-    return F.embedding(_flat_index(neighbours, count), flat)
+    index = _flat_index(neighbours, count)
+    if rows.device.type == "cpu":
+        return F.embedding(index, flat)
+    # The gradient of an embedding sorts its indices, this one adds atomically.
+    return flat.index_select(0, index.flatten()).view(*neighbours.shape, channels)
 
 
 def _flat_index(neighbours: Tensor, count: int) -> Tensor:
@@ -118,7 +122,7 @@ class AnnularConvolution(nn.Module):
     def _sum_of_rings(self, rows: Tensor, index: Tensor) -> Tensor:
         """`(B, N, rings, C)`: the sum of the three rows of `(B, 3N, C)` that each ring names."""
         batch, count, _ = index.shape
-        if exporting():
+        if exporting() or rows.device.type != "cpu":
             return gather_rows(rows, index).unflatten(2, (self.rings, self.RING)).sum(3)
         flat = _flat_index(index, rows.shape[1]).reshape(-1, self.RING)
         sums = F.embedding_bag(flat, rows.reshape(-1, rows.shape[-1]), mode="sum")

@@ -19,25 +19,40 @@ class BatchNorm(nn.BatchNorm1d):
 
     def forward(self, features: Tensor, valid: Tensor | None = None) -> Tensor:
         flat = features.reshape(-1, features.shape[-1])
-        if not self.training or valid is None:
-            return self._normalise(flat).view_as(features)
-        mask = valid.reshape(-1)
-        normalised = torch.zeros_like(flat)
-        normalised[mask] = self._normalise(flat[mask])
-        return normalised.view_as(features)
-
-    def _normalise(self, rows: Tensor) -> Tensor:
+        if self.training and valid is not None:
+            return self._masked(flat, valid.reshape(-1, 1)).view_as(features)
         momentum = self.momentum if self.momentum is not None else 0.1
         return F.batch_norm(
-            rows,
+            flat,
             self.running_mean,
             self.running_var,
             self.weight,
             self.bias,
-            self.training and len(rows) > 1,
+            self.training and len(flat) > 1,
             momentum,
             self.eps,
-        )
+        ).view_as(features)
+
+    def _masked(self, rows: Tensor, mask: Tensor) -> Tensor:
+        """`rows` `(M, C)` normalised by the statistics of those that `mask` `(M, 1)` names; zeros
+        elsewhere."""
+        assert self.running_mean is not None and self.running_var is not None
+        share = mask.float()
+        count = share.sum()
+        # Not in half precision, whatever surrounds it: sums over all edges of a batch.
+        values = rows.float()
+        mean = (values * share).sum(0) / count.clamp_min(1)
+        variance = ((values - mean).square() * share).sum(0) / count.clamp_min(1)
+        enough = count > 1
+        with torch.no_grad():
+            momentum = (self.momentum if self.momentum is not None else 0.1) * enough
+            unbiased = variance * count / (count - 1).clamp_min(1)
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(unbiased, momentum)
+        mean = torch.where(enough, mean, self.running_mean)
+        variance = torch.where(enough, variance, self.running_var)
+        scale = torch.rsqrt(variance + self.eps) * self.weight
+        return torch.addcmul(self.bias, values - mean, scale).masked_fill(~mask, 0).to(rows.dtype)
 
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
         """`(scale, shift)`, each `(C,)`: what the layer does in evaluation."""
@@ -70,6 +85,8 @@ class ContextNorm(nn.Module):
             centred = sample - torch.mm(weight, sample)
             scale = torch.mm(weight, centred.square()).add_(self.eps).rsqrt_().mul_(self.scale)
             return centred.mul_(scale).add_(self.shift).unsqueeze(0)
+        if features.device.type != "cpu":
+            return self._on_accelerator(features, valid)
         # Sums over the matches as products: several times faster here than torch.var_mean.
         if valid is None:
             weight = features.new_full((1, 1, 1), 1 / features.shape[1]).expand(
@@ -87,6 +104,23 @@ class ContextNorm(nn.Module):
         if torch.is_grad_enabled():
             return torch.addcmul(shift, centred, scale)
         return centred.mul_(scale).add_(shift)
+
+    def _on_accelerator(self, features: Tensor, valid: Tensor | None) -> Tensor:
+        """The same with statistics in float32, whatever the features are in."""
+        values = features.float()
+        if valid is None:
+            variance, mean = torch.var_mean(values, dim=1, correction=0, keepdim=True)
+            centred = values - mean
+        else:
+            share = valid.unsqueeze(-1).float()
+            share = share / share.sum(1, keepdim=True).clamp_min(1)
+            centred = values - (values * share).sum(1, keepdim=True)
+            variance = (centred.square() * share).sum(1, keepdim=True)
+        scale = torch.rsqrt(variance + self.eps)
+        if self.training:
+            return self.norm((centred * scale).to(features.dtype), valid)
+        affine_scale, shift = self.norm.scale_and_shift()
+        return torch.addcmul(shift, centred, scale * affine_scale).to(features.dtype)
 
 
 class ResidualBlock(nn.Module):

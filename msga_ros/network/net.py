@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from msga_ros.geometry.eight_point import weighted_eight_point
 from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
 from msga_ros.network.config import MSGANetConfig
+from msga_ros.network.evidence import EVIDENCE, evidence_inputs, input_names
 from msga_ros.network.graph import AnnularConvolution, EdgeConvolution
 from msga_ros.network.layers import ContextNorm, ResidualBlock
 from msga_ros.network.msformer import Bottleneck
@@ -23,9 +24,9 @@ from msga_ros.network.result import (
     merge_samples,
     without,
 )
+from msga_ros.network.shapes import fixed_shapes
 from msga_ros.network.sieving import Sieved, SievingModule, take
 
-EVIDENCE = 2  # columns of evidence: ratio, mutual
 _FOLDING = (SievingModule, EdgeConvolution, AnnularConvolution, ContextNorm, Bottleneck)
 _NEVER = -1e9  # logarithm of the weight of padding: finite, so that an all-padded row is no NaN
 
@@ -40,11 +41,9 @@ class MSGANet(nn.Module):
     def __init__(self, config: MSGANetConfig | None = None) -> None:
         super().__init__()
         self.config = config or MSGANetConfig()
-        inputs = 4 + EVIDENCE * self.config.evidence
-        self.sieve0 = SievingModule(self.config, inputs, self.config.neighbours[0])
-        # The second module also sees both scores of the first.
-        inputs += 2 + self.config.residual_input
-        self.sieve1 = SievingModule(self.config, inputs, self.config.neighbours[1])
+        inputs = [len(names) for names in module_inputs(self.config)]
+        self.sieve0 = SievingModule(self.config, inputs[0], self.config.neighbours[0])
+        self.sieve1 = SievingModule(self.config, inputs[1], self.config.neighbours[1])
         self.weigh = ResidualBlock(self.config.channels)
         self.weigh_head = nn.Linear(self.config.channels, 2)
         # A sample of fewer valid matches gets `sufficient = False` and no essential matrix.
@@ -103,61 +102,59 @@ class MSGANet(nn.Module):
             correspondences: `(B, N, 4)` float, `(x, y, x', y')` in normalised image coordinates.
             valid: `(B, N)` bool; masked rows (padding, unusable matches) influence nothing and may
                 hold anything. None: all are valid.
-            evidence: `(B, N, 2)` float, what the descriptors say of each match: distance to the
-                nearest over distance to the second nearest (1: unknown), and 1 where the match is
-                mutual. None: nothing is known. Without `config.evidence` it is not looked at.
+            evidence: `(B, N, columns)` float, what descriptors and keypoints say of each match: the
+                first columns of `EVIDENCE` (see there), at least two, NaN where unknown. None:
+                nothing is known. Only what `config.evidence` names is looked at.
 
         Raises:
             ValueError: a shape or dtype is not as above.
         """
         valid = _checked(correspondences, valid)
         inputs = self._inputs(correspondences, evidence)
-        batch, count, _ = correspondences.shape
-        if valid is None:
-            enough = count >= self.min_matches
-            sufficient = torch.full((batch,), enough, device=correspondences.device)
-        else:
-            sufficient = valid.sum(1) >= self.min_matches
-        if not bool(sufficient.any()):
+        if correspondences.shape[1] < self.min_matches:
             return empty_result(correspondences)
-        if correspondences.device.type == "cpu" and not self.training:
-            return self._one_by_one(inputs, valid, sufficient)
-        if valid is not None:
-            inputs = torch.where(valid.unsqueeze(-1), inputs, 0.0)
-        result = self._forward(inputs, valid)
-        return result if bool(sufficient.all()) else without(result, sufficient)
+        if not self.training and not fixed_shapes(correspondences):
+            return self._one_by_one(inputs, valid)
+        if valid is None:
+            return self._forward(inputs, None)
+        inputs = torch.where(valid.unsqueeze(-1), inputs, 0.0)
+        return without(self._forward(inputs, valid), valid.sum(1) >= self.min_matches)
 
     def judged(self, correspondences: Tensor, evidence: Tensor | None = None) -> MSGANetResult:
         """`forward` for samples whose matches are all valid and enough, without a look at them."""
         return self._forward(self._inputs(correspondences, evidence), None)
 
     def _inputs(self, correspondences: Tensor, evidence: Tensor | None) -> Tensor:
-        """`(B, N, 4)` or, with evidence, `(B, N, 6)`: what the first module sees of each match."""
-        if not self.config.evidence:
+        """`(B, N, 4 + E)`: what the first module sees of each match."""
+        names = self.config.evidence_names
+        if not names:
             return correspondences
         if evidence is None:
-            return F.pad(correspondences, (0, EVIDENCE))
-        expected = (*correspondences.shape[:2], EVIDENCE)
-        if evidence.shape != expected:
-            raise ValueError(f"evidence must be {expected}, not {tuple(evidence.shape)}")
-        ratio, mutual = evidence.to(correspondences.dtype).unbind(-1)
-        return torch.cat((correspondences, torch.stack((1 - ratio, mutual), -1)), -1)
+            evidence = correspondences.new_full((1, 1, len(EVIDENCE)), torch.nan)
+            evidence = evidence.expand(*correspondences.shape[:2], -1)
+        columns = evidence.shape[-1]
+        if evidence.shape[:-1] != correspondences.shape[:2] or not 2 <= columns <= len(EVIDENCE):
+            raise ValueError(
+                f"evidence must be {(*correspondences.shape[:2], len(EVIDENCE))}, "
+                f"not {tuple(evidence.shape)}"
+            )
+        encoded = evidence_inputs(names, evidence.to(correspondences.dtype))
+        return torch.cat((correspondences, encoded), -1)
 
-    def _one_by_one(
-        self, inputs: Tensor, valid: Tensor | None, sufficient: Tensor
-    ) -> MSGANetResult:
+    def _one_by_one(self, inputs: Tensor, valid: Tensor | None) -> MSGANetResult:
         """Sample by sample and only the valid matches: what a CPU does fastest, and exactly what
         each sample would get alone."""
         if len(inputs) == 1 and valid is None:
             return self._forward(inputs, None)
         parts = []
-        for sample in sufficient.nonzero().flatten().tolist():
+        for sample in range(len(inputs)):
             if valid is None:
                 rows = torch.arange(inputs.shape[1])
             else:
                 rows = valid[sample].nonzero().flatten()
-            parts.append((sample, rows, self._forward(inputs[sample, rows][None], None)))
-        return merge_samples(inputs, parts)
+            if len(rows) >= self.min_matches:
+                parts.append((sample, rows, self._forward(inputs[sample, rows][None], None)))
+        return merge_samples(inputs, parts) if parts else empty_result(inputs)
 
     def _forward(self, inputs: Tensor, valid: Tensor | None) -> MSGANetResult:
         correspondences = inputs[..., :4]
@@ -226,6 +223,14 @@ class MSGANet(nn.Module):
         return (decades / -3).clamp(-1, 1).nan_to_num(0.0).unsqueeze(-1).to(correspondences.dtype)
 
 
+def module_inputs(config: MSGANetConfig) -> tuple[list[str], list[str]]:
+    """Names of what the first and the second module see of each match, in order."""
+    first = ["x0", "y0", "x1", "y1"]
+    evidence = input_names(config.evidence_names)
+    second = [*first, "score0", "score1", *evidence, *["agreement"] * config.residual_input]
+    return [*first, *evidence], second
+
+
 def _only(residual: Tensor, kept: Tensor, kept_valid: Tensor | None) -> Tensor:
     """`(B, N)` residuals, inf for all matches that `kept` `(B, K)` does not name."""
     if kept_valid is not None:
@@ -251,4 +256,4 @@ def _checked(correspondences: Tensor, valid: Tensor | None) -> Tensor | None:
             f"valid must be bool of shape {tuple(correspondences.shape[:2])}, "
             f"not {valid.dtype} of shape {tuple(valid.shape)}"
         )
-    return None if bool(valid.all()) else valid
+    return None if not fixed_shapes(valid) and bool(valid.all()) else valid

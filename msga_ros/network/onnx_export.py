@@ -18,7 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from msga_ros.network.checkpoint import FORMAT
-from msga_ros.network.net import EVIDENCE, MSGANet
+from msga_ros.network.config import MSGANetConfig
+from msga_ros.network.evidence import EVIDENCE
+from msga_ros.network.net import MSGANet
 
 _SAMPLE = 64  # matches of the example that is traced; any number would do
 _MOST = 1 << 20
@@ -58,11 +60,18 @@ def _silence() -> Iterator[None]:
             logger.setLevel(level)
 
 
+def evidence_columns(config: MSGANetConfig) -> tuple[str, ...]:
+    """The first columns of `EVIDENCE`, up to the last that the network looks at."""
+    needed = [EVIDENCE.index(name) + 1 for name in config.evidence_names]
+    return EVIDENCE[: max(2, *needed)] if needed else ()
+
+
 def export_onnx(net: MSGANet, path: str | Path) -> None:
     """Write `net`, folded and on the CPU, to an ONNX file.
 
     Inputs `correspondences` (1, N, 4) float32 and, where the network takes it, `evidence`
-    (1, N, 2) float32, as in `MSGANet.forward`; N at least `min_matches` of the file's metadata.
+    (1, N, columns) float32, as in `MSGANet.forward`, with as many columns as it needs; N at least
+    `min_matches` of the file's metadata, whose `evidence` names the columns.
     Outputs `essential` (1, 3, 3), `residual` (1, N) and `score` (1, N), float32, as in `Verdict`.
     The file also holds the structure (`config`, JSON). It says nothing of this machine.
 
@@ -76,8 +85,9 @@ def export_onnx(net: MSGANet, path: str | Path) -> None:
         raise OnnxExportError(
             f"the export needs {error.name} (pip install onnx onnxscript)"
         ) from None
-    names = ["correspondences", "evidence"][: 1 + net.config.evidence]
-    sample = (torch.rand(1, _SAMPLE, 4), torch.rand(1, _SAMPLE, EVIDENCE))[: len(names)]
+    columns = evidence_columns(net.config)
+    names = ["correspondences", "evidence"] if columns else ["correspondences"]
+    sample = (torch.rand(1, _SAMPLE, 4), torch.rand(1, _SAMPLE, len(columns)))[: len(names)]
     matches = torch.export.Dim("matches", min=net.min_matches, max=_MOST)
     with _silence():
         program = torch.onnx.export(
@@ -101,6 +111,7 @@ def export_onnx(net: MSGANet, path: str | Path) -> None:
             "format": FORMAT,
             "config": json.dumps(dataclasses.asdict(net.config)),
             "min_matches": str(net.min_matches),
+            "evidence": ",".join(columns),
         },
     )
     onnx.checker.check_model(model)

@@ -13,6 +13,7 @@ from msga_ros.network.graph import AnnularConvolution, nearest_neighbours
 from msga_ros.network.layers import BatchNorm, ResidualBlock, ResidualStack, folded, relu
 from msga_ros.network.msformer import GlobalContext
 from msga_ros.network.sdgi import FeatureSum, SparseDynamicGraphInteraction
+from msga_ros.network.shapes import fixed_shapes
 
 
 @dataclass(frozen=True)
@@ -110,10 +111,12 @@ def best_share(score: Tensor, share: float, valid: Tensor | None) -> tuple[Tenso
         count = score.shape[1] * ratio.numerator // ratio.denominator
         return score.detach().topk(count, dim=1).indices, None
     counts = valid.sum(1) * ratio.numerator // ratio.denominator
-    longest = int(counts.max())
+    fixed = fixed_shapes(valid)
+    most = valid.shape[1] * ratio.numerator // ratio.denominator
+    longest = most if fixed else int(counts.max())
     kept = score.detach().masked_fill(~valid, -torch.inf).topk(longest, dim=1).indices
     kept_valid = torch.arange(longest, device=kept.device) < counts.unsqueeze(1)
-    if bool(kept_valid.all()):
+    if not fixed and bool(kept_valid.all()):
         return kept, None
     return kept.masked_fill(~kept_valid, 0), kept_valid
 

@@ -75,7 +75,7 @@ def test_every_structure_can_be_exported(config: MSGANetConfig, tmp_path: Path) 
         str(tmp_path / "net.onnx"), providers=["CPUExecutionProvider"]
     )
     names = [entry.name for entry in session.get_inputs()]
-    assert names == ["correspondences", "evidence"][: 1 + config.evidence]
+    assert names == ["correspondences", "evidence"][: 1 + bool(config.evidence)]
     pair = synthetic_pair(5, 90)
     by_torch, by_onnx = Inference(net, "cpu"), Inference(load_network(tmp_path / "net.onnx"), "cpu")
     everyone = np.ones(90, dtype=bool)
