@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from msga_ros.config import ConfigError
 from msga_ros.network import MSGANet
+from msga_ros.network.cuda_graph import RecordedNetwork
 from msga_ros.verdict import Network, Verdict
 
 __all__ = ["Inference", "Verdict", "choose_device", "load_network"]
@@ -82,7 +83,7 @@ class Inference:
     ) -> Verdict:
         """Judge `correspondences` (N, 4), normalised; rows that are not `valid` (N,) are masked.
 
-        `evidence` (N, 2) is what the descriptors say of each match, see `MSGANet.forward`.
+        `evidence` (N, columns) is what the descriptors say of each match, see `MSGANet.forward`.
         """
         network = self._active
         try:
@@ -121,8 +122,8 @@ class _TorchNetwork:
     def verifies(self) -> bool:
         return self._net.config.verification
 
-    def on(self, device: torch.device) -> _TorchNetwork:
-        return _TorchNetwork(copy.deepcopy(self._net).to(device), device)
+    def on(self, device: torch.device) -> Network:
+        return _CudaNetwork(copy.deepcopy(self._net), device)
 
     def __call__(
         self,
@@ -142,6 +143,32 @@ class _TorchNetwork:
                 result.residual[0].cpu().numpy().astype(np.float64),
                 result.logits[1][0].cpu().numpy().astype(np.float64),
             )
+
+
+class _CudaNetwork:
+    """`Network` by recorded CUDA graphs."""
+
+    def __init__(self, net: MSGANet, device: torch.device) -> None:
+        self.device = device
+        self._net = net
+        self._recorded = RecordedNetwork(net, device)
+
+    @property
+    def verifies(self) -> bool:
+        return self._net.config.verification
+
+    def on(self, device: torch.device) -> Network:
+        return _CudaNetwork(copy.deepcopy(self._net), device)
+
+    def __call__(
+        self,
+        correspondences: NDArray[Any],
+        valid: NDArray[np.bool_],
+        evidence: NDArray[Any] | None,
+    ) -> Verdict:
+        parts = self._recorded(correspondences, valid, evidence)
+        essential, residual, score = (part.astype(np.float64) for part in parts)
+        return Verdict(essential, residual, score)
 
 
 def choose_device(name: str) -> tuple[torch.device, str]:

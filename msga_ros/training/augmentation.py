@@ -1,4 +1,5 @@
-"""Exact augmentations of a two-view sample: each changes matches and motion together.
+"""Exact augmentations of two-view samples, a batch at a time: each changes matches, what keypoints
+say of them, and motion together.
 
 A change of focal length is exact as a crop: normalised coordinates do not depend on the focal
 length, what a longer one sees is a part of the image. (Scaling normalised coordinates is not a zoom
@@ -8,108 +9,140 @@ that the scaled matches obey.)
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
-Array = NDArray[np.float64]
+from msga_ros.network.evidence import EVIDENCE
+from msga_ros.training.synthetic_scenes.draws import Draws, rotation_matrices
+
+_ROTATION, _LOG_SCALE = EVIDENCE.index("rotation"), EVIDENCE.index("log_scale")
 
 
 @dataclass(frozen=True)
-class Sample:
-    """Matches and the true motion between their cameras.
+class Samples:
+    """Matches of `B` pairs, and the true motion between the cameras of each.
 
     Attributes:
-        correspondences: `(N, 4)`, normalised image coordinates.
-        rotation, translation: `(3, 3)` and unit `(3,)`, `x' = R x + t`.
+        correspondences: `(B, N, 4)` float64, normalised image coordinates.
+        evidence: `(B, N, len(EVIDENCE))` float64, NaN where unknown.
+        rotation, translation: `(B, 3, 3)` and unit `(B, 3)` float64, `x' = R x + t`.
     """
 
-    correspondences: Array
-    rotation: Array
-    translation: Array
+    correspondences: Tensor
+    evidence: Tensor
+    rotation: Tensor
+    translation: Tensor
+
+    def where(self, mask: Tensor, other: Samples) -> Samples:
+        """These samples where `mask` `(B,)`, `other` elsewhere."""
+        chosen = {}
+        for entry in dataclasses.fields(self):
+            one, two = getattr(self, entry.name), getattr(other, entry.name)
+            chosen[entry.name] = torch.where(mask.view(-1, *[1] * (one.dim() - 1)), one, two)
+        return Samples(**chosen)
 
 
-def augmented(sample: Sample, generator: np.random.Generator) -> Sample:
+def augmented(samples: Samples, draws: Draws) -> Samples:
     """Views swapped and mirrored half of the time; each camera rolled, and tilted a little."""
-    if generator.random() < 0.5:
-        sample = swap_views(sample)
-    if generator.random() < 0.5:
-        sample = mirror(sample)
-    common = generator.uniform(-np.pi, np.pi) if generator.random() < 0.3 else 0.0
-    turns = [
-        rotation_about(np.array([0.0, 0.0, 1.0]), common + generator.normal() * 0.15)
-        @ rotation_about(
-            generator.normal(size=3) * [1, 1, 0] + [1e-6, 0, 0], generator.normal() * 0.05
-        )
-        for _ in range(2)
-    ]
-    return turn_cameras(sample, turns[0], turns[1])
+    count = len(samples.rotation)
+    samples = swap_views(samples).where(draws.chance(0.5, count), samples)
+    samples = mirror(samples).where(draws.chance(0.5, count), samples)
+    common = draws.uniform(count, low=-torch.pi, high=torch.pi) * draws.chance(0.3, count)
+    turns = [_camera_turn(draws, common) for _ in range(2)]
+    return turn_cameras(samples, turns[0], turns[1])
 
 
-def crop(
-    correspondences: NDArray[np.floating], generator: np.random.Generator
-) -> NDArray[np.bool_]:
-    """Which of the matches `(N, 4)` lie inside a window of each image: a narrower field of view.
+def _camera_turn(draws: Draws, roll: Tensor) -> Tensor:
+    """`(B, 3, 3)`: `roll` and a little more of it, after a tilt about an axis in the image."""
+    about_axis = torch.zeros(len(roll), 3, dtype=torch.float64, device=roll.device)
+    about_axis[:, 2] = roll + 0.15 * draws.normal(len(roll))
+    direction = draws.uniform(len(roll), high=2 * torch.pi).double()
+    tilt = torch.stack((direction.cos(), direction.sin(), torch.zeros_like(direction)), -1)
+    tilt = tilt * (0.05 * draws.normal(len(roll), 1))
+    return rotation_matrices(about_axis) @ rotation_matrices(tilt)
+
+
+def windows(correspondences: Tensor, valid: Tensor, draws: Draws) -> Tensor:
+    """Which of the matches `(B, N, 4)` lie inside a window of each image: a narrower field of view.
 
     Both windows are around the points of one match, of 50 % to 100 % of the images' extents in each
     direction. Exact for the matches that remain; a keypoint whose nearest neighbour is cut off
-    would have found another one, which here is missing.
+    would have found another one, which here is missing. Matches that are not `valid` `(B, N)` count
+    for nothing.
     """
-    centre = correspondences[int(generator.integers(len(correspondences)))]
-    extent = np.ptp(correspondences, axis=0)
-    half = extent * np.tile(generator.uniform(0.5, 1.0, 2), 2) / 2
+    samples = len(correspondences)
+    mask = valid.unsqueeze(-1)
+    lowest = correspondences.masked_fill(~mask, torch.inf).amin(1, keepdim=True)
+    highest = correspondences.masked_fill(~mask, -torch.inf).amax(1, keepdim=True)
+    chosen = (draws.uniform(*valid.shape) * valid).argmax(1)
+    centre = correspondences[torch.arange(samples, device=chosen.device), chosen].unsqueeze(1)
+    share = draws.uniform(samples, 1, 2, low=0.5, high=1.0).repeat(1, 1, 2)
+    half = (highest - lowest) * share / 2
     # Windows do not reach beyond the images.
-    low = correspondences.min(0) + half
-    middle = np.clip(centre, low, np.maximum(low, correspondences.max(0) - half))
-    inside: NDArray[np.bool_] = (np.abs(correspondences - middle) <= half).all(axis=1)
-    return inside
+    middle = centre.clamp(lowest + half, highest - half)
+    return ((correspondences - middle).abs() <= half).all(-1) & valid
 
 
-def swap_views(sample: Sample) -> Sample:
-    """The same pair, the other way round."""
-    return Sample(
-        sample.correspondences[:, [2, 3, 0, 1]],
-        sample.rotation.T,
-        -sample.rotation.T @ sample.translation,
+def swap_views(samples: Samples) -> Samples:
+    """The same pairs, the other way round."""
+    back = samples.rotation.transpose(1, 2)
+    evidence = samples.evidence.clone()
+    evidence[..., [_ROTATION, _LOG_SCALE]] *= -1
+    return Samples(
+        samples.correspondences[..., [2, 3, 0, 1]],
+        evidence,
+        back,
+        -(back @ samples.translation.unsqueeze(-1)).squeeze(-1),
     )
 
 
-def mirror(sample: Sample) -> Sample:
-    """Both images reflected left to right: the motion of the mirrored world."""
-    flip = np.diag([-1.0, 1.0, 1.0])
-    return Sample(
-        sample.correspondences * [-1, 1, -1, 1],
-        flip @ sample.rotation @ flip,
-        flip @ sample.translation,
+def mirror(samples: Samples) -> Samples:
+    """All images reflected left to right: the motion of the mirrored world."""
+    flip = samples.rotation.new_tensor([-1.0, 1.0, 1.0])
+    evidence = samples.evidence.clone()
+    evidence[..., _ROTATION] *= -1
+    return Samples(
+        samples.correspondences * flip[[0, 1, 0, 1]],
+        evidence,
+        flip[:, None] * samples.rotation * flip,
+        flip * samples.translation,
     )
 
 
-def turn_cameras(sample: Sample, turn0: Array, turn1: Array) -> Sample:
-    """Each camera turned about its centre by a rotation matrix.
+def turn_cameras(samples: Samples, turn0: Tensor, turn1: Tensor) -> Samples:
+    """Each camera turned about its centre by a rotation matrix `(B, 3, 3)`.
 
-    A match whose direction would leave the front of a turned camera makes the call leave that
-    camera as it is: the image of such a camera would not exist.
+    A keypoint turns and grows as its surroundings do, to first order. A sample of which a match
+    would leave the front of a turned camera stays as it is: the image of such a camera would not
+    exist.
     """
-    first, ok0 = _turned(sample.correspondences[:, :2], turn0)
-    second, ok1 = _turned(sample.correspondences[:, 2:], turn1)
-    if not (ok0 and ok1):
-        return sample
-    return Sample(
-        np.concatenate((first, second), 1),
-        turn1 @ sample.rotation @ turn0.T,
-        turn1 @ sample.translation,
+    first, rotation0, scale0, front0 = _turned(samples.correspondences[..., :2], turn0)
+    second, rotation1, scale1, front1 = _turned(samples.correspondences[..., 2:], turn1)
+    evidence = samples.evidence.clone()
+    evidence[..., _ROTATION] += rotation1 - rotation0
+    evidence[..., _LOG_SCALE] += scale1 - scale0
+    turned = Samples(
+        torch.cat((first, second), -1),
+        evidence,
+        turn1 @ samples.rotation @ turn0.transpose(1, 2),
+        (turn1 @ samples.translation.unsqueeze(-1)).squeeze(-1),
     )
+    return turned.where(front0 & front1, samples)
 
 
-def rotation_about(axis: Array, angle: float) -> Array:
-    """Rotation matrix about `axis` (any length but 0) by `angle` radians (Rodrigues)."""
-    x, y, z = axis / np.linalg.norm(axis)
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
-
-
-def _turned(points: Array, turn: Array) -> tuple[Array, bool]:
-    rays = np.concatenate((points, np.ones((len(points), 1))), 1) @ turn.T
-    in_front = bool((rays[:, 2] > 0.2).all())
-    return (rays[:, :2] / rays[:, 2:] if in_front else points), in_front
+def _turned(points: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Points `(B, N, 2)` in a turned camera; how much its image is rotated (radians) and enlarged
+    (base-2 logarithm) around each, `(B, N)`; whether all of a sample lie in front of it, `(B,)`."""
+    rays = torch.cat((points, torch.ones_like(points[..., :1])), -1) @ turn.transpose(1, 2)
+    depth = rays[..., 2:]
+    in_front = (depth[..., 0] > 0.2).all(1)
+    moved = rays[..., :2] / depth
+    # Jacobian of the homography, of rows i and columns j.
+    jacobian = turn[:, None, :2, :2] - moved[..., :, None] * turn[:, None, 2:, :2]
+    (a, b), (c, d) = (row.unbind(-1) for row in jacobian.unbind(-2))
+    rotation = torch.atan2(c - b, a + d)
+    scale = 0.5 * torch.log2((a * d - b * c).abs() / depth[..., 0].square())
+    return moved, rotation, scale, in_front

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+import torch.nn.functional as F
 from torch import Tensor
 
 from msga_ros.geometry.epipolar import essential_from_pose, symmetric_epipolar_distance_squared
-from msga_ros.training.augmentation import Sample, augmented, crop
+from msga_ros.network.evidence import EVIDENCE
+from msga_ros.training.augmentation import Samples, augmented, windows
 from msga_ros.training.dumps import DumpFile, Pair
 from msga_ros.training.synthetic_scenes import synthetic_batch
+from msga_ros.training.synthetic_scenes.draws import Draws
 
 _FEWEST = 64  # matches that a crop and a filter must leave to be applied
 
@@ -38,6 +39,8 @@ class BatchConfig:
     crops: float = 0.0  # share of the dumps' samples that see a part of both images only
     focal_error: float = 0.0  # deviation of the logarithm of both focal lengths; not exact
     unknown_evidence: float = 0.1  # share of samples whose descriptors are said to know nothing
+    # Share of samples that each single entry of the evidence, but ratio and mutual, is hidden from.
+    hidden_evidence: float = 0.1
 
     def __post_init__(self) -> None:
         if len(self.filters) != 5 or min(self.filters) < 0 or sum(self.filters) <= 0:
@@ -49,8 +52,9 @@ class BatchConfig:
 @dataclass(frozen=True)
 class Batch:
     """`correspondences` `(B, N, 4)`, `residual` `(B, N)` to the true matrix, `rotation`
-    `(B, 3, 3)`, `translation` `(B, 3)` and `evidence` `(B, N, 2)` (ratio, mutual); float32.
-    `valid` `(B, N)` bool: which rows are matches; the others are zeros, their residual inf."""
+    `(B, 3, 3)`, `translation` `(B, 3)` and `evidence` `(B, N, len(EVIDENCE))`, NaN where
+    unknown; float32. `valid` `(B, N)` bool: which rows are matches; the others are zeros, their
+    residual inf."""
 
     correspondences: Tensor
     residual: Tensor
@@ -79,182 +83,226 @@ class Batch:
 
 
 class BatchSource:
-    """Batches from dumps held in memory and from synthetic scenes, which are made on `device`."""
+    """Batches from dumps held in memory and from synthetic scenes, both on `device`.
+
+    No call waits for the device. `names` are those of the dumps' pairs.
+    """
 
     def __init__(self, config: BatchConfig, seed: int, device: torch.device | str = "cpu") -> None:
         self.config = config
         self.seed = seed
         self.device = torch.device(device)
-        self.pairs: list[Pair] = []
+        pairs: list[Pair] = []
         for path in config.dumps:
             with DumpFile(Path(path).expanduser()) as dump:
-                self.pairs.extend(p for p in dump if not config.scenes or p.scene in config.scenes)
-        missing = set(config.scenes) - {pair.scene for pair in self.pairs}
+                pairs.extend(p for p in dump if not config.scenes or p.scene in config.scenes)
+        missing = set(config.scenes) - {pair.scene for pair in pairs}
         if missing:
             raise ValueError(f"no pairs of {', '.join(sorted(missing))} in the dumps")
+        self.names = [pair.name for pair in pairs]
+        self._pairs = _Pairs.of(pairs, self.device) if pairs else None
 
     def batch(self, iteration: int) -> Batch:
         """The batch of one iteration, on the source's device."""
-        generator = np.random.default_rng((self.seed, iteration))
-        count = int(generator.choice(self.config.sizes))
-        samples = max(2, self.config.matches // count)
-        made = int(generator.binomial(samples, self.config.synthetic)) if self.pairs else samples
+        # What shapes follow from is drawn on the host, all else on the device.
+        host = np.random.default_rng((self.seed, iteration))
+        draws = Draws(torch.Generator(self.device).manual_seed(int(host.integers(2**62))))
+        config = self.config
+        count = int(host.choice(config.sizes))
+        samples = max(2, config.matches // count)
+        made = samples if self._pairs is None else int(host.binomial(samples, config.synthetic))
         parts = []
         if made:
-            parts.append(self._synthetic(made, count, int(generator.integers(2**62))))
-        if made < samples:
-            drawn = [self._from_pair(generator, count) for _ in range(samples - made)]
-            parts.append(_stacked(drawn).to(self.device))
-        return self._with_evidence_changed(_joined(parts), generator)
+            parts.append(_synthetic(made, count, draws))
+        if self._pairs is not None and made < samples:
+            parts.append(self._from_pairs(self._pairs, samples - made, count, draws))
+        return self._with_evidence_changed(_joined(parts), draws)
 
-    def _synthetic(self, samples: int, count: int, seed: int) -> Batch:
-        generator = torch.Generator(self.device).manual_seed(seed)
-        scenes = synthetic_batch(samples, count, generator)
-        return Batch(
-            scenes.correspondences,
-            symmetric_epipolar_distance_squared(
-                scenes.correspondences, essential_from_pose(scenes.rotation, scenes.translation)
-            ),
-            scenes.rotation,
-            scenes.translation,
-            scenes.evidence,
-            torch.ones_like(scenes.inlier),
-        )
-
-    def _from_pair(self, generator: np.random.Generator, count: int) -> Batch:
-        """One sample, without a batch dimension."""
+    def _from_pairs(self, pairs: _Pairs, samples: int, count: int, draws: Draws) -> Batch:
         config = self.config
-        pair = self.pairs[int(generator.integers(len(self.pairs)))]
-        candidates: NDArray[np.int64] = np.arange(len(pair.ratios))
-        if config.augment and generator.random() < config.crops:
-            inside = np.flatnonzero(crop(pair.correspondences, generator))
-            candidates = inside if len(inside) >= _FEWEST else candidates
-        chosen = choose_matches(pair, generator, count, candidates, config.filters, config.fill)
-        sample = Sample(
-            pair.correspondences[chosen].astype(np.float64), pair.rotation, pair.translation
+        every = pairs.take(draws.integer(samples, count=len(self.names)))
+        candidates = every.valid
+        if config.augment and config.crops:
+            inside = windows(every.correspondences, every.valid, draws)
+            enough = inside.sum(1) >= _FEWEST
+            cropped = (draws.chance(config.crops, samples) & enough).unsqueeze(1)
+            candidates = torch.where(cropped, inside, every.valid)
+        chosen, valid = choose_matches(
+            every.evidence, candidates, count, draws, config.filters, config.fill
+        )
+        drawn = Samples(
+            _rows(every.correspondences, chosen).double(),
+            _rows(every.evidence, chosen).double(),
+            every.rotation,
+            every.translation,
         )
         if config.augment:
-            sample = augmented(sample, generator)
-        return _labelled(sample, pair.evidence[chosen], generator, config.focal_error)
+            # What is no match must not keep its sample from being turned.
+            first = drawn.correspondences[:, :1]
+            drawn = dataclasses.replace(
+                drawn,
+                correspondences=torch.where(valid.unsqueeze(-1), drawn.correspondences, first),
+            )
+            drawn = augmented(drawn, draws)
+        return _labelled(drawn, valid, config.focal_error, draws)
 
-    def _with_evidence_changed(self, batch: Batch, generator: np.random.Generator) -> Batch:
-        """Other descriptors spread their ratios otherwise; of some samples nothing is known."""
+    def _with_evidence_changed(self, batch: Batch, draws: Draws) -> Batch:
+        """Other descriptors spread their ratios otherwise; of some samples nothing is known, or not
+        all."""
         samples = len(batch.evidence)
-        power = generator.uniform(0.7, 1.4, samples) if self.config.augment else np.ones(samples)
-        unknown = generator.random(samples) < self.config.unknown_evidence
-        powers = torch.from_numpy(power).to(batch.evidence)[:, None]
-        ratio, mutual = batch.evidence.unbind(-1)
-        evidence = torch.stack((ratio**powers, mutual), -1)
-        nothing = torch.tensor([1.0, 0.0], device=evidence.device)
-        mask = torch.from_numpy(unknown).to(evidence.device)[:, None, None]
-        evidence = torch.where(mask, nothing, evidence) * batch.valid.unsqueeze(-1)
-        return dataclasses.replace(batch, evidence=evidence)
+        ratio, *others = batch.evidence.unbind(-1)
+        if self.config.augment:
+            ratio = ratio ** draws.uniform(samples, 1, low=0.7, high=1.4)
+        evidence = torch.stack((ratio, *others), -1)
+        hidden = draws.chance(self.config.hidden_evidence, samples, 1, len(EVIDENCE))
+        hidden[..., :2] = False
+        hidden = hidden | draws.chance(self.config.unknown_evidence, samples, 1, 1)
+        evidence = evidence.masked_fill(hidden, torch.nan)
+        return dataclasses.replace(
+            batch, evidence=evidence.masked_fill(~batch.valid.unsqueeze(-1), 0.0)
+        )
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Pairs padded to the longest: `(P, L, ...)`, on one device; `valid` says what is a match."""
+
+    correspondences: Tensor
+    evidence: Tensor
+    valid: Tensor
+    rotation: Tensor
+    translation: Tensor
+
+    @classmethod
+    def of(cls, pairs: list[Pair], device: torch.device) -> _Pairs:
+        longest = max(len(pair.correspondences) for pair in pairs)
+        shape = (len(pairs), longest)
+        correspondences = torch.zeros(*shape, 4)
+        evidence = torch.full((*shape, len(EVIDENCE)), torch.nan)
+        valid = torch.zeros(shape, dtype=torch.bool)
+        for place, pair in enumerate(pairs):
+            count = len(pair.correspondences)
+            correspondences[place, :count] = torch.from_numpy(pair.correspondences)
+            known = pair.evidence.shape[1]
+            evidence[place, :count, :known] = torch.from_numpy(pair.evidence)
+            valid[place, :count] = True
+        motion = [
+            torch.from_numpy(np.stack([getattr(pair, name) for pair in pairs])).double()
+            for name in ("rotation", "translation")
+        ]
+        return cls(*(part.to(device) for part in (correspondences, evidence, valid, *motion)))
+
+    def take(self, index: Tensor) -> _Pairs:
+        """Those of `index` `(B,)`, in this order."""
+        return _Pairs(
+            *(
+                getattr(self, entry.name).index_select(0, index)
+                for entry in dataclasses.fields(self)
+            )
+        )
 
 
 def choose_matches(
-    pair: Pair,
-    generator: np.random.Generator,
+    evidence: Tensor,
+    candidates: Tensor,
     count: int,
-    candidates: NDArray[np.int64] | None = None,
-    filters: Sequence[float] = BatchConfig.filters,
+    draws: Draws,
+    filters: tuple[float, ...] = BatchConfig.filters,
     fill: bool = True,
-) -> NDArray[np.int64]:
-    """Indices of at most `count` matches of a pair as one of several prefilters would leave them.
+) -> tuple[Tensor, Tensor]:
+    """At most `count` matches of each pair as one of several prefilters would leave them.
 
-    A filter that leaves fewer than 64 is not applied.
+    A filter that leaves fewer than 64 is not applied where `fill` is False.
 
     Args:
-        candidates: indices to choose from; None: all.
+        evidence: `(B, N, 2 or more)`, ratio and mutual first.
+        candidates: `(B, N)` bool, the matches to choose from.
         filters: how often each is chosen, as in `BatchConfig`.
         fill: where a filter leaves fewer than `count`, add the best of the other candidates by
             ratio, and repeat matches where even those are too few: always exactly `count`.
+
+    Returns:
+        Indices `(B, count)`, and which of them are matches, `(B, count)` bool.
     """
-    if candidates is None:
-        candidates = np.arange(len(pair.ratios))
-    ratios, mutuals = pair.ratios[candidates], pair.mutuals[candidates]
-    masks: Sequence[NDArray[np.bool_]] = (
-        np.ones(len(ratios), dtype=bool),
-        mutuals,
-        ratios < 0.95,
-        mutuals & (ratios < 0.95),
-        mutuals & (ratios < 0.9),
+    ratio, mutual = evidence[..., 0].nan_to_num(1.0), evidence[..., 1].nan_to_num(0.0) > 0
+    masks = torch.stack(
+        (
+            torch.ones_like(mutual),
+            mutual,
+            ratio < 0.95,
+            mutual & (ratio < 0.95),
+            mutual & (ratio < 0.9),
+        ),
+        1,
     )
-    passed = masks[int(generator.choice(len(masks), p=np.divide(filters, np.sum(filters))))]
-    if not fill and passed.sum() < _FEWEST:
-        passed = masks[0]
-    inside = generator.permutation(np.flatnonzero(passed))
-    if len(inside) >= count or not fill:
-        return np.asarray(candidates[inside[:count]])
-    outside = np.flatnonzero(~passed)
-    outside = outside[np.argsort(ratios[outside], kind="stable")]
-    chosen = np.concatenate((inside, outside))[:count]
-    if len(chosen) < count:
-        chosen = np.concatenate((chosen, generator.choice(chosen, count - len(chosen))))
-    return np.asarray(candidates[generator.permutation(chosen)])
+    kind = draws.choice(filters, len(evidence))
+    passed = masks[torch.arange(len(kind), device=kind.device), kind] & candidates
+    if not fill:
+        passed = torch.where((passed.sum(1, keepdim=True) < _FEWEST), candidates, passed)
+    # In any order those that passed; then, to fill up, the others by their ratio; then no match.
+    random = draws.uniform(*ratio.shape)
+    rank = torch.where(passed, 2 + random, (1 - ratio) * candidates)
+    rank = torch.where(passed | (candidates & fill), rank, -1.0)
+    if rank.shape[1] < count:
+        rank = F.pad(rank, (0, count - rank.shape[1]), value=-1.0)
+    best, chosen = rank.topk(count, dim=1)
+    available = (best >= 0).sum(1, keepdim=True)
+    place = torch.arange(count, device=chosen.device).expand_as(chosen)
+    valid = place < available
+    if fill:
+        # Again from the start where even all of them are too few.
+        chosen = chosen.gather(1, place % available.clamp_min(1))
+        return chosen, (available > 0).expand_as(valid)
+    return chosen.masked_fill(~valid, 0), valid
 
 
-def _labelled(
-    sample: Sample,
-    evidence: NDArray[np.float32],
-    generator: np.random.Generator,
-    focal_error: float,
-) -> Batch:
-    """A sample with its residuals, as if normalised with focal lengths that are off by a little.
+def _rows(values: Tensor, index: Tensor) -> Tensor:
+    """`(B, K, C)`: the rows of `(B, N, C)` that `(B, K)` names."""
+    return values.gather(1, index.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
+
+
+def _synthetic(samples: int, count: int, draws: Draws) -> Batch:
+    scenes = synthetic_batch(samples, count, draws.generator)
+    unknown = len(EVIDENCE) - scenes.evidence.shape[-1]
+    return Batch(
+        scenes.correspondences,
+        symmetric_epipolar_distance_squared(
+            scenes.correspondences, essential_from_pose(scenes.rotation, scenes.translation)
+        ),
+        scenes.rotation,
+        scenes.translation,
+        F.pad(scenes.evidence, (0, unknown), value=torch.nan),
+        torch.ones_like(scenes.inlier),
+    )
+
+
+def _labelled(samples: Samples, valid: Tensor, focal_error: float, draws: Draws) -> Batch:
+    """Samples with their residuals, as if normalised with focal lengths that are off by a little.
 
     What such coordinates obey is no longer an essential matrix: residuals follow the matrix that
     they do obey, rotation and translation stay the true ones.
     """
-    matches = torch.from_numpy(sample.correspondences)
-    rotation = torch.from_numpy(np.ascontiguousarray(sample.rotation))
-    translation = torch.from_numpy(np.ascontiguousarray(sample.translation))
-    matrix = essential_from_pose(rotation, translation)
+    matches = samples.correspondences
+    matrix = essential_from_pose(samples.rotation, samples.translation)
     if focal_error:
-        scale = torch.from_numpy(np.exp(focal_error * generator.normal(size=2)))
-        matches = matches * scale.repeat_interleave(2)
-        undo = [torch.stack((1 / s, 1 / s, torch.ones_like(s))) for s in scale]
-        matrix = undo[1][:, None] * matrix * undo[0]
+        scale = (focal_error * draws.normal(len(matches), 2).double()).exp()
+        matches = matches * scale.repeat_interleave(2, 1).unsqueeze(1)
+        one = torch.ones_like(scale[:, :1])
+        undo = [torch.cat((1 / s, 1 / s, one), -1) for s in scale.split(1, dim=1)]
+        matrix = undo[1].unsqueeze(-1) * matrix * undo[0].unsqueeze(-2)
     residual = symmetric_epipolar_distance_squared(matches, matrix)
+    mask = valid.unsqueeze(-1)
     return Batch(
-        matches.float(),
-        residual.float(),
-        rotation.float(),
-        translation.float(),
-        torch.from_numpy(evidence).float(),
-        torch.ones(len(matches), dtype=torch.bool),
+        matches.masked_fill(~mask, 0.0).float(),
+        residual.masked_fill(~valid, torch.inf).float(),
+        samples.rotation.float(),
+        samples.translation.float(),
+        samples.evidence.float(),
+        valid,
     )
 
 
-def _stacked(samples: Sequence[Batch]) -> Batch:
-    """A batch of single samples, padded to the longest."""
-    longest = max(len(sample.valid) for sample in samples)
-    padded = [_padded(sample, longest, 0) for sample in samples]
-    columns = zip(*(sample.tensors() for sample in padded), strict=True)
-    return Batch(*(torch.stack(column) for column in columns))
-
-
-def _joined(batches: Sequence[Batch]) -> Batch:
-    """One batch, padded to the longest of them."""
-    longest = max(batch.valid.shape[1] for batch in batches)
-    padded = [_padded(batch, longest, 1) for batch in batches]
-    columns = zip(*(batch.tensors() for batch in padded), strict=True)
+def _joined(batches: list[Batch]) -> Batch:
+    """One batch of batches of as many matches a sample."""
+    columns = zip(*(batch.tensors() for batch in batches), strict=True)
     return Batch(*(torch.cat(column) for column in columns))
-
-
-def _padded(batch: Batch, count: int, dimension: int) -> Batch:
-    """With rows that are no matches up to `count`, which lie along `dimension`."""
-    missing = count - batch.valid.shape[dimension]
-    if not missing:
-        return batch
-
-    def grown(values: Tensor, fill: float = 0.0) -> Tensor:
-        shape = list(values.shape)
-        shape[dimension] = missing
-        return torch.cat((values, values.new_full(shape, fill)), dimension)
-
-    return dataclasses.replace(
-        batch,
-        correspondences=grown(batch.correspondences),
-        residual=grown(batch.residual, torch.inf),
-        evidence=grown(batch.evidence),
-        valid=grown(batch.valid),
-    )

@@ -33,6 +33,10 @@ class LossConfig:
         if self.view_swap < 0:
             raise ValueError(f"view_swap must not be negative, not {self.view_swap}")
 
+    def geometry_weight(self, iteration: int) -> float:
+        """Of the geometry loss at an iteration."""
+        return self.geometry if iteration >= self.geometry_from else 0.0
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -60,7 +64,7 @@ def loss(result: MSGANetResult, batch: Batch, config: LossConfig, iteration: int
     # NaN stands for no solution; its gradient would be NaN too, even where it is not used.
     essential = result.essential.masked_fill(~result.sufficient[:, None, None], 1.0)
     geometry = geometry_loss(virtual, essential, config, seen)
-    weight = config.geometry if iteration >= config.geometry_from else 0.0
+    weight = config.geometry_weight(iteration)
     return Loss(classification + weight * geometry, classification, geometry)
 
 

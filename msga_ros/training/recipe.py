@@ -48,6 +48,7 @@ class TrainConfig:
     start: str = ""  # weights (path, or set in the package); inputs new to them start at zero
     seed: int = 0
     checkpoint_every: int = 100  # iterations
+    checkpoint_seconds: float = 60.0  # or so long after the last one, whichever is first
     tensorboard: bool = True  # a log for TensorBoard beside the CSV file, where it is installed
     network: MSGANetConfig = field(default_factory=MSGANetConfig)
     batch: BatchConfig = field(default_factory=BatchConfig)

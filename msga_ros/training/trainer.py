@@ -18,16 +18,19 @@ from lightning_fabric import Fabric, seed_everything
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors import safe_open
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from msga_ros.network import CheckpointError, MSGANet, MSGANetResult, save_checkpoint
 from msga_ros.network.checkpoint import find_weights, read_checkpoint
+from msga_ros.network.net import module_inputs
 from msga_ros.training.batches import Batch, BatchSource
 from msga_ros.training.log import TrainingLog
 from msga_ros.training.losses import LossConfig, loss, view_swap_loss
-from msga_ros.training.prefetch import Prefetched
 from msga_ros.training.recipe import TrainConfig, learning_rate
+from msga_ros.training.step import RecordedStep, Step
 
 Precision = Literal["32-true", "bf16-mixed"]
+_Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
 def train(
@@ -73,18 +76,22 @@ def train(
     )
     with Progress(*columns, disable=not (progress and fabric.is_global_zero)) as bar:
         task = bar.add_task("training", total=config.optimiser.iterations, completed=run.iteration)
+        saved = time.monotonic()
         while run.iteration < config.optimiser.iterations:
             figures = run.step()
-            bar.update(
-                task,
-                completed=run.iteration,
-                description=f"loss {figures['total']:.3f} geometry {figures['geometry']:.3f}",
-            )
+            if figures:
+                bar.update(
+                    task,
+                    completed=run.iteration,
+                    description=f"loss {figures['total']:.3f} geometry {figures['geometry']:.3f}",
+                )
             out_of_time = time.monotonic() - started > max_seconds
             if fabric.world_size > 1:  # all of them stop together
                 out_of_time = fabric.broadcast(out_of_time)
-            if run.iteration % config.checkpoint_every == 0 or out_of_time:
+            old = time.monotonic() - saved > config.checkpoint_seconds
+            if run.iteration % config.checkpoint_every == 0 or old or out_of_time:
                 run.save()
+                saved = time.monotonic()
             if out_of_time:
                 break
     run.save()
@@ -133,16 +140,41 @@ class _Run:
         self.net = MSGANet(config.network)
         if config.start and not self.checkpoint.exists():
             start_from(self.net, config.start)
-        optimiser = torch.optim.Adam(self.net.parameters(), lr=config.optimiser.learning_rate)
-        self.loss_of, self.optimiser = fabric.setup(
-            _LossOf(self.net, config.loss, half_precision), optimiser
+        on_gpu = fabric.device.type == "cuda"
+        self.net.to(fabric.device)
+        # On a GPU the whole update is a part of the recorded step, the rate one of its inputs.
+        rate = config.optimiser.learning_rate
+        optimiser = torch.optim.Adam(
+            self.net.parameters(),
+            lr=torch.tensor(rate, device=fabric.device) if on_gpu else rate,
+            fused=on_gpu,
+            capturable=on_gpu,
         )
-        self.average = {n: v.detach().clone() for n, v in self._state().items()}
+        loss_of = _LossOf(self.net, config.loss, half_precision)
+        # Recorded steps see the plain network: several devices would wait for each other inside.
+        recorded = on_gpu and fabric.world_size == 1
+        if recorded:
+            self.loss_of: nn.Module = loss_of
+            self.optimiser: torch.optim.Optimizer = optimiser
+        else:
+            self.loss_of, self.optimiser = fabric.setup(loss_of, optimiser)
+        self.average = AveragedModel(self.net, multi_avg_fn=self._averaged, use_buffers=True)
+        self.average.n_averaged.fill_(1)  # the start counts
         seed = config.seed + 7919 * fabric.global_rank
-        source = BatchSource(config.batch, seed, fabric.device)
-        # On a CPU a second thread would take the cores from the first.
-        self.source = source if fabric.device.type == "cpu" else Prefetched(source)
+        self.source = BatchSource(config.batch, seed, fabric.device)
         self.log = TrainingLog(self.folder, config.tensorboard)
+        step = Step(
+            self.loss_of,
+            list(self.net.parameters()),
+            self.optimiser,
+            torch.Tensor.backward if recorded else fabric.backward,
+            config.optimiser.clip,
+        )
+        self.take_step = RecordedStep(step, config.loss.geometry_from) if recorded else step
+        # Reading figures waits for the device: on a GPU they are read many at a time.
+        self.read_every = 50 if on_gpu else 1
+        self.figures: dict[str, float] = {}
+        self._unread: list[tuple[dict[str, float], dict[str, Tensor]]] = []
 
     @property
     def checkpoint(self) -> Path:
@@ -159,53 +191,65 @@ class _Run:
         state = torch.load(self.checkpoint, map_location=self.fabric.device, weights_only=True)
         self.net.load_state_dict(state["net"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.average = state["average"]
+        self.average.module.load_state_dict(state["average"])
         self.iteration = state["iteration"]
 
     def step(self) -> dict[str, float]:
-        """One iteration; its figures."""
+        """One iteration; the figures that were read last."""
         settings = self.config.optimiser
         started = time.monotonic()
         rate = learning_rate(settings, self.iteration)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
         self.loss_of.train()
         batch = self.source.batch(self.iteration)
-        total, parts = self.loss_of(self.iteration, *batch.tensors())
-        self.optimiser.zero_grad(set_to_none=True)
-        self.fabric.backward(total)
-        norm = self._clip(settings.clip or math.inf)
-        if math.isfinite(norm):
-            self.optimiser.step()
+        parts = self.take_step(self.iteration, batch)
         self.iteration += 1
-        self._update_average()
-        seconds = time.monotonic() - started
-        figures = {
+        self.average.update_parameters(self.net)
+        known = {
             "iteration": float(self.iteration),
-            "total": float(total.detach()),
-            **{name: float(part) for name, part in parts.items()},
-            "gradient_norm": norm,
             "learning_rate": rate,
-            "seconds": seconds,
-            "pairs_per_second": len(batch.valid) * self.fabric.world_size / seconds,
+            "seconds": time.monotonic() - started,
+            "pairs": float(len(batch.valid) * self.fabric.world_size),
         }
-        if self.fabric.is_global_zero:
-            self.log.add(figures)
-        return figures
+        self._unread.append((known, {name: part.clone() for name, part in parts.items()}))
+        if len(self._unread) >= self.read_every:
+            self._read()
+        return self.figures
 
-    def _clip(self, largest: float) -> float:
-        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), largest)
-        return float(norm)
+    def _read(self) -> None:
+        """Put the figures of the steps since the last time into the log."""
+        if not self._unread:
+            return
+        names = list(self._unread[0][1])
+        started = time.monotonic()
+        values = torch.stack([torch.stack([p[n] for n in names]) for _, p in self._unread]).tolist()
+        waited = (time.monotonic() - started) / len(self._unread)
+        for (known, _), row in zip(self._unread, values, strict=True):
+            parts = dict(zip(names, row, strict=True))
+            seconds = known["seconds"] + waited
+            self.figures = {
+                "iteration": known["iteration"],
+                "total": parts.pop("total"),
+                **parts,
+                "learning_rate": known["learning_rate"],
+                "seconds": seconds,
+                "pairs_per_second": known["pairs"] / seconds,
+            }
+            if self.fabric.is_global_zero:
+                self.log.add(self.figures)
+        self._unread = []
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
+    def _averaged(self, average: _Tensors, current: _Tensors, _: Tensor | int) -> None:
         # Shorter memory at first, so that the average does not drag the random start along.
         decay = min(self.config.optimiser.average, (1 + self.iteration) / (10 + self.iteration))
-        for name, value in self._state().items():
-            if value.is_floating_point():
-                self.average[name].lerp_(value, 1 - decay)
-            else:
-                self.average[name].copy_(value)
+        if average[0].is_floating_point():
+            torch._foreach_lerp_(average, current, 1 - decay)
+        else:
+            torch._foreach_copy_(average, current)
 
     def _state(self) -> dict[str, Tensor]:
         state: dict[str, Tensor] = self.net.state_dict()
@@ -213,6 +257,7 @@ class _Run:
 
     def save(self) -> None:
         """Write the checkpoint and the log; a kill in between leaves the last ones whole."""
+        self._read()
         if not self.fabric.is_global_zero:
             return
         temporary = self.checkpoint.with_suffix(".tmp")
@@ -220,7 +265,7 @@ class _Run:
             {
                 "net": self._state(),
                 "optimiser": self.optimiser.state_dict(),
-                "average": self.average,
+                "average": self.average.module.state_dict(),
                 "iteration": self.iteration,
             },
             temporary,
@@ -235,7 +280,8 @@ class _Run:
                 "training": json.dumps(dataclasses.asdict(self.config)),
                 "iteration": str(self.iteration),
             }
-            save_checkpoint(self.weights, self.config.network, self.average, notes)
+            average = self.average.module.state_dict()
+            save_checkpoint(self.weights, self.config.network, average, notes)
         self.fabric.barrier()
         return self.weights
 
@@ -255,11 +301,18 @@ def start_from(net: MSGANet, path: str | Path) -> None:
     Raises:
         CheckpointError: the file is unreadable, or of another structure but for more inputs.
     """
-    _, state = read_checkpoint(find_weights(path))
-    for name, value in net.state_dict().items():
-        old = state.get(name)
-        if name.endswith(".embed.weight") and old is not None and old.shape[1] < value.shape[1]:
-            state[name] = nn.functional.pad(old, (0, value.shape[1] - old.shape[1]))
+    config, state = read_checkpoint(find_weights(path))
+    modules = ("sieve0", "sieve1")
+    for module, old, new in zip(
+        modules, module_inputs(config), module_inputs(net.config), strict=True
+    ):
+        name = f"{module}.embed.weight"
+        if not set(old) <= set(new):
+            unseen = ", ".join(sorted(set(old) - set(new)))
+            raise CheckpointError(f"{path} does not fit the network to train: it sees {unseen}")
+        grown = state[name].new_zeros(len(state[name]), len(new))
+        grown[:, [new.index(entry) for entry in old]] = state[name]
+        state[name] = grown
     try:
         different = net.load_state_dict(state, strict=False)
     except RuntimeError as error:

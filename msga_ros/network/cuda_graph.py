@@ -1,0 +1,118 @@
+"""The network on a GPU as recorded graphs: one launch a pair, whatever its number of matches.
+
+One pair of matches is some thousand kernels of a few microseconds. Asked for one by one, the
+asking takes longer than the work. So the number of matches is rounded up to one of a few sizes, the
+rest masked, and for each size the kernels are recorded once (a CUDA graph) and then played. What
+goes to the device and comes back are two copies, from and to page-locked memory.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from msga_ros.network.evidence import EVIDENCE
+from msga_ros.network.net import MSGANet
+
+SIZES = (256, 512, 1024, 1536, 2048, 3072, 4096, 6144, 8192)  # of recordings, matches
+_COLUMNS = 4 + len(EVIDENCE) + 1  # coordinates, evidence, 1 where valid
+_SOLUTION = 9
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """Buffers of one size and what computes one from the other."""
+
+    graph: torch.cuda.CUDAGraph
+    on_host: Tensor  # (size, _COLUMNS), page-locked
+    on_device: Tensor
+    results: Tensor  # (9 + 2 size), on the device: essential matrix, residuals, scores
+    results_on_host: Tensor  # page-locked
+
+
+class RecordedNetwork:
+    """`net`, folded and in evaluation mode, on a CUDA device; a thread at a time computes."""
+
+    def __init__(self, net: MSGANet, device: torch.device, half: bool = False) -> None:
+        """`half`: features in bfloat16; coordinates, graphs and solutions stay in float32."""
+        self._net = net.to(device)
+        self.device = device
+        self._half = half
+        self._recordings: dict[int, _Recording] = {}
+        self._lock = threading.Lock()
+        self._stream = torch.cuda.Stream(device)
+        self._pool: Any = None
+
+    def __call__(
+        self,
+        correspondences: NDArray[Any],
+        valid: NDArray[np.bool_],
+        evidence: NDArray[Any] | None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Essential matrix (3, 3), residuals and scores (N,) of `correspondences` (N, 4) as
+        `MSGANet.forward` has them.
+
+        Raises:
+            RuntimeError: the device fails, or has no memory left.
+        """
+        count = len(correspondences)
+        with self._lock, torch.cuda.device(self.device):
+            recording = self._recording(size_for(count))
+            rows = recording.on_host.numpy()
+            rows[:count, :4] = correspondences
+            rows[:count, 4:-1] = np.nan
+            if evidence is not None:
+                rows[:count, 4 : 4 + evidence.shape[1]] = evidence
+            rows[:count, -1] = valid
+            rows[count:, -1] = 0
+            with torch.cuda.stream(self._stream):
+                recording.on_device.copy_(recording.on_host, non_blocking=True)
+                recording.graph.replay()
+                recording.results_on_host.copy_(recording.results, non_blocking=True)
+            self._stream.synchronize()
+            results = recording.results_on_host.numpy()
+            residual, score = results[_SOLUTION:].reshape(2, -1)[:, :count].copy()
+            return results[:_SOLUTION].reshape(3, 3).copy(), residual, score
+
+    def _recording(self, size: int) -> _Recording:
+        found = self._recordings.get(size)
+        if found is None:
+            found = self._recordings[size] = self._record(size)
+        return found
+
+    def _record(self, size: int) -> _Recording:
+        on_host = torch.zeros(size, _COLUMNS, pin_memory=True)
+        on_host[:, :4] = torch.rand(size, 4) - 0.5
+        on_host[:, -1] = 1.0
+        on_device = on_host.to(self.device)
+        with torch.inference_mode(), torch.cuda.stream(self._stream):
+            for _ in range(2):  # libraries choose their kernels and take their memory
+                self._judge(on_device)
+            self._stream.synchronize()
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+                results = self._judge(on_device)
+        self._pool = self._pool or graph.pool()
+        return _Recording(
+            graph, on_host, on_device, results, torch.empty(results.shape, pin_memory=True)
+        )
+
+    def _judge(self, rows: Tensor) -> Tensor:
+        with torch.autocast("cuda", torch.bfloat16, enabled=self._half, cache_enabled=False):
+            result = self._net(rows[None, :, :4], rows[None, :, -1] > 0, rows[None, :, 4:-1])
+        parts = (result.essential[0].flatten(), result.residual[0], result.logits[1][0])
+        return torch.cat([part.float() for part in parts])
+
+
+def size_for(count: int) -> int:
+    """The size of the recording for so many matches; beyond `SIZES`, multiples of the last."""
+    for size in SIZES:
+        if count <= size:
+            return size
+    return -(-count // SIZES[-1]) * SIZES[-1]
