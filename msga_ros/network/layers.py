@@ -119,7 +119,10 @@ class ContextNorm(nn.Module):
         scale = torch.rsqrt(variance + self.eps)
         if self.training:
             return self.norm((centred * scale).to(features.dtype), valid)
-        affine_scale, shift = self.norm.scale_and_shift()
+        if self.scale is not None:
+            affine_scale, shift = self.scale, self.shift
+        else:
+            affine_scale, shift = self.norm.scale_and_shift()
         return torch.addcmul(shift, centred, scale * affine_scale).to(features.dtype)
 
 
