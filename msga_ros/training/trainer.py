@@ -56,14 +56,9 @@ def train(
         Path of the exported weights (`.safetensors`, the moving average).
     """
     config = config if isinstance(config, TrainConfig) else TrainConfig.load(config)
-    fabric = Fabric(
-        accelerator=accelerator,
-        devices=devices,
-        num_nodes=nodes,
-    )
-    fabric.launch()
+    fabric = make_fabric(accelerator, devices, nodes)
     seed_everything(config.seed, verbose=False)
-    run = _Run(config, fabric, half_precision=precision == "bf16-mixed")
+    run = Run(config, fabric, half_precision=precision == "bf16-mixed")
     run.resume()
     if run.iteration >= config.optimiser.iterations:
         return run.export()
@@ -99,6 +94,13 @@ def train(
     return run.export()
 
 
+def make_fabric(accelerator: str = "auto", devices: int = 1, nodes: int = 1) -> Fabric:
+    """The devices of a run, their processes started; the arguments are those of `train`."""
+    fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes)
+    fabric.launch()
+    return fabric
+
+
 class _LossOf(nn.Module):
     """Network and loss as one module, so that what Fabric wraps takes and returns plain tensors."""
 
@@ -128,7 +130,7 @@ class _LossOf(nn.Module):
         return result
 
 
-class _Run:
+class Run:
     """Network, optimiser, average and log of one run, at one iteration."""
 
     def __init__(self, config: TrainConfig, fabric: Fabric, half_precision: bool) -> None:
@@ -170,7 +172,9 @@ class _Run:
             torch.Tensor.backward if recorded else fabric.backward,
             config.optimiser.clip,
         )
-        self.take_step = RecordedStep(step, config.loss.geometry_from) if recorded else step
+        self.take_step: Step | RecordedStep = step
+        if recorded:
+            self.take_step = RecordedStep(step, config.loss.geometry_from)
         # Reading figures waits for the device: on a GPU they are read many at a time.
         self.read_every = 50 if on_gpu else 1
         self.figures: dict[str, float] = {}
