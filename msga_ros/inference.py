@@ -82,9 +82,10 @@ class Inference:
     ) -> Verdict:
         """Judge `correspondences` (N, 4), normalised; rows that are not `valid` (N,) are masked.
 
-        `evidence` (N, 2) is what the descriptors say of each match, see `MSGANet.forward`.
+        `evidence` (N, 2 or more) is what the descriptors say of each match, see `MSGANet.forward`.
         """
         network = self._active
+        evidence = None if evidence is None else evidence[:, :2]
         try:
             return network(correspondences, valid, evidence)
         except RuntimeError as error:  # out of memory, or a device that is lost

@@ -135,7 +135,7 @@ class BatchSource:
         )
         if config.augment:
             sample = augmented(sample, generator)
-        return _labelled(sample, pair.evidence[chosen], generator, config.focal_error)
+        return _labelled(sample, pair.evidence[chosen, :2], generator, config.focal_error)
 
     def _with_evidence_changed(self, batch: Batch, generator: np.random.Generator) -> Batch:
         """Other descriptors spread their ratios otherwise; of some samples nothing is known."""
