@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from msga_ros import frontend
 from msga_ros.config import ConfigError, PipelineConfig, PoseConfig
 from msga_ros.frontend import Features, Frontend
+from msga_ros.frontend.base import normalised_evidence
 from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.inference import Inference, load_network
 from msga_ros.network import MSGANet, find_weights
@@ -211,7 +212,8 @@ class TwoViewPipeline:
         points0, points1 = camera0.normalize(keypoints0), camera1.normalize(keypoints1)
         correspondences = np.hstack((points0, points1))
         valid = np.isfinite(correspondences.sum(axis=1))
-        verdict = self._inference(correspondences, valid, matches.evidence)
+        evidence = normalised_evidence(matches.evidence, camera0.mean_focal, camera1.mean_focal)
+        verdict = self._inference(correspondences, valid, evidence)
         timings["network"] = clock.lap()
 
         mean_focal = (camera0.mean_focal + camera1.mean_focal) / 2

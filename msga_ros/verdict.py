@@ -57,8 +57,8 @@ class Network(Protocol):
         valid: NDArray[np.bool_],
         evidence: NDArray[Any] | None,
     ) -> Verdict:
-        """Judge `correspondences` (N, 4) and `evidence` (N, 2), see `MSGANet.forward`; rows that
-        are not `valid` (N,) influence nothing. Raises `RuntimeError` where the device fails."""
+        """Judge `correspondences` (N, 4) and `evidence` (N, 2 or more), see `MSGANet.forward`; rows
+        that are not `valid` (N,) influence nothing. `RuntimeError` where the device fails."""
         ...
 
     def on(self, device: torch.device) -> Network:

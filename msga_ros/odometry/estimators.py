@@ -19,6 +19,7 @@ from scipy.special import expit  # type: ignore[import-untyped]
 
 from msga_ros.config import PipelineConfig
 from msga_ros.frontend import Features, Frontend
+from msga_ros.frontend.base import normalised_evidence
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.robust import ROBUST_ESTIMATORS
 from msga_ros.inference import Inference, Verdict
@@ -48,6 +49,7 @@ class Putative:
     correspondences: Floats  # (N, 4), normalised
     ratio: NDArray[np.float32]
     mutual: Bools
+    evidence: NDArray[np.float32]  # (N, 5), as the network takes it
     focal: float  # mean of both views, pixels
     milliseconds: float
 
@@ -84,6 +86,7 @@ class PutativeMatcher:
             np.hstack((points0, points1)),
             matches.ratio,
             matches.mutual,
+            normalised_evidence(matches.evidence, camera0.mean_focal, camera1.mean_focal),
             (camera0.mean_focal + camera1.mean_focal) / 2,
             1e3 * (time.perf_counter() - started),
         )
@@ -105,8 +108,8 @@ class SharedVerdicts:
                 del self._kept[next(iter(self._kept))]
             started = time.perf_counter()
             rows = putative.correspondences
-            evidence = np.column_stack((putative.ratio, putative.mutual))
-            verdict = self._inference(rows, np.isfinite(rows.sum(axis=1)), evidence)
+            valid = np.isfinite(rows.sum(axis=1))
+            verdict = self._inference(rows, valid, putative.evidence)
             elapsed = 1e3 * (time.perf_counter() - started)
             self._kept[key] = (putative, verdict, elapsed)
         return self._kept[key][1:]

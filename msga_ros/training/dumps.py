@@ -2,8 +2,9 @@
 
 The layout is that of the YFCC100M and SUN3D dumps of OANet (Zhang et al., ICCV 2019) and those that
 followed: groups `xs ys Rs ts ratios mutuals cx1s cy1s cx2s cy2s f1s f2s`, each with one data set a
-pair, named "0", "1", ... Where `ys` is absent it is computed from `Rs` and `ts`. Files of the form
-of `msga_ros.training.compact` are read as well.
+pair, named "0", "1", ... Where `ys` is absent it is computed from `Rs` and `ts`. Groups of our own,
+`rotations log_scales distances`, hold what else is known of each match (`Matches.evidence`). Files
+of the form of `msga_ros.training.compact` are read as well.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from msga_ros.frontend.base import evidence_columns, normalised_evidence
 from msga_ros.geometry.pose import essential_matrix
-from msga_ros.training.compact import CompactColumns, is_compact
+from msga_ros.training.compact import EVIDENCE_GROUPS, CompactColumns, is_compact
 
 _POSES = ("Rs", "ts")
 _CAMERAS = ("cx1s", "cy1s", "cx2s", "cy2s", "f1s", "f2s")
@@ -41,7 +43,9 @@ class Pair:
         rotation, translation: `(3, 3)` and unit `(3,)` float64, `x' = R x + t`.
         ratios: `(N,)` float32, best over second-best descriptor distance.
         mutuals: `(N,)` bool, each other's nearest neighbour.
-        focal0, focal1: `(2,)` float64, pixels.
+        focal0, focal1: `(2,)` float64, pixels; NaN where the dump does not say.
+        rotations, log_scales, distances: `(N,)` float32 as in `Matches` (sizes in pixels), NaN
+            where unknown; None: all of them unknown.
     """
 
     name: str
@@ -53,11 +57,16 @@ class Pair:
     mutuals: NDArray[np.bool_]
     focal0: NDArray[np.float64]
     focal1: NDArray[np.float64]
+    rotations: NDArray[np.float32] | None = None
+    log_scales: NDArray[np.float32] | None = None
+    distances: NDArray[np.float32] | None = None
 
     @property
     def evidence(self) -> NDArray[np.float32]:
-        """`(N, 2)`, ratio and mutual of each match, as the network takes them."""
-        return np.column_stack((self.ratios, self.mutuals)).astype(np.float32)
+        """`(N, 5)`, columns `EVIDENCE`, sizes in focal lengths: as the network takes them."""
+        optional = (self.rotations, self.log_scales, self.distances)
+        evidence = evidence_columns(self.ratios, self.mutuals, *optional)
+        return normalised_evidence(evidence, self.focal0.mean(), self.focal1.mean())
 
     @property
     def scene(self) -> str:
@@ -148,11 +157,14 @@ class DumpFile:
             mutuals=self._optional("mutuals", index, np.ones(count)).astype(bool),
             focal0=self._focal("f1s", index),
             focal1=self._focal("f2s", index),
+            rotations=self._known("rotations", index),
+            log_scales=self._known("log_scales", index),
+            distances=self._known("distances", index),
         )
 
     def arrays(self, index: int) -> dict[str, NDArray[Any]]:
         """All of a pair but `ys`, in the shapes of the published layout."""
-        groups = ("xs", "ratios", "mutuals", *_POSES, *_CAMERAS)
+        groups = ("xs", "ratios", "mutuals", *EVIDENCE_GROUPS, *_POSES, *_CAMERAS)
         return {group: self._array(group, index) for group in groups if group in self._store}
 
     def _array(self, group: str, index: int) -> NDArray[np.float64]:
@@ -167,6 +179,11 @@ class DumpFile:
         if group not in self._store:
             return default
         return self._array(group, index).reshape(-1)
+
+    def _known(self, group: str, index: int) -> NDArray[np.float32] | None:
+        if group not in self._store:
+            return None
+        return self._array(group, index).reshape(-1).astype(np.float32)
 
     def _focal(self, group: str, index: int) -> NDArray[np.float64]:
         values = self._optional(group, index, np.full(2, np.nan)).astype(np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import h5py
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 from msga_ros.cli import app
 from msga_ros.training.compact import COORDINATE_STEP, RATIO_STEP, write_compact
-from msga_ros.training.dumps import DumpError, DumpFile
+from msga_ros.training.dumps import DumpError, DumpFile, Pair
 
 
 def compacted(output: Path, *dumps: Path) -> Path:
@@ -51,6 +52,79 @@ def test_compacting_twice_changes_nothing_more(tmp_path: Path) -> None:
         for a, b in zip(one, other, strict=True):
             np.testing.assert_array_equal(a.correspondences, b.correspondences)
             np.testing.assert_array_equal(a.ratios, b.ratios)
+
+
+def known_pair(seed: int, matches: int = 200) -> Pair:
+    """A pair of which the keypoints tell something, but not of every match."""
+    rng = np.random.default_rng(seed)
+    rotations = rng.uniform(-np.pi, np.pi, matches).astype(np.float32)
+    rotations[:3] = -np.pi, np.nextafter(np.float32(np.pi), np.float32(0)), 0.0
+    log_scales = rng.normal(0, 1, matches).astype(np.float32)
+    log_scales[:2] = -7.9, 7.9
+    distances = rng.random(matches).astype(np.float32)
+    distances[:2] = 0.0, 1.0
+    for column in (rotations, log_scales, distances):
+        column[rng.random(matches) < 0.2] = np.nan
+    return dataclasses.replace(
+        synthetic_pair(seed, matches),
+        rotations=rotations,
+        log_scales=log_scales,
+        distances=distances,
+    )
+
+
+def test_evidence_survives_with_what_is_unknown(tmp_path: Path) -> None:
+    pairs = [known_pair(0), known_pair(1, matches=90)]
+    once = compacted(tmp_path / "once.h5", write_dump(tmp_path / "dump.h5", pairs))
+    twice = compacted(tmp_path / "twice.h5", once)
+    with DumpFile(once) as one, DumpFile(twice) as other:
+        for pair, again, expected in zip(one, other, pairs, strict=True):
+            np.testing.assert_array_equal(pair.evidence, again.evidence)
+            np.testing.assert_array_equal(
+                np.isnan(pair.evidence), np.isnan(expected.evidence), strict=True
+            )
+            turned = np.abs(pair.rotations - expected.rotations)
+            turned = np.minimum(turned, 2 * np.pi - turned)
+            assert np.nanmax(turned) <= np.pi / 255 + 1e-6
+            assert np.nanmin(pair.rotations) >= -np.pi - 1e-6
+            assert np.nanmax(np.abs(pair.log_scales - expected.log_scales)) <= 1 / 32 + 1e-6
+            assert np.nanmax(np.abs(pair.distances - expected.distances)) <= 1 / 508 + 1e-6
+            assert 0 < np.isnan(pair.rotations).sum() < len(pair.rotations)
+
+
+def test_what_the_front_end_does_not_tell_stays_unknown(tmp_path: Path) -> None:
+    pair = dataclasses.replace(
+        known_pair(0), rotations=np.full(200, np.nan), log_scales=None, distances=None
+    )
+    with DumpFile(compacted(tmp_path / "a.h5", write_dump(tmp_path / "b.h5", [pair]))) as small:
+        assert np.isnan(small[0].rotations).all()
+        assert small[0].log_scales is None
+        assert np.isnan(small[0].evidence[:, 2:]).all()
+        assert np.isfinite(small[0].evidence[:, :2]).all()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
+def test_dumps_with_and_without_evidence_join(tmp_path: Path, order: tuple[int, ...]) -> None:
+    """In any order; what a dump does not hold is unknown of its pairs."""
+    pairs = [synthetic_pair(0, 80), known_pair(1), synthetic_pair(2, 50)]
+    paths = [write_dump(tmp_path / f"{n}.h5", [pair]) for n, pair in enumerate(pairs)]
+    with DumpFile(compacted(tmp_path / "all.h5", *(paths[n] for n in order))) as small:
+        for pair, n in zip(small, order, strict=True):
+            assert pair.name == pairs[n].name
+            assert len(pair.rotations) == len(pair.distances) == len(pairs[n].ratios)
+            assert np.isnan(pair.log_scales).all() == (n != 1)
+
+
+def test_the_first_layout_can_still_be_read(tmp_path: Path) -> None:
+    pair = synthetic_pair(0)
+    path = compacted(tmp_path / "small.h5", write_dump(tmp_path / "dump.h5", [pair]))
+    with h5py.File(path, "a") as file:
+        assert file.attrs["layout"] == "msga compact 2"
+        file.attrs["layout"] = "msga compact 1"  # which had no further groups
+    with DumpFile(path) as small:
+        assert np.abs(small[0].correspondences - pair.correspondences).max() < COORDINATE_STEP
+        assert small[0].evidence.shape == (len(pair.ratios), 5)
+        assert np.isnan(small[0].evidence[:, 2:]).all()
 
 
 def test_real_pairs_keep_their_coordinates_and_take_little_space(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ from msga_ros.training.dumps import true_residual
 from msga_ros.training.posed.base import PosedImagesError
 from msga_ros.training.posed.matching import PairMatches, Result
 
-GROUPS = ("xs", "ys", "Rs", "ts", "ratios", "mutuals", "cx1s", "cy1s", "cx2s", "cy2s", "f1s", "f2s")
-_RATIO_BITS = 10
+_EVIDENCE = ("ratios", "mutuals", "rotations", "log_scales", "distances")  # columns `EVIDENCE`
+_EVIDENCE_BITS = (10, 0, 8, 6, 10)  # kept after the point of each where coordinates are rounded
+GROUPS = ("xs", "ys", "Rs", "ts", *_EVIDENCE, "cx1s", "cy1s", "cx2s", "cy2s", "f1s", "f2s")
 _RESIDUAL_BITS = 10  # of the mantissa: a relative step of a thousandth
 _SETTINGS = "settings.json"
 # Readable since HDF5 1.10 (2016); half of the small arrays' size is headers before that.
@@ -150,8 +151,8 @@ def _write_pair(file: h5py.File, key: str, pair: PairMatches, bits: int, residua
         distance = true_residual(rows, pair.rotation, pair.translation)
         distance = _round_mantissa(distance) if bits else distance
         _packed(file, f"ys/{key}", distance[:, None])
-    _packed(file, f"ratios/{key}", round_to_bits(pair.ratios, _RATIO_BITS if bits else 0))
-    _packed(file, f"mutuals/{key}", pair.mutuals)
+    for group, column, kept in zip(_EVIDENCE, pair.evidence.T, _EVIDENCE_BITS, strict=True):
+        _packed(file, f"{group}/{key}", round_to_bits(column, kept if bits else 0))
     small: dict[str, ArrayLike] = {
         "Rs": pair.rotation,
         "ts": pair.translation[:, None],

@@ -63,15 +63,14 @@ class PairMatches:
     Attributes:
         correspondences: `(N, 4)` normalised coordinates.
         rotation, translation: `x' = R x + t`, of length 1.
-        ratios, mutuals: `(N,)`.
+        evidence: `(N, 5)`, as `Matches.evidence`.
         centres, focals: `(2, 2)` principal point and focal lengths of image 0 and of image 1.
     """
 
     correspondences: NDArray[np.float32]
     rotation: Floats
     translation: Floats
-    ratios: NDArray[np.float32]
-    mutuals: NDArray[np.bool_]
+    evidence: NDArray[np.float32]
     centres: Floats
     focals: Floats
 
@@ -155,8 +154,7 @@ def _match(job: Job, matcher: _Matcher, acceptance: Acceptance) -> Result:
         correspondences=rows,
         rotation=motion.rotation,
         translation=translation,
-        ratios=ratios,
-        mutuals=matches.mutual[seen],
+        evidence=matches.evidence[seen],
         centres=np.array([camera0.k[:2, 2], camera1.k[:2, 2]]),
         focals=np.array([np.diag(camera0.k)[:2], np.diag(camera1.k)[:2]]),
     )

@@ -22,12 +22,13 @@ from posed_layouts import FRAMES, View, rendered_views, write_colmap, write_publ
 from shared_data import shared_path
 from typer.testing import CliRunner
 
+from msga_ros import frontend
 from msga_ros.cli import app
 from msga_ros.cli.learning import Source
 from msga_ros.config import FrontendConfig
 from msga_ros.geometry.epipolar import essential_from_pose, symmetric_epipolar_distance_squared
 from msga_ros.training.dumps import DumpFile
-from msga_ros.training.posed.base import PosedImagesError, PosedScene
+from msga_ros.training.posed.base import PosedImage, PosedImagesError, PosedScene
 from msga_ros.training.posed.dump import DumpConfig, dump
 from msga_ros.training.posed.executors import in_this_process, local, ray_cluster
 from msga_ros.training.posed.files import round_to_bits
@@ -79,7 +80,7 @@ def assert_same(path: Path, other: Path, rounding: float = 0.0) -> None:
             assert set(first[group]) == set(second[group]) == numbers
             for key in first[group]:
                 pair = first[group][key][:], second[group][key][:]
-                relative = rounding if group == "ratios" else 0.0
+                relative = rounding if group in ("ratios", "distances") else 0.0
                 np.testing.assert_allclose(*pair, rtol=relative, atol=0.0)
 
 
@@ -87,13 +88,16 @@ def test_the_layout_is_the_published_one(whole: Path, scene: PosedScene) -> None
     with h5py.File(whole) as file, DumpFile(whole) as reader:
         groups = {"xs", "ys", "Rs", "ts", "ratios", "mutuals"}
         groups |= {"cx1s", "cy1s", "cx2s", "cy2s", "f1s", "f2s"}
+        groups |= {"rotations", "log_scales", "distances"}
         assert set(file) == groups | {"names"}
         count = len(file["xs"]["0"][0])
         shapes = {group: file[group]["0"].shape for group in groups}
         assert shapes == {
             **dict.fromkeys(("cx1s", "cy1s", "cx2s", "cy2s"), (1,)),
             **{"xs": (1, count, 4), "ys": (count, 1), "Rs": (3, 3), "ts": (3, 1)},
-            **{"ratios": (count,), "mutuals": (count,), "f1s": (1, 2), "f2s": (1, 2)},
+            **dict.fromkeys(("ratios", "mutuals"), (count,)),
+            **dict.fromkeys(("rotations", "log_scales", "distances"), (count,)),
+            **{"f1s": (1, 2), "f2s": (1, 2)},
         }
         pair = reader[0]
         centre = [file[group]["0"][0] for group in ("cx1s", "cy1s")]
@@ -106,6 +110,43 @@ def test_the_layout_is_the_published_one(whole: Path, scene: PosedScene) -> None
         assert file.attrs["pairs"] == len(reader) == len(scene) * (len(scene) - 1) // 2
     first, second = names(whole)[0].split()[1:]
     assert (first, second) == (scene.images[0].name, scene.images[1].name)
+
+
+def test_evidence_is_that_of_the_front_end(scene: PosedScene, tmp_path: Path) -> None:
+    """In pixels in the file, in focal lengths for the network."""
+    images = (scene.images[0], enlarged(scene.images[1], tmp_path))
+    settings = FrontendConfig(name="orb", max_keypoints=300, ratio=1.0, mutual=False)
+    front_end = frontend.create(settings)
+    views = [front_end.extract(cv2.imread(str(image.path))) for image in images]
+    expected = front_end.match(*views)
+    for bits in (0, 14):
+        path = tmp_path / f"{bits}.h5"
+        config = replace(QUICK, frontend=settings, bits=bits)
+        dump([PosedScene("zoom", images)], path, config)
+        with DumpFile(path) as reader:
+            pair = reader[0]
+        for written, column in (
+            (pair.rotations, expected.rotation),
+            (pair.log_scales, expected.log_scale),
+            (pair.distances, expected.distance),
+        ):
+            assert written is not None and column is not None
+            np.testing.assert_allclose(written, column, atol=2.0**-7 if bits else 1e-6)
+        np.testing.assert_allclose(pair.focal1, 2 * pair.focal0)
+        assert pair.log_scales is not None
+        np.testing.assert_allclose(pair.evidence[:, 3], pair.log_scales - 1.0, atol=1e-6)
+
+
+def enlarged(image: PosedImage, folder: Path) -> PosedImage:
+    """The image with twice as many pixels along each side, and the camera that belongs to it."""
+    pixels = cv2.imread(str(image.path))
+    path = folder / "enlarged.png"
+    cv2.imwrite(str(path), cv2.resize(pixels, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR))
+    k = image.camera.k.copy()
+    k[:2] *= 2.0
+    k[:2, 2] += 0.5  # the centre of the top-left pixel stays at (0, 0)
+    size = {"width": 2 * image.camera.width, "height": 2 * image.camera.height}
+    return replace(image, path=path, camera=replace(image.camera, k=k, **size))
 
 
 def test_the_motion_is_from_the_first_image_to_the_second(whole: Path, scene: PosedScene) -> None:
