@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from devices import DEVICES, full_float32
 from shared_data import shared_path
 
 from msga_ros.network import MSGANet, MSGANetResult
@@ -42,14 +47,32 @@ def published_state(recording: np.lib.npyio.NpzFile) -> dict[str, torch.Tensor]:
     }
 
 
+@pytest.fixture(scope="module", params=DEVICES)
+def device(request: pytest.FixtureRequest) -> Iterator[str]:
+    with full_float32():
+        yield request.param
+
+
 @pytest.fixture(scope="module", params=[True, False], ids=["folded", "unfolded"])
-def net(request: pytest.FixtureRequest, published_state: dict[str, torch.Tensor]) -> MSGANet:
-    return MSGANet.load(published_state, fold=request.param)
+def net(
+    request: pytest.FixtureRequest, published_state: dict[str, torch.Tensor], device: str
+) -> MSGANet:
+    return MSGANet.load(published_state, fold=request.param).to(device)
 
 
 def run(net: MSGANet, recorded: Recorded) -> MSGANetResult:
+    device = net.weigh_head.weight.device
     with torch.no_grad():
-        return net(recorded.correspondences)
+        result = net(recorded.correspondences.to(device))
+    return MSGANetResult(
+        **{entry.name: _on_cpu(getattr(result, entry.name)) for entry in dataclasses.fields(result)}
+    )
+
+
+def _on_cpu(values: Any) -> Any:
+    if isinstance(values, tuple):
+        return tuple(_on_cpu(part) for part in values)
+    return values.cpu()
 
 
 def share_within(ours: np.ndarray, theirs: np.ndarray, floor: float) -> float:
