@@ -1,8 +1,8 @@
 """What descriptors and keypoints say of a match, beside where it lies, as inputs of the network.
 
-Callers give a table with the first columns of `EVIDENCE` (`Matches.evidence`, sizes in focal
-lengths: `normalised_evidence`), NaN where a match's entry is not known; what stands behind the table's last column is known of no match. A network takes the
-entries that its configuration names and is blind to the others.
+Callers give a table with the first columns of `EVIDENCE` (`Matches.evidence`, but sizes in focal
+lengths: `normalised_evidence`), NaN where an entry is not known; columns that miss at its end
+are known of no match. A network takes the entries that its configuration names.
 """
 
 from __future__ import annotations
