@@ -20,6 +20,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent), str(ROOT / "benchmarks")]
 
 import torch  # noqa: E402
 from ceilings import measure_ceilings  # noqa: E402
+from continuation import continue_trainings  # noqa: E402
 from network_speed import measure_network  # noqa: E402
 from pipeline_speed import measure_matching, measure_stages, measure_streams  # noqa: E402
 from records import Records  # noqa: E402
@@ -42,8 +43,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("gpu.json"))
     parser.add_argument("--seconds", type=float, default=480.0, help="start nothing new after that")
-    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    parser.add_argument("--sections", nargs="*", choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument(
+        "--train",
+        nargs="+",
+        default=[],
+        metavar="FILE.yaml=SHARE[:ITERATIONS]",
+        help="trainings that go on for a share each of the time that is left at the end",
+    )
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of their states")
     parser.add_argument("--small", action="store_true", help="small sizes, few repeats")
     arguments = parser.parse_args()
     records = Records(arguments.output, arguments.seconds, arguments.device, arguments.small)
@@ -52,6 +61,8 @@ def main() -> None:
             SECTIONS[name](records)
         except Exception:  # one section's fault must not cost the others
             records.error(name, traceback.format_exc())
+    if arguments.train:
+        continue_trainings(records, arguments.train, arguments.runs)
     records.print()
 
 
