@@ -190,7 +190,9 @@ class _Run:
             return
         state = torch.load(self.checkpoint, map_location=self.fabric.device, weights_only=True)
         self.net.load_state_dict(state["net"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        # How the optimiser is called for belongs to this device, only what it has seen to the run.
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({**state["optimiser"], "param_groups": groups})
         self.average.module.load_state_dict(state["average"])
         self.iteration = state["iteration"]
 
