@@ -52,6 +52,8 @@ class Inference:
         # The copy on the CPU stays: going back to it needs nothing from a device that has no memory
         # left.
         self._active = self._on_cpu
+        # Page-locked memory that a broken device has used cannot be freed: the process would abort.
+        self._lost: Network | None = None
         if problem:
             self._explain(f"{problem}; the network runs on the CPU")
         elif chosen.type == "cuda":
@@ -102,6 +104,8 @@ class Inference:
                     f"{device} {'ran out of memory' if no_memory else 'failed'} ({_line(error)}); "
                     "from now on the network runs on the CPU"
                 )
+                if not no_memory:
+                    self._lost = self._active
             self._active = self._on_cpu
         if no_memory:  # a broken device would only raise again
             torch.cuda.empty_cache()
@@ -112,18 +116,18 @@ class Inference:
 
 
 class _TorchNetwork:
-    """`Network` by torch."""
+    """`Network` by torch, on the CPU."""
 
-    def __init__(self, net: MSGANet, device: torch.device | None = None) -> None:
+    def __init__(self, net: MSGANet) -> None:
         self._net = net
-        self.device = device or torch.device("cpu")
+        self.device = torch.device("cpu")
 
     @property
     def verifies(self) -> bool:
         return self._net.config.verification
 
     def on(self, device: torch.device) -> Network:
-        return _CudaNetwork(copy.deepcopy(self._net), device)
+        return _copy_on(self._net, device)
 
     def __call__(
         self,
@@ -133,15 +137,14 @@ class _TorchNetwork:
     ) -> Verdict:
         with torch.inference_mode():
             result = self._net(
-                _batch_of_one(correspondences, self.device),
-                torch.from_numpy(valid)[None].to(self.device),
-                None if evidence is None else _batch_of_one(evidence, self.device),
+                _batch_of_one(correspondences),
+                torch.from_numpy(valid)[None],
+                None if evidence is None else _batch_of_one(evidence),
             )
-            # Reading back waits for the device, so that the caller's clock sees all of the work.
             return Verdict(
-                result.essential[0].cpu().numpy().astype(np.float64),
-                result.residual[0].cpu().numpy().astype(np.float64),
-                result.logits[1][0].cpu().numpy().astype(np.float64),
+                result.essential[0].numpy().astype(np.float64),
+                result.residual[0].numpy().astype(np.float64),
+                result.logits[1][0].numpy().astype(np.float64),
             )
 
 
@@ -158,7 +161,7 @@ class _CudaNetwork:
         return self._net.config.verification
 
     def on(self, device: torch.device) -> Network:
-        return _CudaNetwork(copy.deepcopy(self._net), device)
+        return _copy_on(self._net, device)
 
     def __call__(
         self,
@@ -169,6 +172,11 @@ class _CudaNetwork:
         parts = self._recorded(correspondences, valid, evidence)
         essential, residual, score = (part.astype(np.float64) for part in parts)
         return Verdict(essential, residual, score)
+
+
+def _copy_on(net: MSGANet, device: torch.device) -> Network:
+    net = copy.deepcopy(net)
+    return _TorchNetwork(net.cpu()) if device.type == "cpu" else _CudaNetwork(net, device)
 
 
 def choose_device(name: str) -> tuple[torch.device, str]:
@@ -194,8 +202,8 @@ def choose_device(name: str) -> tuple[torch.device, str]:
     return device, ""
 
 
-def _batch_of_one(rows: NDArray[Any], device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(rows.astype(np.float32))[None].to(device)
+def _batch_of_one(rows: NDArray[Any]) -> torch.Tensor:
+    return torch.from_numpy(rows.astype(np.float32))[None]
 
 
 def _line(error: Exception) -> str:

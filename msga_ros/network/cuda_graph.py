@@ -9,6 +9,8 @@ goes to the device and comes back are two copies, from and to page-locked memory
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,7 @@ from msga_ros.network.net import MSGANet
 SIZES = (256, 512, 1024, 1536, 2048, 3072, 4096, 6144, 8192)  # of recordings, matches
 _COLUMNS = 4 + len(EVIDENCE) + 1  # coordinates, evidence, 1 where valid
 _SOLUTION = 9
+_RECORDING = threading.Lock()  # a recording must not see another begin: that waits for the device
 
 
 @dataclass(frozen=True)
@@ -91,12 +94,15 @@ class RecordedNetwork:
         on_host[:, :4] = torch.rand(size, 4) - 0.5
         on_host[:, -1] = 1.0
         on_device = on_host.to(self.device)
-        with torch.inference_mode(), torch.cuda.stream(self._stream):
+        with _RECORDING, _float32(), torch.inference_mode(), torch.cuda.stream(self._stream):
             for _ in range(2):  # libraries choose their kernels and take their memory
                 self._judge(on_device)
             self._stream.synchronize()
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+            # What other threads do on the device meanwhile is no fault of the recording.
+            with torch.cuda.graph(
+                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+            ):
                 results = self._judge(on_device)
         self._pool = self._pool or graph.pool()
         return _Recording(
@@ -108,6 +114,17 @@ class RecordedNetwork:
             result = self._net(rows[None, :, :4], rows[None, :, -1] > 0, rows[None, :, 4:-1])
         parts = (result.essential[0].flatten(), result.residual[0], result.logits[1][0])
         return torch.cat([part.float() for part in parts])
+
+
+@contextmanager
+def _float32() -> Iterator[None]:
+    """Convolutions in the precision of their inputs: ten bits (TF32) are what cuDNN would take."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def size_for(count: int) -> int:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from msga_ros.network.evidence import EVIDENCE
-from msga_ros.training.synthetic_scenes.draws import Draws, rotation_matrices
+from msga_ros.training.synthetic_scenes.draws import Draws, constant, rotation_matrices
 
 _ROTATION, _LOG_SCALE = EVIDENCE.index("rotation"), EVIDENCE.index("log_scale")
 
@@ -90,9 +90,10 @@ def swap_views(samples: Samples) -> Samples:
     """The same pairs, the other way round."""
     back = samples.rotation.transpose(1, 2)
     evidence = samples.evidence.clone()
-    evidence[..., [_ROTATION, _LOG_SCALE]] *= -1
+    for column in (_ROTATION, _LOG_SCALE):
+        evidence[..., column] *= -1
     return Samples(
-        samples.correspondences[..., [2, 3, 0, 1]],
+        samples.correspondences.roll(2, -1),
         evidence,
         back,
         -(back @ samples.translation.unsqueeze(-1)).squeeze(-1),
@@ -101,11 +102,11 @@ def swap_views(samples: Samples) -> Samples:
 
 def mirror(samples: Samples) -> Samples:
     """All images reflected left to right: the motion of the mirrored world."""
-    flip = samples.rotation.new_tensor([-1.0, 1.0, 1.0])
+    flip = constant((-1.0, 1.0, 1.0), samples.rotation.device).double()
     evidence = samples.evidence.clone()
     evidence[..., _ROTATION] *= -1
     return Samples(
-        samples.correspondences * flip[[0, 1, 0, 1]],
+        samples.correspondences * flip[:2].repeat(2),
         evidence,
         flip[:, None] * samples.rotation * flip,
         flip * samples.translation,

@@ -76,7 +76,7 @@ class Batch:
         back = self.rotation.transpose(1, 2)
         return dataclasses.replace(
             self,
-            correspondences=self.correspondences[..., [2, 3, 0, 1]],
+            correspondences=self.correspondences.roll(2, -1),
             rotation=back,
             translation=-(back @ self.translation.unsqueeze(-1)).squeeze(-1),
         )

@@ -18,11 +18,11 @@ from lightning_fabric import Fabric, seed_everything
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors import safe_open
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from msga_ros.network import CheckpointError, MSGANet, MSGANetResult, save_checkpoint
 from msga_ros.network.checkpoint import find_weights, read_checkpoint
 from msga_ros.network.net import module_inputs
+from msga_ros.training.average import MovingAverage
 from msga_ros.training.batches import Batch, BatchSource
 from msga_ros.training.log import TrainingLog
 from msga_ros.training.losses import LossConfig, loss, view_swap_loss
@@ -30,7 +30,6 @@ from msga_ros.training.recipe import TrainConfig, learning_rate
 from msga_ros.training.step import RecordedStep, Step
 
 Precision = Literal["32-true", "bf16-mixed"]
-_Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
 def train(
@@ -160,8 +159,7 @@ class Run:
             self.optimiser: torch.optim.Optimizer = optimiser
         else:
             self.loss_of, self.optimiser = fabric.setup(loss_of, optimiser)
-        self.average = AveragedModel(self.net, multi_avg_fn=self._averaged, use_buffers=True)
-        self.average.n_averaged.fill_(1)  # the start counts
+        self.average = MovingAverage(self.net)
         seed = config.seed + 7919 * fabric.global_rank
         self.source = BatchSource(config.batch, seed, fabric.device)
         self.log = TrainingLog(self.folder, config.tensorboard)
@@ -194,8 +192,10 @@ class Run:
             return
         state = torch.load(self.checkpoint, map_location=self.fabric.device, weights_only=True)
         self.net.load_state_dict(state["net"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.average.module.load_state_dict(state["average"])
+        # How the optimiser is called for belongs to this device, only what it has seen to the run.
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({**state["optimiser"], "param_groups": groups})
+        self.average.net.load_state_dict(state["average"])
         self.iteration = state["iteration"]
 
     def step(self) -> dict[str, float]:
@@ -212,7 +212,9 @@ class Run:
         batch = self.source.batch(self.iteration)
         parts = self.take_step(self.iteration, batch)
         self.iteration += 1
-        self.average.update_parameters(self.net)
+        # Shorter memory at first, so that the average does not drag the random start along.
+        decay = min(settings.average, (1 + self.iteration) / (10 + self.iteration))
+        self.average.update(self.net, decay)
         known = {
             "iteration": float(self.iteration),
             "learning_rate": rate,
@@ -247,14 +249,6 @@ class Run:
                 self.log.add(self.figures)
         self._unread = []
 
-    def _averaged(self, average: _Tensors, current: _Tensors, _: Tensor | int) -> None:
-        # Shorter memory at first, so that the average does not drag the random start along.
-        decay = min(self.config.optimiser.average, (1 + self.iteration) / (10 + self.iteration))
-        if average[0].is_floating_point():
-            torch._foreach_lerp_(average, current, 1 - decay)
-        else:
-            torch._foreach_copy_(average, current)
-
     def _state(self) -> dict[str, Tensor]:
         state: dict[str, Tensor] = self.net.state_dict()
         return state
@@ -269,7 +263,7 @@ class Run:
             {
                 "net": self._state(),
                 "optimiser": self.optimiser.state_dict(),
-                "average": self.average.module.state_dict(),
+                "average": self.average.net.state_dict(),
                 "iteration": self.iteration,
             },
             temporary,
@@ -284,7 +278,7 @@ class Run:
                 "training": json.dumps(dataclasses.asdict(self.config)),
                 "iteration": str(self.iteration),
             }
-            average = self.average.module.state_dict()
+            average = self.average.net.state_dict()
             save_checkpoint(self.weights, self.config.network, average, notes)
         self.fabric.barrier()
         return self.weights

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+
+
+@functools.cache
+def constant(values: tuple[Any, ...], device: torch.device) -> Tensor:
+    """`values` on a device, not to be written to.
+
+    Copied there once: a copy from the host waits for all that the device has yet to do.
+    """
+    return torch.tensor(values, device=device)
 
 
 class Draws:
@@ -39,7 +50,7 @@ class Draws:
 
     def choice(self, weights: Sequence[float], *shape: int) -> Tensor:
         """Indices into `weights`, as often as those say."""
-        edges = torch.tensor(weights, device=self.device).cumsum(0)
+        edges = constant(tuple(weights), self.device).cumsum(0)
         return torch.bucketize(self.uniform(*shape) * edges[-1], edges[:-1], right=True)
 
     def permutations(self, samples: int, count: int) -> Tensor:

@@ -7,6 +7,7 @@ distance of a match to its true epipolar line: under 1 pixel, 2 to 20, above 20.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from msga_ros.training.synthetic_scenes.config import Kind, SyntheticConfig
-from msga_ros.training.synthetic_scenes.draws import Draws
+from msga_ros.training.synthetic_scenes.draws import Draws, constant
 
 _GOOD, _NEAR, _BAD, _ALIKE = range(4)  # how like the right descriptor the matched one is
 _LIKENESS = {
@@ -52,14 +53,13 @@ def evidence(draws: Draws, kind: Tensor, prefiltered: Tensor, config: SyntheticC
     """
     samples, count = kind.shape
     device = kind.device
-    likeness = torch.tensor([_LIKENESS[k] for k in Kind], device=device)[kind]
+    likeness = constant(tuple(_LIKENESS[k] for k in Kind), device)[kind]
     # Where texture repeats, right matches are as ambiguous as wrong ones.
     repeated = (kind == Kind.REPEATED).float().mean(1, keepdim=True) > 0.1
     textured = draws.uniform(samples, count) < 0.8 * draws.uniform(samples, 1) * repeated
     likeness = torch.where(textured & (kind == Kind.RIGHT), _ALIKE, likeness)
 
-    centres = torch.from_numpy(_CENTRES).to(device)
-    mutual = torch.from_numpy(np.stack([_polygon(knots) for knots in _MUTUAL])).to(device)
+    centres, mutual = _curves(device)
     density = _beta(draws, samples, centres)
     passes = mutual * (centres + 0.5 / _BINS < config.prefilter_ratio)
     density = torch.where(prefiltered[:, None, None], density * passes, density)
@@ -70,6 +70,13 @@ def evidence(draws: Draws, kind: Tensor, prefiltered: Tensor, config: SyntheticC
     return torch.stack((ratio, (draws.uniform(samples, count) < flag).float()), -1)
 
 
+@functools.cache
+def _curves(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Centres of the bins, and the probabilities to be mutual there, of each likeness."""
+    curves = np.stack([_polygon(knots) for knots in _MUTUAL])
+    return torch.from_numpy(_CENTRES).to(device), torch.from_numpy(curves).to(device)
+
+
 def _polygon(knots: Sequence[tuple[float, float]]) -> NDArray[np.float32]:
     """Its values at the centres of the bins."""
     places, values = np.array(knots).T
@@ -78,11 +85,11 @@ def _polygon(knots: Sequence[tuple[float, float]]) -> NDArray[np.float32]:
 
 def _beta(draws: Draws, samples: int, ratio: Tensor) -> Tensor:
     """Densities `(B, 4, len(ratio))` of the four likenesses, not normalised."""
-    low, high = torch.tensor(_MEAN, device=ratio.device).unbind(-1)
+    low, high = constant(_MEAN, ratio.device).unbind(-1)
     place = draws.uniform(samples, len(_MEAN))
     mean = low + (high - low) * place
     # The higher the mean, the narrower (correlation 0.6).
-    low, high = torch.tensor(_CONCENTRATION, device=ratio.device).log().unbind(-1)
+    low, high = constant(_CONCENTRATION, ratio.device).log().unbind(-1)
     place = 0.5 * (place + draws.uniform(samples, len(_MEAN)))
     concentration = (low + (high - low) * place).exp()
     first, second = mean * concentration, (1 - mean) * concentration

@@ -9,7 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from msga_ros.training.synthetic_scenes.config import Motion, SyntheticConfig
-from msga_ros.training.synthetic_scenes.draws import Draws, rotation_matrices, rotations_to_axis
+from msga_ros.training.synthetic_scenes.draws import (
+    Draws,
+    constant,
+    rotation_matrices,
+    rotations_to_axis,
+)
 from msga_ros.training.synthetic_scenes.structure import View
 
 _TRIES = 4
@@ -66,10 +71,10 @@ def choose_pose(
 def _proposals(draws: Draws, motion: Tensor, view: View, config: SyntheticConfig) -> Pose:
     """A pose each for `(T, B)` wanted motions; the target that cameras look at is at depth 1."""
     shape = motion.shape
-    target = torch.tensor([0.0, 0.0, 1.0], device=draws.device)
+    target = constant((0.0, 0.0, 1.0), draws.device)
 
     across = draws.directions(*shape)
-    sideways = F.normalize(across * across.new_tensor([1.0, 1.0, 0.4]), dim=-1)
+    sideways = F.normalize(across * constant((1.0, 1.0, 0.4), draws.device), dim=-1)
     forward = draws.chance(0.5, *shape, 1).float() * 2 - 1
     ahead = F.normalize(target * forward + 0.15 * across, dim=-1)
     direction = torch.where((motion == Motion.FORWARD)[..., None], ahead, sideways)

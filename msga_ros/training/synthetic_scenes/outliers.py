@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from msga_ros.training.synthetic_scenes.config import Kind, SyntheticConfig
-from msga_ros.training.synthetic_scenes.draws import Draws, rotation_matrices
+from msga_ros.training.synthetic_scenes.draws import Draws, constant, rotation_matrices
 from msga_ros.training.synthetic_scenes.motion import Pose, projected
 from msga_ros.training.synthetic_scenes.structure import View, lifted
 
@@ -127,7 +127,7 @@ def _lattice_shift(draws: Draws, view: View, count: int) -> Tensor:
     lattice = torch.cat((torch.stack((along, across), 1), tilt), -1) * period[..., None]
     steps = draws.integer(samples, count, 2, count=5) - 2
     none = (steps == 0).all(-1, keepdim=True)
-    one = torch.tensor([1, 0], device=steps.device)
+    one = constant((1, 0), steps.device)
     same = draws.chance(0.4, samples, 1, 1)
     return torch.where(none | same, one, steps).float() @ lattice
 
