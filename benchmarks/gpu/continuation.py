@@ -41,6 +41,7 @@ def _train(records: Records, path: str, iterations: int, seconds: float, folder:
         accelerator=records.device.type,
         precision=half,  # type: ignore[arg-type]
         progress=False,
+        compiled=records.device.type == "cuda",
     )
     rows = (weights.parent / "log.csv").read_text().splitlines()
     last = dict(zip(rows[0].split(","), rows[-1].split(","), strict=True))

@@ -74,6 +74,17 @@ class SparseDynamicGraphInteraction(nn.Module):
         return result.relu_() + shallow
 
 
+def compile_interactions(net: nn.Module) -> None:
+    """Compile the interactions of a network, in place, for any number of matches.
+
+    Nearly all that a network reads and writes are tensors on edges; compiled, most of them are
+    never written. State dicts keep their names.
+    """
+    for module in net.modules():
+        if isinstance(module, SparseDynamicGraphInteraction):
+            module.compile(dynamic=True)
+
+
 class FeatureSum(nn.Module):
     """What stands in place of the interaction where it is off: both features, added."""
 

@@ -74,9 +74,13 @@ class Batch:
     def swapped(self) -> Batch:
         """The same pairs, each the other way round."""
         back = self.rotation.transpose(1, 2)
+        evidence = self.evidence.clone()
+        for name in ("rotation", "log_scale"):
+            evidence[..., EVIDENCE.index(name)] *= -1
         return dataclasses.replace(
             self,
             correspondences=self.correspondences.roll(2, -1),
+            evidence=evidence,
             rotation=back,
             translation=-(back @ self.translation.unsqueeze(-1)).squeeze(-1),
         )
