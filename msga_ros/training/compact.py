@@ -26,7 +26,7 @@ RATIO_STEP = 2.0**-10
 Arrays = Mapping[str, NDArray[Any]]  # by group of the published layout, those of one pair
 
 EVIDENCE_GROUPS = ("rotations", "log_scales", "distances")
-_PER_MATCH = ("xs", "ratios", "mutuals", *EVIDENCE_GROUPS)
+PER_MATCH = ("xs", "ratios", "mutuals", *EVIDENCE_GROUPS)
 _COLUMNS = ("x0", "y0", "x1", "y1")
 _ROWS = 1 << 16  # of a compressed block
 
@@ -82,7 +82,7 @@ class CompactColumns:
 
     def array(self, group: str, index: int) -> NDArray[Any]:
         """What the published layout has under `group/index`."""
-        if group not in _PER_MATCH:
+        if group not in PER_MATCH:
             return np.asarray(self._columns[group][index])
         end = int(self._ends[index])
         rows = slice(int(self._ends[index - 1]) if index else 0, end)
@@ -131,7 +131,7 @@ def write_compact(path: Path, pairs: Iterable[Arrays], names: Sequence[str]) -> 
         for place, name in enumerate(_COLUMNS):
             _write_packed(file, name, np.concatenate([rows[:, place] for rows in matches]))
         for group, entries in columns.items():
-            if group in _PER_MATCH:
+            if group in PER_MATCH:
                 _write_packed(file, group, np.concatenate(entries))
             else:
                 file[group] = np.stack(entries)
@@ -158,5 +158,5 @@ def _rounded(group: str, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _write_packed(file: h5py.File, name: str, values: NDArray[Any]) -> None:
-    options = {"shuffle": True, "compression": "gzip", "compression_opts": 6}
+    options = {"shuffle": True, "compression": "gzip", "compression_opts": 9}
     file.create_dataset(name, data=values, chunks=(max(1, min(len(values), _ROWS)),), **options)

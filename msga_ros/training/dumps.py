@@ -71,7 +71,12 @@ class Pair:
     @property
     def scene(self) -> str:
         """The part of the name before the first separator: the place the pair is from."""
-        return self.name.split("/")[0].split(":")[0].split(" ")[0]
+        return scene_of(self.name)
+
+
+def scene_of(name: str) -> str:
+    """The place that a pair of this name is from."""
+    return name.split("/")[0].split(":")[0].split(" ")[0]
 
 
 class _Groups:

@@ -17,7 +17,7 @@ from msga_ros.training.compact import COORDINATE_STEP, RATIO_STEP, write_compact
 from msga_ros.training.dumps import DumpError, DumpFile, Pair
 
 
-def compacted(output: Path, *dumps: Path) -> Path:
+def compacted(output: Path, *dumps: Path | str) -> Path:
     result = CliRunner().invoke(app, ["compact", *map(str, dumps), "-o", str(output)])
     assert result.exit_code == 0, result.output
     return output
@@ -90,6 +90,14 @@ def test_evidence_survives_with_what_is_unknown(tmp_path: Path) -> None:
             assert np.nanmax(np.abs(pair.log_scales - expected.log_scales)) <= 1 / 32 + 1e-6
             assert np.nanmax(np.abs(pair.distances - expected.distances)) <= 1 / 508 + 1e-6
             assert 0 < np.isnan(pair.rotations).sum() < len(pair.rotations)
+
+
+def test_sizes_beyond_the_range_are_its_ends_and_not_unknown(tmp_path: Path) -> None:
+    log_scales = np.array([-30.0, -7.97, 7.97, 30.0, np.nan], np.float32)
+    pair = dataclasses.replace(synthetic_pair(0, matches=5), log_scales=log_scales)
+    with DumpFile(compacted(tmp_path / "a.h5", write_dump(tmp_path / "b.h5", [pair]))) as small:
+        end = 127 / 16
+        np.testing.assert_array_equal(small[0].log_scales, [-end, -end, end, end, np.nan])
 
 
 def test_what_the_front_end_does_not_tell_stays_unknown(tmp_path: Path) -> None:
@@ -180,3 +188,56 @@ def test_a_broken_compact_file_is_named(tmp_path: Path) -> None:
         del file["counts"]
     with pytest.raises(DumpError, match=r"small\.h5"):
         DumpFile(path)
+
+
+def test_thinned_pairs_are_a_choice_of_rows_with_their_own_evidence(tmp_path: Path) -> None:
+    pair = known_pair(0, matches=400)
+    mutual = pair.mutuals.sum()
+    assert 100 < mutual < 200
+    dump = write_dump(tmp_path / "dump.h5", [pair])
+    whole = compacted(tmp_path / "whole.h5", dump)
+    for most, expected in ((90, 60), (300, mutual), (399, mutual), (400, mutual), (0, mutual)):
+        path = compacted(tmp_path / f"{most}.h5", dump, "--most-matches", str(most), "--seed", "4")
+        with DumpFile(path) as small, DumpFile(whole) as full:
+            few, every = table(small[0]), table(full[0])
+        assert len(few) == (most or 400)
+        assert len(np.unique(few, axis=0)) == len(few)
+        assert {row.tobytes() for row in few} <= {row.tobytes() for row in every}
+        assert few[:, 5].sum() == expected
+
+
+def test_thinning_fills_up_where_one_kind_is_rare(tmp_path: Path) -> None:
+    pair = synthetic_pair(0, matches=100)
+    for count, expected in ((5, 5), (95, 45), (100, 50)):
+        mutuals = np.arange(100) < count
+        dump = write_dump(tmp_path / f"{count}.h5", [dataclasses.replace(pair, mutuals=mutuals)])
+        path = compacted(tmp_path / f"{count}-50.h5", dump, "--most-matches", "50")
+        with DumpFile(path) as small:
+            assert (len(small[0].mutuals), small[0].mutuals.sum()) == (50, expected)
+
+
+def test_what_is_drawn_is_random_and_follows_the_seed(tmp_path: Path) -> None:
+    pairs = [synthetic_pair(index, matches=200) for index in range(12)]  # of two places in turn
+    dumps = [write_dump(tmp_path / "a.h5", pairs[:7]), write_dump(tmp_path / "b.h5", pairs[7:])]
+    drawn = {}
+    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
+        options = ("--pairs", "4", "--most-matches", "50", "--seed", str(seed))
+        with DumpFile(compacted(tmp_path / f"{name}.h5", *dumps, *options)) as small:
+            drawn[name] = [(pair.name, table(pair)) for pair in small]
+    names = {name: [entry[0] for entry in entries] for name, entries in drawn.items()}
+    places = [name.split()[0] for name in names["one"]]
+    assert sorted(places) == ["scene0"] * 4 + ["scene1"] * 4
+    order = [pair.name for pair in pairs]
+    assert sorted(names["one"], key=order.index) == names["one"] == names["again"]
+    assert names["one"] != names["other"]
+    for (_, one), (_, again) in zip(drawn["one"], drawn["again"], strict=True):
+        np.testing.assert_array_equal(one, again)
+    common = set(names["one"]) & set(names["other"])
+    assert common
+    for name in common:
+        assert not np.array_equal(dict(drawn["one"])[name], dict(drawn["other"])[name])
+
+
+def table(pair: Pair) -> np.ndarray:
+    """Coordinates and evidence of a pair, NaN as 9, one match a row."""
+    return np.nan_to_num(np.hstack((pair.correspondences, pair.evidence)), nan=9.0)
