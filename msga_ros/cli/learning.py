@@ -88,10 +88,10 @@ def dump(
     with reported_errors():
         from msga_ros.commands import dump as command
         from msga_ros.commands.settings import overrides
-        from msga_ros.config import PipelineConfig
-        from msga_ros.training.posed.dump import DumpConfig
-        from msga_ros.training.posed.matching import Acceptance
-        from msga_ros.training.posed.selection import Selection
+        from msga_ros.datasets.posed.dump import DumpConfig
+        from msga_ros.datasets.posed.matching import Acceptance
+        from msga_ros.datasets.posed.selection import Selection
+        from msga_ros.two_view.config import PipelineConfig
 
         given = {"frontend.name": frontend, "frontend.max_image_size": max_size}
         command.run(

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from msga_ros.commands.errors import UsageError, existing_file, writable_file
 from msga_ros.commands.progress import progress_bar
-from msga_ros.training.compact import Arrays, write_compact
-from msga_ros.training.dumps import DumpFile
-from msga_ros.training.thinning import drawn_pairs, thinned
+from msga_ros.datasets.compact import Arrays, write_compact
+from msga_ros.datasets.dumps import DumpFile
+from msga_ros.datasets.thinning import drawn_pairs, thinned
 
 
 @dataclass(frozen=True)

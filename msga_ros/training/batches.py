@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from msga_ros.datasets.dumps import DumpFile, Pair
 from msga_ros.geometry.epipolar import essential_from_pose, symmetric_epipolar_distance_squared
 from msga_ros.training.augmentation import Sample, augmented, crop
-from msga_ros.training.dumps import DumpFile, Pair
 from msga_ros.training.synthetic_scenes import synthetic_batch
 
 _FEWEST = 64  # matches that a crop and a filter must leave to be applied

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from msga_ros.network import CheckpointError, MSGANet, MSGANetResult, save_checkpoint
 from msga_ros.network.checkpoint import find_weights, read_checkpoint
 from msga_ros.training.batches import Batch, BatchSource
+from msga_ros.training.config import TrainConfig, learning_rate
 from msga_ros.training.log import TrainingLog
 from msga_ros.training.losses import LossConfig, loss, view_swap_loss
 from msga_ros.training.prefetch import Prefetched
-from msga_ros.training.recipe import TrainConfig, learning_rate
 
 Precision = Literal["32-true", "bf16-mixed"]
 
