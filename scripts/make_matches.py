@@ -26,13 +26,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from msga_ros.config import FrontendConfig
-from msga_ros.training.dumps import DumpFile
-from msga_ros.training.metrics import INLIER_THRESHOLD
-from msga_ros.training.posed.base import PosedScene
-from msga_ros.training.posed.dump import DumpConfig, dump
-from msga_ros.training.posed.executors import local
-from msga_ros.training.posed.sources import open_scene
+from msga_ros.datasets.dumps import INLIER_THRESHOLD, DumpFile
+from msga_ros.datasets.posed.base import PosedScene
+from msga_ros.datasets.posed.dump import DumpConfig, dump
+from msga_ros.datasets.posed.executors import local
+from msga_ros.datasets.posed.sources import open_scene
+from msga_ros.frontend.config import FrontendConfig
 
 DEVELOPMENT = Path(__file__).parents[1] / "configs" / "development_places.txt"
 TRAINING_SCENES = (

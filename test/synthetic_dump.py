@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from two_view_scene import random_scene
 
+from msga_ros.datasets.compact import EVIDENCE_GROUPS
+from msga_ros.datasets.dumps import Pair, true_residual
 from msga_ros.network import MSGANet, MSGANetConfig, save_checkpoint
-from msga_ros.training.compact import EVIDENCE_GROUPS
-from msga_ros.training.dumps import Pair, true_residual
 
 FOCAL = 1000.0  # pixels
 

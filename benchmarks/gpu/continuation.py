@@ -7,7 +7,7 @@ from pathlib import Path
 
 from records import Entry, Records
 
-from msga_ros.training.recipe import TrainConfig
+from msga_ros.training.config import TrainConfig
 from msga_ros.training.trainer import train
 
 

@@ -135,8 +135,9 @@ def measure_stages(records: Records) -> None:
 
 
 def _stages(records: Records, frontend: str, weights: str, busy: bool) -> Entry:
-    from msga_ros.pipeline import TwoViewPipeline
-    from msga_ros.sequences.synthetic import SyntheticOptions, SyntheticSequence
+    from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
+
+    from msga_ros.two_view.pipeline import TwoViewPipeline
 
     frames = list(SyntheticSequence(SyntheticOptions(frames=4 if records.small else 8)))
     pipe = TwoViewPipeline.from_config(

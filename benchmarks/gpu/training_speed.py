@@ -13,7 +13,7 @@ from records import Entry, Records, synchronise
 from msga_ros.network import MSGANetConfig
 from msga_ros.network.evidence import EVIDENCE
 from msga_ros.training.batches import BatchConfig, BatchSource
-from msga_ros.training.recipe import OptimiserConfig, TrainConfig
+from msga_ros.training.config import OptimiserConfig, TrainConfig
 from msga_ros.training.step import RecordedStep
 from msga_ros.training.trainer import Run, make_fabric
 

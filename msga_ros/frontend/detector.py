@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from msga_ros.config import FrontendConfig
 from msga_ros.frontend.base import Features, FrontendError, Matches
+from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.images import prepare
 from msga_ros.frontend.matching import match_features
 

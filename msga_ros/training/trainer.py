@@ -25,9 +25,9 @@ from msga_ros.network.net import module_inputs
 from msga_ros.network.sdgi import compile_interactions
 from msga_ros.training.average import MovingAverage
 from msga_ros.training.batches import Batch, BatchSource
+from msga_ros.training.config import TrainConfig, learning_rate
 from msga_ros.training.log import TrainingLog
 from msga_ros.training.losses import LossConfig, loss, view_swap_loss
-from msga_ros.training.recipe import TrainConfig, learning_rate
 from msga_ros.training.step import RecordedStep, Step
 
 Precision = Literal["32-true", "bf16-mixed"]

@@ -8,7 +8,7 @@ import pytest
 from shared_data import shared_path
 
 from msga_ros import frontend
-from msga_ros.config import FrontendConfig
+from msga_ros.frontend.config import FrontendConfig
 
 NAMES = ["akaze", "orb", "sift"]
 

@@ -12,9 +12,9 @@ from msga_ros.training.prefetch import Prefetched
 from shared_data import shared_path
 from synthetic_dump import synthetic_pair, write_dump
 
+from msga_ros.datasets.dumps import DumpFile
 from msga_ros.geometry.epipolar import essential_from_pose, symmetric_epipolar_distance_squared
 from msga_ros.training.batches import Batch, BatchConfig, BatchSource, choose_matches
-from msga_ros.training.dumps import DumpFile
 
 
 @pytest.fixture
