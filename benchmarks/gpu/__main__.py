@@ -23,6 +23,7 @@ from ceilings import measure_ceilings  # noqa: E402
 from continuation import continue_trainings  # noqa: E402
 from network_speed import measure_network  # noqa: E402
 from pipeline_speed import measure_matching, measure_stages, measure_streams  # noqa: E402
+from profile_kernels import measure_kernels  # noqa: E402
 from records import Records  # noqa: E402
 from training_speed import measure_training  # noqa: E402
 from unit_tests import run_tests  # noqa: E402
@@ -35,6 +36,7 @@ SECTIONS = {
     "streams": measure_streams,
     "stages": measure_stages,
     "training": measure_training,
+    "kernels": measure_kernels,
 }
 
 
@@ -49,7 +51,7 @@ def main() -> None:
         "--train",
         nargs="+",
         default=[],
-        metavar="FILE.yaml=SHARE[:ITERATIONS]",
+        metavar="FILE.yaml=SHARE",
         help="trainings that go on for a share each of the time that is left at the end",
     )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of their states")

@@ -170,15 +170,15 @@ def _onnx(records: Records, name: str, count: int) -> Entry:
 
     from msga_ros.network.onnx_export import export_onnx
 
+    providers = ["CPUExecutionProvider"]
+    if records.device.type == "cuda":
+        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+            return {"providers": onnxruntime.get_available_providers()}
+        providers = ["CUDAExecutionProvider"]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.onnx"
         net = MSGANet.load(packaged_weights(name))
         export_onnx(net, path)
-        providers = ["CPUExecutionProvider"]
-        if records.device.type == "cuda":
-            if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-                return {"providers": onnxruntime.get_available_providers()}
-            providers = ["CUDAExecutionProvider"]
         session = onnxruntime.InferenceSession(str(path), providers=providers)
         matches, evidence = inputs(1, count, torch.device("cpu"))
         feed = {"correspondences": matches.numpy(), "evidence": evidence.numpy()}

@@ -136,10 +136,9 @@ def measure_stages(records: Records) -> None:
 
 def _stages(records: Records, frontend: str, weights: str, busy: bool) -> Entry:
     from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
-
     from msga_ros.two_view.pipeline import TwoViewPipeline
 
-    frames = list(SyntheticSequence(SyntheticOptions(frames=4 if records.small else 8)))
+    frames = list(SyntheticSequence(SyntheticOptions(frames=3 if records.small else 6)))
     pipe = TwoViewPipeline.from_config(
         **{
             "frontend.name": frontend,
@@ -152,7 +151,7 @@ def _stages(records: Records, frontend: str, weights: str, busy: bool) -> Entry:
     load = None
     if busy:
         load = subprocess.Popen([sys.executable, "-c", BUSY], cwd=Path(__file__).parent)
-        time.sleep(6)
+        time.sleep(4)
     try:
         timings: dict[str, list[float]] = {}
         for turn in range(3):

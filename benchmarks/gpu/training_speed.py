@@ -36,17 +36,20 @@ def measure_training(records: Records) -> None:
     records.measure("training", "synthetic batches", lambda: _batches(records, shape), needs=10)
     for name in NETWORKS:
         for half in (False, True):
-            for recorded in (False, True) if records.device.type == "cuda" else (False,):
-                kind = f"{'bfloat16' if half else 'float32'}{' recorded' if recorded else ''}"
+            kinds = (
+                ("eager", "recorded", "compiled") if records.device.type == "cuda" else ("eager",)
+            )
+            for kind in kinds:
                 records.measure(
                     "training",
-                    f"{name} {kind}",
-                    lambda n=name, h=half, r=recorded: _training(records, n, h, r, shape),  # type: ignore[misc]
-                    needs=20,
+                    f"{name} {'bfloat16' if half else 'float32'} {kind}",
+                    lambda n=name, h=half, k=kind: _training(records, n, h, k, shape),  # type: ignore[misc]
+                    needs=45 if kind == "compiled" else 20,
                 )
 
 
-def _settings(name: str, shape: tuple[int, int], folder: str) -> TrainConfig:
+def settings(name: str, shape: tuple[int, int], folder: str) -> TrainConfig:
+    """Of a run on synthetic batches of `shape` (samples, matches), with its files in `folder`."""
     samples, count = shape
     return TrainConfig(
         output=folder,
@@ -57,13 +60,13 @@ def _settings(name: str, shape: tuple[int, int], folder: str) -> TrainConfig:
     )
 
 
-def _training(
-    records: Records, name: str, half: bool, recorded: bool, shape: tuple[int, int]
-) -> Entry:
+def _training(records: Records, name: str, half: bool, kind: str, shape: tuple[int, int]) -> Entry:
     with tempfile.TemporaryDirectory() as folder:
         fabric = make_fabric(records.device.type)
-        run = Run(_settings(name, shape, folder), fabric, half_precision=half)
-        if isinstance(run.take_step, RecordedStep) and not recorded:
+        run = Run(
+            settings(name, shape, folder), fabric, half_precision=half, compiled=kind == "compiled"
+        )
+        if isinstance(run.take_step, RecordedStep) and kind == "eager":
             run.take_step = run.take_step.eager
         batch = run.source.batch(0)
         torch.cuda.reset_peak_memory_stats() if records.device.type == "cuda" else None
