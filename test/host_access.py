@@ -1,8 +1,7 @@
 """Finds on a CPU what would make a program wait for an accelerator.
 
 A wait is either a question about values (an `if` on a tensor, a mask as an index) or a constant
-that is made on the host and has to be copied: copies from ordinary memory wait for all work before
-them.
+that is made on the host and has to be copied: such a copy waits for all work before it.
 """
 
 from __future__ import annotations

@@ -9,7 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from msga_ros.network.match_scores import MatchScores
-from msga_ros.training.synthetic_scenes import synthetic_batch
+from msga_ros.training.synthetic_scenes import SyntheticConfig, synthetic_batch
+
+# Scenes whose motion the right matches determine well: a depth of their own for each, a baseline.
+DETERMINED = SyntheticConfig(
+    motions=(1, 1, 0, 0, 0), structures=(1, 0, 0), inlier_share=(0.3, 0.9), noise=(0.1, 0.3)
+)
 
 
 @dataclass(frozen=True)
@@ -24,11 +29,13 @@ class Matches:
         return np.ones(len(self.correspondences), dtype=bool)
 
 
-def matches_of_a_scene(count: int, seed: int = 0) -> Matches:
-    """`count` matches; most are wrong in the ways that real ones are."""
+def matches_of_a_scene(
+    count: int, seed: int = 0, config: SyntheticConfig | None = DETERMINED
+) -> Matches:
+    """`count` matches, of them wrong ones in the ways that real ones are; None: any scene."""
     if not count:
         return Matches(np.zeros((0, 4), np.float32), np.zeros((0, 2), np.float32))
-    made = synthetic_batch(1, count, torch.Generator().manual_seed(seed))
+    made = synthetic_batch(1, count, torch.Generator().manual_seed(seed), config)
     return Matches(made.correspondences[0].numpy(), made.evidence[0].numpy())
 
 

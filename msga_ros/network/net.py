@@ -117,8 +117,12 @@ class MSGANet(nn.Module):
             return self._one_by_one(inputs, valid)
         if valid is None:
             return self._forward(inputs, None)
+        sufficient = valid.sum(1) >= self.min_matches
         inputs = torch.where(valid.unsqueeze(-1), inputs, 0.0)
-        return without(self._forward(inputs, valid), valid.sum(1) >= self.min_matches)
+        # A sample of too few counts as one of zeros: statistics of a match or none would let the
+        # others grow beyond all numbers.
+        result = self._forward(inputs, valid | ~sufficient.unsqueeze(1))
+        return without(result, sufficient)
 
     def judged(self, correspondences: Tensor, evidence: Tensor | None = None) -> MSGANetResult:
         """`forward` for samples whose matches are all valid and enough, without a look at them."""

@@ -49,7 +49,7 @@ def run() -> Run:
         ("at_the_first_pair", "ran out of memory"),
         ("at_a_larger_pair", "ran out of memory"),
         ("lost", "failed"),
-        ("lost_from_the_start", "failed"),
+        ("lost_from_the_start", "cuda"),
     ],
 )
 def test_the_cpu_goes_on_after_one_warning(run: Run, when: str, reason: str) -> None:
