@@ -101,7 +101,7 @@ def noise_image(seed: int = 0, height: int = 240, width: int = 320) -> np.ndarra
 def test_the_network_is_told_sizes_in_focal_lengths(
     fountain: PosedPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that the focal length of the cameras does not matter; pruning of odometry does the same."""
+    """So that focal lengths do not matter; the pruning of odometry does the same."""
     pipe, told = knowing(fountain, **{"frontend.ratio": 1.0, "frontend.mutual": False}), []
     judged = pipe._inference.__call__
     monkeypatch.setattr(
