@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from host_access import HostAccess
 from synthetic_dump import synthetic_pair, write_dump
 
@@ -121,8 +122,7 @@ def test_wrong_focal_lengths_keep_labels_but_not_the_motion(dump: str) -> None:
     assert float((scale - 1).abs().min()) > 1e-3
     assert torch.allclose(pixels[1], pixels[0] * scale, atol=1e-6)
     essential = essential_from_pose(right.rotation[0].double(), right.translation[0].double())
-    one = torch.ones(1, dtype=torch.float64)
-    undo = [torch.diag(torch.cat((1 / part, one))) for part in scale.split(2)]
+    undo = [torch.diag(F.pad(1 / part, (0, 1), value=1.0)) for part in scale.split(2)]
     obeyed = symmetric_epipolar_distance_squared(pixels[1], undo[1] @ essential @ undo[0])
     assert torch.allclose(wrong.residual[0].double().sqrt(), obeyed.sqrt(), rtol=1e-2, atol=1e-5)
     # The true motion is no longer that.
