@@ -23,14 +23,14 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from msga_ros.config import PipelineConfig
+from msga_ros.datasets.dumps import DumpFile, Pair
+from msga_ros.evaluation.estimators import Estimator, SharedNetwork, create
+from msga_ros.evaluation.metrics import pose_auc
 from msga_ros.geometry.pose import pose_error_deg
-from msga_ros.inference import Inference, load_network
 from msga_ros.network import MSGANet, find_weights
+from msga_ros.network.inference import Inference, load_network
 from msga_ros.network.onnx_export import export_onnx
-from msga_ros.training.dumps import DumpFile, Pair
-from msga_ros.training.estimators import Estimator, SharedNetwork, create
-from msga_ros.training.metrics import pose_auc
+from msga_ros.two_view.config import PipelineConfig
 
 _SAMPLING = {
     "": {},

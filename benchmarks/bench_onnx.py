@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from bench_network import scene_like_matches, take_turns
 
-from msga_ros.inference import Inference, load_network
 from msga_ros.network import MSGANet, find_weights
+from msga_ros.network.inference import Inference, load_network
 from msga_ros.network.onnx_export import export_onnx
 
 

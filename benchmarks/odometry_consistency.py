@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame
+from msga_ros.datasets.sequences.source import open_sequence
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.observations import Rig
 from msga_ros.odometry.poses import pose_error
 from msga_ros.odometry.stereo import StereoOdometry
-from msga_ros.pipeline import TwoViewPipeline
-from msga_ros.sequences.base import LEFT, RIGHT, Frame
-from msga_ros.sequences.source import open_sequence
+from msga_ros.two_view.pipeline import TwoViewPipeline
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ from msga_ros.msg import RelativePose
 from node.harness import STEREO, NodeProcess, camera_info, header, image_message
 from rclpy.qos import QoSProfile
 
-from msga_ros.sequences.synthetic import SyntheticOptions, SyntheticSequence
+from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
 
 CHUNK = 1000
 _STATUSES = {

@@ -17,9 +17,10 @@ import yaml
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from msga_ros.datasets.sequences.base import LEFT, RIGHT
+from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
 from msga_ros.geometry.camera import Camera
-from msga_ros.sequences.base import LEFT, RIGHT, Pose
-from msga_ros.sequences.synthetic import SyntheticOptions, SyntheticSequence
+from msga_ros.geometry.camera_pose import Pose
 
 FRAMES = 5
 RATE = 10.0  # frames a second

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from two_view_scene import random_scene
 
+from msga_ros.datasets.compact import EVIDENCE_GROUPS
+from msga_ros.datasets.dumps import Pair, true_residual
 from msga_ros.network import MSGANet, MSGANetConfig, save_checkpoint
-from msga_ros.training.dumps import Pair, true_residual
 
 FOCAL = 1000.0  # pixels
 
@@ -51,6 +52,9 @@ def write_dump(path: Path, pairs: list[Pair], focal: bool = True) -> Path:
             file[f"ts/{key}"] = pair.translation[:, None]
             file[f"ratios/{key}"] = pair.ratios
             file[f"mutuals/{key}"] = pair.mutuals.astype(np.float32)
+            for group in EVIDENCE_GROUPS:
+                if (known := getattr(pair, group)) is not None:
+                    file[f"{group}/{key}"] = known
             if focal:
                 file[f"f1s/{key}"] = pair.focal0[None]
                 file[f"f2s/{key}"] = pair.focal1[None]

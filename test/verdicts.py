@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from msga_ros.network.match_scores import MatchScores
 from msga_ros.training.synthetic_scenes import SyntheticConfig, synthetic_batch
-from msga_ros.verdict import Verdict
 
 # Scenes whose motion the right matches determine well: a depth of their own for each, a baseline.
 DETERMINED = SyntheticConfig(
@@ -39,7 +39,7 @@ def matches_of_a_scene(
     return Matches(made.correspondences[0].numpy(), made.evidence[0].numpy())
 
 
-def assert_alike(one: Verdict, other: Verdict, valid: NDArray[np.bool_]) -> None:
+def assert_alike(one: MatchScores, other: MatchScores, valid: NDArray[np.bool_]) -> None:
     """Equal but for what another order of sums changes.
 
     Neighbours at nearly the same distance can change places by it, and with them the scores of a

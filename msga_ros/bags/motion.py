@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.node.contents import relative_pose_fields
-from msga_ros.node.processor import Outcome
-from msga_ros.node.synchronizer import stamp_ns
+from msga_ros.stream.message_fields import relative_pose_fields
+from msga_ros.stream.message_set import stamp_ns
+from msga_ros.stream.processor import Outcome
 
 Array = NDArray[np.float64]
 

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from msga_ros.bags.errors import BagError
-from msga_ros.node.declarations import BY_NAME
-from msga_ros.node.settings import Settings, SettingsError
+from msga_ros.stream.parameter_table import BY_NAME
+from msga_ros.stream.settings import Settings, SettingsError
 
 
 def read_settings(path: Path | None, overrides: Mapping[str, Any]) -> Settings:

@@ -22,12 +22,12 @@ from msga_ros.bags.types import (
     RELATIVE_POSE,
     typestore,
 )
-from msga_ros.drawing import draw_matches
-from msga_ros.node.contents import correspondences_fields, relative_pose_fields
-from msga_ros.node.declarations import ODOMETRY_FRAME
-from msga_ros.node.motion_contents import odometry_fields
-from msga_ros.node.odometer import Located
-from msga_ros.node.processor import Outcome
+from msga_ros.stream.message_fields import correspondences_fields, relative_pose_fields
+from msga_ros.stream.odometry_fields import odometry_fields
+from msga_ros.stream.parameter_table import ODOMETRY_FRAME
+from msga_ros.stream.processor import Outcome
+from msga_ros.stream.stream_odometry import OdometryResult
+from msga_ros.two_view.drawing import draw_matches
 
 PICTURES = ("none", "raw", "jpeg")
 STORAGES = ("mcap", "sqlite3")
@@ -60,7 +60,7 @@ class OutputOptions:
         return {f"{self.namespace}/odometry": ODOMETRY}
 
 
-def odometry(located: Located, time_ns: int, options: OutputOptions) -> Message:
+def odometry(located: OdometryResult, time_ns: int, options: OutputOptions) -> Message:
     """`nav_msgs/Odometry` of the left camera, see `motion_contents.odometry_fields`."""
     types, fields = typestore().types, odometry_fields(located)
     px, py, pz = fields["position"]

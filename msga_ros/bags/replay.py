@@ -9,18 +9,19 @@ from typing import Any
 from msga_ros.bags.reading import Bag
 from msga_ros.bags.topics import Topics
 from msga_ros.bags.types import typestore
-from msga_ros.node import synchronizer
-from msga_ros.node.bridge import CvBridge
-from msga_ros.node.pairing import Pairing
-from msga_ros.node.processor import Job, Outcome, Pipeline, Processor
-from msga_ros.node.settings import Settings
-from msga_ros.node.views import View
+from msga_ros.stream import message_filters_fallback
+from msga_ros.stream.cv_bridge_fallback import CvBridge
+from msga_ros.stream.message_set import MessageSet
+from msga_ros.stream.pairing import Pairing
+from msga_ros.stream.processor import Outcome, Pipeline, Processor
+from msga_ros.stream.reference_view import View
+from msga_ros.stream.settings import Settings
 
 _SHOWN = 3  # unreadable messages that are told one by one; after that they are counted
 
 
 @dataclass(frozen=True)
-class MessageSet:
+class RecordedSet:
     """A complete set of messages; `number` counts from 0, `time_ns` is when the bag had it."""
 
     number: int
@@ -29,9 +30,9 @@ class MessageSet:
     epoch: int
 
     @property
-    def job(self) -> Job:
+    def message_set(self) -> MessageSet:
         """The set as the processor takes it."""
-        return Job(self.messages, arrived=0.0, epoch=self.epoch)
+        return MessageSet(self.messages, arrived=0.0, epoch=self.epoch)
 
 
 @dataclass
@@ -52,7 +53,7 @@ def message_sets(
     tally: Tally,
     warn: Callable[[str], None],
     on_read: Callable[[], None] = lambda: None,
-) -> Iterator[MessageSet]:
+) -> Iterator[RecordedSet]:
     """Complete sets in the order in which a node would have seen them.
 
     A jump back in time (a bag that was recorded from a loop) begins a new epoch. A message that
@@ -76,7 +77,7 @@ def message_sets(
         queue_size=settings["sync.queue_size"],
         slop=settings["sync.slop"],
         jump_back=settings["sync.jump_back"],
-        filters=synchronizer,
+        filters=message_filters_fallback,
     )
     by_topic = topics.by_topic
     for raw in bag.messages(by_topic):
@@ -92,7 +93,7 @@ def message_sets(
         for name in by_topic[raw.topic]:
             pairing.add(name, message)
         while complete:
-            yield MessageSet(tally.sets, complete.pop(0), raw.time_ns, tally.jumps)
+            yield RecordedSet(tally.sets, complete.pop(0), raw.time_ns, tally.jumps)
             tally.sets += 1
 
 
@@ -115,11 +116,11 @@ class Replayer(Processor):
         self._numbers: dict[int, int] = {}  # id of a view to the number of its set
         self.views: list[View] = []  # of the last set
 
-    def relate(self, one: MessageSet) -> tuple[Outcome | None, dict[str, float]]:
+    def relate(self, one: RecordedSet) -> tuple[Outcome | None, dict[str, float]]:
         """The outcome of a set, and the milliseconds of its stages; `views` are then its own."""
         timings: dict[str, float] = {}
         self.views = []
-        outcome, _ = self.process(one.job, self._settings, timings)
+        outcome, _ = self.process(one.message_set, self._settings, timings)
         reference = self._reference
         if reference is not None and id(reference) not in self._numbers:
             self._numbers = {id(reference): one.number}
@@ -145,13 +146,13 @@ class Replayer(Processor):
             "next_track": self._tracks._next,
         }
 
-    def restore(self, state: Mapping[str, Any], reference: MessageSet | None) -> None:
+    def restore(self, state: Mapping[str, Any], reference: RecordedSet | None) -> None:
         """Go on from `state`; `reference` is the set that it names."""
         self._epoch = state["epoch"]
         self._tracks._next = state["next_track"]
         if reference is None:
             return
-        prepared = self._prepare(reference.job, "", self._settings, {})
+        prepared = self._prepare(reference.message_set, "", self._settings, {})
         view = self._view(*prepared, self._settings, {})
         view.tracks = dict(state["tracks"])
         self._reference = view

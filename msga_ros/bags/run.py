@@ -14,19 +14,19 @@ import msga_ros
 from msga_ros.bags.errors import BagError
 from msga_ros.bags.journal import Entry, Journal, Message
 from msga_ros.bags.motion import StampedPose
-from msga_ros.bags.odometer import KeptOdometer, stamped
 from msga_ros.bags.outputs import OutputOptions, odometry, put_in_place, serialised, write_bag
 from msga_ros.bags.reading import Bag
-from msga_ros.bags.replay import MessageSet, Replayer, Tally, message_sets
+from msga_ros.bags.replay import RecordedSet, Replayer, Tally, message_sets
+from msga_ros.bags.resumable_odometry import ResumableOdometry, stamped
 from msga_ros.bags.state import StateError
 from msga_ros.bags.topics import Topics, choose_topics
 from msga_ros.bags.trajectory import write_trajectories
 from msga_ros.frontend.base import FrontendError
 from msga_ros.geometry.camera import CameraError
 from msga_ros.network import find_weights
-from msga_ros.node.odometer import Located, persistent_ids
-from msga_ros.node.processor import Outcome, Pipeline
-from msga_ros.node.settings import Settings
+from msga_ros.stream.processor import Outcome, Pipeline
+from msga_ros.stream.settings import Settings
+from msga_ros.stream.stream_odometry import OdometryResult, persistent_ids
 
 Warn = Callable[[str], None]
 Progress = Callable[[int, int], None]  # messages read, messages in all
@@ -113,25 +113,25 @@ class _Work:
         self._complaints = complaints
         settings = request.settings
         self._replayer = Replayer(pipeline, topics, settings, complaints)
-        self._odometer: KeptOdometer | None = None
+        self._odometry: ResumableOdometry | None = None
         self._state = (0, b"")  # of the odometry, and after how many sets
         if request.trajectory:
-            self._odometer = KeptOdometer(pipeline, settings.stereo, settings["rectified"])
+            self._odometry = ResumableOdometry(pipeline, settings.stereo, settings["rectified"])
             self._take_up_odometry()
         self._done = journal.count
-        self._reference: MessageSet | None = None
+        self._reference: RecordedSet | None = None
 
     @property
     def done(self) -> int:
         """Sets that an earlier run has done."""
         return self._done
 
-    def process(self, one: MessageSet) -> None:
+    def process(self, one: RecordedSet) -> None:
         """Relate a set, or take note of it where an earlier run has done so."""
         if one.number >= self._done:
             self._journal.append(self._entry(one))
-            if self._odometer is not None:
-                self._state = (self._journal.count, self._odometer.state())
+            if self._odometry is not None:
+                self._state = (self._journal.count, self._odometry.state())
                 if self._journal.count % _KEEP_EVERY == 0:
                     self.keep_state()
             return
@@ -150,17 +150,17 @@ class _Work:
 
     def _take_up_odometry(self) -> None:
         """Go back to where the odometry was last written down."""
-        assert self._odometer is not None
+        assert self._odometry is not None
         count, state = self._journal.kept_state()
         if state:
             try:
-                self._odometer.restore(state)
+                self._odometry.restore(state)
             except StateError as error:
                 self._complaints("state", "", f"starting anew: {error}")
                 count = 0
         self._journal.cut(count)
 
-    def _entry(self, one: MessageSet) -> Entry:
+    def _entry(self, one: RecordedSet) -> Entry:
         outputs, located = self._request.outputs, None
         try:
             outcome, _ = self._replayer.relate(one)
@@ -182,11 +182,11 @@ class _Work:
             messages += serialised(outcome, one.time_ns, outputs)
         return Entry(header, messages)
 
-    def _locate(self, one: MessageSet, outcome: Outcome | None) -> Located | None:
-        if self._odometer is None or not self._replayer.views:
+    def _locate(self, one: RecordedSet, outcome: Outcome | None) -> OdometryResult | None:
+        if self._odometry is None or not self._replayer.views:
             return None
         infos = {side: one.messages.get(f"{side}/camera_info") for side in ("left", "right")}
-        return self._odometer.update(self._replayer.views, outcome, infos, one.epoch)
+        return self._odometry.update(self._replayer.views, outcome, infos, one.epoch)
 
 
 def _finish(request: Request, bag: Bag, journal: Journal, resumed: int, tally: Tally) -> Summary:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from msga_ros.bags.errors import BagError
 from msga_ros.bags.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
-from msga_ros.node.processor import STEREO_INPUTS, TEMPORAL_INPUTS
+from msga_ros.stream.message_set import STEREO_INPUTS, TEMPORAL_INPUTS
 
 
 @dataclass(frozen=True)

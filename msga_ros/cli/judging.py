@@ -80,7 +80,7 @@ def evaluate(
     with reported_errors():
         from msga_ros.commands import evaluate as command
         from msga_ros.commands.settings import overrides
-        from msga_ros.config import PipelineConfig
+        from msga_ros.two_view.config import PipelineConfig
 
         given = {"network.device": device, "pose.seed": seed}
         command.run(

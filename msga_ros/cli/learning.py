@@ -88,10 +88,10 @@ def dump(
     with reported_errors():
         from msga_ros.commands import dump as command
         from msga_ros.commands.settings import overrides
-        from msga_ros.config import PipelineConfig
-        from msga_ros.training.posed.dump import DumpConfig
-        from msga_ros.training.posed.matching import Acceptance
-        from msga_ros.training.posed.selection import Selection
+        from msga_ros.datasets.posed.dump import DumpConfig
+        from msga_ros.datasets.posed.matching import Acceptance
+        from msga_ros.datasets.posed.selection import Selection
+        from msga_ros.two_view.config import PipelineConfig
 
         given = {"frontend.name": frontend, "frontend.max_image_size": max_size}
         command.run(
@@ -117,13 +117,24 @@ def dump(
 def compact(
     dumps: Annotated[list[Path], typer.Argument(help="Dumps of correspondences.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="One file for all of them.")],
+    pairs: Annotated[
+        int, typer.Option(min=0, help="At most that many of each place, drawn at random; 0: all.")
+    ] = 0,
+    most_matches: Annotated[
+        int,
+        typer.Option(
+            min=0, help="At most that many of a pair: mutual ones up to two thirds. 0: all."
+        ),
+    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
 ) -> None:
-    """Join dumps in a compact form, half as large; training and evaluation read it as well."""
+    """Join dumps in a compact form, half as large or less; training and evaluation read it."""
     with reported_errors():
         from msga_ros.commands import compact as command
 
-        command.run(dumps, output, overwrite=overwrite, console=console())
+        thinning = command.Thinning(pairs, most_matches, seed)
+        command.run(dumps, output, thinning, overwrite=overwrite, console=console())
 
 
 def export(

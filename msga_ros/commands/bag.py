@@ -63,9 +63,9 @@ def run(request: Request, console: Console) -> Summary:
     )
 
     def load() -> object:
-        from msga_ros.inference import load_network
         from msga_ros.network import find_weights
-        from msga_ros.pipeline import TwoViewPipeline
+        from msga_ros.network.inference import load_network
+        from msga_ros.two_view.pipeline import TwoViewPipeline
 
         network = settings.pipeline.network
         weights = find_weights(network.weights, network.device)

@@ -17,8 +17,8 @@ from rich.progress import track
 from rich.table import Table
 
 from msga_ros.commands.errors import existing_file, writable_file
-from msga_ros.inference import Inference, load_network
 from msga_ros.network import find_weights
+from msga_ros.network.inference import Inference, load_network
 from msga_ros.training.synthetic_scenes import synthetic_batch
 
 

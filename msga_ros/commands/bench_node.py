@@ -22,9 +22,9 @@ from rich.table import Table
 
 from msga_ros.commands.errors import UsageError, existing_file, writable_file
 from msga_ros.network import find_weights
-from msga_ros.node.benchmark import BenchmarkOptions, measure
-from msga_ros.node.benchmark_figures import Run
-from msga_ros.node.child_environment import SET_UP_HINT, missing_ros
+from msga_ros.tools.benchmark import BenchmarkOptions, measure
+from msga_ros.tools.benchmark_figures import Run
+from msga_ros.tools.child_environment import SET_UP_HINT, missing_ros
 
 _SIZE = re.compile(r"(\d{2,5})x(\d{2,5})")
 _LARGEST = 8192 * 8192

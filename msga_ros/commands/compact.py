@@ -4,18 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from msga_ros.commands.errors import UsageError, existing_file, writable_file
 from msga_ros.commands.progress import progress_bar
-from msga_ros.training.compact import Arrays, write_compact
-from msga_ros.training.dumps import DumpFile
+from msga_ros.datasets.compact import Arrays, write_compact
+from msga_ros.datasets.dumps import DumpFile
+from msga_ros.datasets.thinning import drawn_pairs, thinned
 
 
-def run(dumps: Sequence[Path], output: Path, *, overwrite: bool, console: Console) -> Path:
-    """Write all pairs of the dumps, in their order, to `output`, and say what became of the size.
+@dataclass(frozen=True)
+class Thinning:
+    """How much is kept: `pairs` of each place of all dumps together and `matches` of each pair.
+
+    0: all of them. What is drawn depends on `seed`.
+    """
+
+    pairs: int = 0
+    matches: int = 0
+    seed: int = 0
+
+
+def run(
+    dumps: Sequence[Path],
+    output: Path,
+    thinning: Thinning = Thinning(),
+    *,
+    overwrite: bool,
+    console: Console,
+) -> Path:
+    """Write the pairs of the dumps, in their order, to `output`, and say what became of the size.
 
     Raises:
         UsageError: an input is missing, the output exists, or the pairs do not fit together.
@@ -30,15 +51,18 @@ def run(dumps: Sequence[Path], output: Path, *, overwrite: bool, console: Consol
     temporary = output.with_name(output.name + ".tmp")
     with ExitStack() as stack:
         files = [stack.enter_context(DumpFile(path)) for path in dumps]
-        names = [file.name(index) for file in files for index in range(len(file))]
+        places = [(file, index) for file in files for index in range(len(file))]
+        names = [file.name(index) for file, index in places]
+        kept = drawn_pairs(names, thinning.pairs, thinning.seed).tolist()
+        names = [names[number] for number in kept]
         bar = stack.enter_context(progress_bar())
         task = bar.add_task("reading", total=len(names))
 
         def pairs() -> Iterator[Arrays]:
-            for file in files:
-                for index in range(len(file)):
-                    yield file.arrays(index)
-                    bar.advance(task)
+            for number, name in zip(kept, names, strict=True):
+                file, index = places[number]
+                yield thinned(file.arrays(index), name, thinning.matches, thinning.seed)
+                bar.advance(task)
 
         try:
             write_compact(temporary, pairs(), names)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from msga_ros.commands.errors import USAGE, UsageError
 from msga_ros.commands.settings import parse_settings
-from msga_ros.node.demo import BAD_SOURCE, DemoOptions
-from msga_ros.node.demo import run as run_demo
+from msga_ros.tools.demo import BAD_SOURCE, DemoOptions
+from msga_ros.tools.demo import run as run_demo
 
 
 def run(

@@ -14,15 +14,15 @@ from rich.table import Table
 from msga_ros.commands.cameras import calibrated_camera
 from msga_ros.commands.errors import UsageError, existing_file, writable_file
 from msga_ros.commands.progress import progress_bar
-from msga_ros.training.posed.base import PosedScene
-from msga_ros.training.posed.dump import DumpConfig, SceneSummary, dump
-from msga_ros.training.posed.executors import Executor, local, ray_cluster
-from msga_ros.training.posed.sources import open_scene
+from msga_ros.datasets.posed.base import PosedScene
+from msga_ros.datasets.posed.dump import DumpConfig, SceneSummary, dump
+from msga_ros.datasets.posed.executors import Executor, local, ray_cluster
+from msga_ros.datasets.posed.sources import open_scene
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the images are; see `msga_ros.training.posed.sources.open_scene`."""
+    """Where the images are; see `msga_ros.datasets.posed.sources.open_scene`."""
 
     folders: Sequence[Path]
     kind: str = "auto"

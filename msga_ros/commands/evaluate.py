@@ -14,15 +14,15 @@ from rich.table import Table
 
 from msga_ros.commands.errors import UsageError, existing_file, writable_file
 from msga_ros.commands.progress import progress_bar
-from msga_ros.config import PipelineConfig
+from msga_ros.evaluation.dump_evaluation import evaluate
+from msga_ros.evaluation.estimators import DEFAULT_ESTIMATORS
+from msga_ros.evaluation.examples import estimate_again
+from msga_ros.evaluation.records import PairRecord, RecordFile
+from msga_ros.evaluation.report import chosen_examples, report
+from msga_ros.evaluation.report_pictures import Images
+from msga_ros.evaluation.tables import EvaluationRow, summarise
 from msga_ros.network import find_weights
-from msga_ros.training.estimators import DEFAULT_ESTIMATORS
-from msga_ros.training.evaluation import evaluate
-from msga_ros.training.examples import estimate_again
-from msga_ros.training.records import PairRecord, RecordFile
-from msga_ros.training.report import chosen_examples, report
-from msga_ros.training.report_pictures import Images
-from msga_ros.training.tables import EvaluationRow, summarise
+from msga_ros.two_view.config import PipelineConfig
 
 
 def run(

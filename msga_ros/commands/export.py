@@ -10,8 +10,8 @@ import torch
 from rich.console import Console
 
 from msga_ros.commands.errors import UsageError, writable_file
-from msga_ros.inference import Inference, load_network
 from msga_ros.network import MSGANet, find_weights
+from msga_ros.network.inference import Inference, load_network
 from msga_ros.network.onnx_export import export_onnx
 from msga_ros.training.synthetic_scenes import synthetic_batch
 

@@ -18,9 +18,9 @@ from rich.table import Table
 
 from msga_ros.commands.cameras import View, find_view
 from msga_ros.commands.errors import UsageError, existing_file, writable_file
-from msga_ros.drawing import draw_before_after, draw_matches
 from msga_ros.geometry.pose import pose_error_deg, rotation_angle_deg
-from msga_ros.pipeline import Status, TwoViewPipeline, TwoViewResult
+from msga_ros.two_view.drawing import draw_before_after, draw_matches
+from msga_ros.two_view.pipeline import Status, TwoViewPipeline, TwoViewResult
 
 _MEANING = {
     Status.OK: "OK",

@@ -16,15 +16,15 @@ from rich.table import Table
 
 from msga_ros.commands.errors import UsageError, existing_file, writable_file
 from msga_ros.commands.progress import progress_bar
-from msga_ros.config import PipelineConfig
+from msga_ros.datasets.sequences.base import Sequence as FrameSequence
+from msga_ros.datasets.sequences.base import SequenceError
+from msga_ros.datasets.sequences.source import open_sequence
+from msga_ros.evaluation.odometry.estimators import DEFAULT_ESTIMATORS
+from msga_ros.evaluation.odometry.sequence_run import Run, run_sequence
+from msga_ros.evaluation.odometry.trajectory_error import TrajectoryError
 from msga_ros.odometry.config import OdometryConfig
-from msga_ros.odometry.estimators import DEFAULT_ESTIMATORS
-from msga_ros.odometry.evaluation import TrajectoryError
-from msga_ros.odometry.running import Run, run_sequence
 from msga_ros.odometry.trajectory import write_kitti, write_tum
-from msga_ros.sequences.base import Sequence as FrameSequence
-from msga_ros.sequences.base import SequenceError
-from msga_ros.sequences.source import open_sequence
+from msga_ros.two_view.config import PipelineConfig
 
 _GROUP = "odometry."
 
@@ -33,8 +33,8 @@ _GROUP = "odometry."
 class Row:
     """One estimator on one sequence; errors are None where there is no truth to compare with.
 
-    `ate_m` and `rpe_*`: see `msga_ros.odometry.evaluation.TrajectoryErrors`; in mono the trajectory
-    is scaled to the truth first. `frames`: that have a pose.
+    `ate_m` and `rpe_*`: see `evaluation.odometry.trajectory_error.TrajectoryErrors`; in mono the
+    trajectory is scaled to the truth first. `frames`: that have a pose.
     """
 
     sequence: str
@@ -207,6 +207,6 @@ def _write(folder: Path, name: str, stereo: bool, runs: Sequence[Run]) -> None:
     longest = max(runs, key=lambda one: len(one.stamps))
     if longest.truth is not None:
         write_tum(folder / f"{stem}_truth.tum", longest.stamps, longest.truth)
-    from msga_ros.odometry.plot import plot_trajectories
+    from msga_ros.evaluation.odometry.plot import plot_trajectories
 
     plot_trajectories(folder / f"{stem}.png", name, runs, with_scale=not stereo)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from msga_ros.config import FrontendConfig
 from msga_ros.frontend.base import Features, Frontend, FrontendError, Matches
+from msga_ros.frontend.config import FrontendConfig
 
 __all__ = ["Features", "Frontend", "FrontendError", "Matches", "available", "create"]
 
-_SHARED_MODULES = frozenset({"base", "detector", "images", "matching"})
+_SHARED_MODULES = frozenset({"base", "config", "detector", "images", "matching"})
 
 
 def available() -> list[str]:

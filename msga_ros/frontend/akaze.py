@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.config import FrontendConfig
 from msga_ros.frontend.base import Frontend
+from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.detector import DetectorFrontend
 
 # A tenth of OpenCV's default, which finds some 500 to 900 keypoints in an image of 640 x 480; with

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+# Columns of what the descriptors and keypoints say of a match, see `Matches.evidence`.
+EVIDENCE = ("ratio", "mutual", "rotation", "log_scale", "distance")
 
 
 class FrontendError(ValueError):
@@ -27,6 +30,8 @@ class Features:
     scores: NDArray[np.float32]
     descriptors: NDArray[np.generic]
     image_size: tuple[int, int]
+    angles: NDArray[np.float32] | None = None
+    sizes: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -40,20 +45,56 @@ class Matches:
     distance to the nearest neighbour over distance to the second nearest, in [0, 1]; 1.0 where
     there is no second one, because nothing then says that the match is distinctive. `mutual` (M,)
     bool: the neighbour's nearest neighbour in view 0 is this match.
+
+    What else is known of a match, each (M,) float32 with NaN where it is unknown, or None:
+    `rotation`, by how much the keypoint turns from view 0 to view 1, radians in [-pi, pi);
+    `log_scale`, the binary logarithm of its size in view 1, in pixels, over that in view 0;
+    `distance` of the descriptors, in [0, 1]: the Euclidean one of unit vectors over sqrt(2) and at
+    most 1, the Hamming one over the number of bits.
     """
 
     indices0: NDArray[np.int64]
     indices1: NDArray[np.int64]
     ratio: NDArray[np.float32]
     mutual: NDArray[np.bool_]
+    rotation: NDArray[np.float32] | None = None
+    log_scale: NDArray[np.float32] | None = None
+    distance: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.indices0)
 
     @property
     def evidence(self) -> NDArray[np.float32]:
-        """(M, 2), ratio and mutual of each match, as the network takes them."""
-        return np.column_stack((self.ratio, self.mutual)).astype(np.float32)
+        """(M, 5), the columns `EVIDENCE`; NaN is unknown. `log_scale` is one of pixels."""
+        optional = (self.rotation, self.log_scale, self.distance)
+        return evidence_columns(self.ratio, self.mutual, *optional)
+
+
+def evidence_columns(
+    ratio: NDArray[np.floating[Any]],
+    mutual: NDArray[np.bool_],
+    *optional: NDArray[np.floating[Any]] | None,
+) -> NDArray[np.float32]:
+    """(M, 5) float32, the columns `EVIDENCE`; those that are None become NaN."""
+    unknown = np.full(len(ratio), np.nan, np.float32)
+    others = (unknown if column is None else column for column in optional)
+    return np.column_stack((ratio, mutual, *others)).astype(np.float32)
+
+
+def normalised_evidence(
+    evidence: NDArray[np.float32], focal0: float, focal1: float
+) -> NDArray[np.float32]:
+    """(M, 5) `evidence` as the network takes it: sizes count in focal lengths, not in pixels.
+
+    `focal0`, `focal1`: mean focal length of each camera in pixels. Where one of them is NaN, the
+    cameras count as equal and the sizes stay as they are.
+    """
+    normalised = np.array(evidence, np.float32)
+    change = np.log2(focal0 / focal1)
+    if np.isfinite(change):
+        normalised[:, EVIDENCE.index("log_scale")] += np.float32(change)
+    return normalised
 
 
 class Frontend(Protocol):

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from msga_ros.config import FrontendConfig
 from msga_ros.frontend.base import Features, FrontendError, Matches
+from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.images import prepare
 from msga_ros.frontend.matching import match_features
 
@@ -53,6 +53,8 @@ class DetectorFrontend:
                 np.empty(0, np.float32),
                 np.empty((0, self._width), self._kind),
                 scaled.received_size,
+                np.empty(0, np.float32),
+                np.empty(0, np.float32),
             )
         scores = np.array([keypoint.response for keypoint in found], np.float32)
         strongest = np.argsort(-scores, kind="stable")[: self._config.max_keypoints]
@@ -64,11 +66,16 @@ class DetectorFrontend:
         chosen = np.asarray(descriptors)[strongest]
         if self._describe is not None:
             chosen = self._describe(chosen)
+        degrees = np.array([found[i].angle for i in strongest], np.float32)
+        diameters = np.array([found[i].size for i in strongest], np.float32)
         return Features(
             scaled.to_received(points).astype(np.float32),
             scores[strongest],
             np.ascontiguousarray(chosen, self._kind),
             scaled.received_size,
+            # OpenCV counts clockwise on the screen, which is from +x towards +y; -1 is unknown.
+            np.where(degrees < 0, np.float32(np.nan), np.deg2rad(degrees)).astype(np.float32),
+            (diameters * scaled.enlargement).astype(np.float32),
         )
 
     def match(self, features0: Features, features1: Features) -> Matches:

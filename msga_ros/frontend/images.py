@@ -32,6 +32,11 @@ class ScaledImage:
         scale = np.array(self.received_size) / np.array([width, height])
         return (points + 0.5) * scale - 0.5
 
+    @property
+    def enlargement(self) -> float:
+        """Length in the image as received of what is one pixel long in `pixels`, in the mean."""
+        return float(np.sqrt(np.prod(self.received_size) / self.pixels.size))
+
 
 def prepare(image: NDArray[np.generic], max_size: int) -> ScaledImage:
     """`image` as 8-bit grey, its longest side at most `max_size` pixels (0: as received)."""

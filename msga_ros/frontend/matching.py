@@ -16,6 +16,8 @@ from msga_ros.frontend.base import Features, FrontendError, Matches
 # Entries of the table of distances that are held at a time (64 MB of float32).
 _BLOCK_ENTRIES = 1 << 24
 
+_UNIT_TOLERANCE = 0.02  # of the squared length of a descriptor that counts as a unit vector
+
 
 def match_features(
     features0: Features, features1: Features, ratio: float, mutual: bool, most: int = 0
@@ -31,8 +33,8 @@ def match_features(
             f"and {descriptors1.shape[1:]} {descriptors1.dtype}"
         )
     if len(descriptors0) == 0 or len(descriptors1) == 0:
-        none = np.empty(0, np.int64)
-        return Matches(none, none, np.empty(0, np.float32), np.empty(0, np.bool_))
+        none, nothing = np.empty(0, np.int64), np.empty(0, np.float32)
+        return Matches(none, none, nothing, np.empty(0, np.bool_), nothing, nothing, nothing)
 
     nearest, best, second, reverse = _both_ways(descriptors0, descriptors1)
     ratios = np.ones(len(best), np.float32)
@@ -40,7 +42,16 @@ def match_features(
     indices = np.arange(len(nearest))
     is_mutual = reverse[nearest] == indices
     keep = passing(ratios, is_mutual, ratio, mutual, most)
-    return Matches(indices[keep], nearest[keep], ratios[keep], is_mutual[keep])
+    indices0, indices1 = indices[keep], nearest[keep]
+    return Matches(
+        indices0,
+        indices1,
+        ratios[keep],
+        is_mutual[keep],
+        _rotations(features0.angles, features1.angles, indices0, indices1),
+        _log_scales(features0.sizes, features1.sizes, indices0, indices1),
+        _relative(best[keep], descriptors0[indices0], descriptors1[indices1]),
+    )
 
 
 def passing(
@@ -112,3 +123,45 @@ def _squared_distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArra
     table += np.einsum("nd,nd->n", a, a)[:, None]
     table += np.einsum("nd,nd->n", b, b)[None, :]
     return np.maximum(table, 0.0, out=table)
+
+
+def _rotations(
+    angles0: NDArray[np.float32] | None,
+    angles1: NDArray[np.float32] | None,
+    indices0: NDArray[np.int64],
+    indices1: NDArray[np.int64],
+) -> NDArray[np.float32] | None:
+    """Change of angle of each match in [-pi, pi), or None where angles are not known."""
+    if angles0 is None or angles1 is None:
+        return None
+    change = angles1[indices1].astype(np.float64) - angles0[indices0]
+    wrapped = ((change + np.pi) % (2 * np.pi) - np.pi).astype(np.float32)
+    # The nearest float32 to a number just below pi may lie above it.
+    return np.where(wrapped >= np.float32(np.pi), np.float32(-np.pi), wrapped)
+
+
+def _log_scales(
+    sizes0: NDArray[np.float32] | None,
+    sizes1: NDArray[np.float32] | None,
+    indices0: NDArray[np.int64],
+    indices1: NDArray[np.int64],
+) -> NDArray[np.float32] | None:
+    """log2 of size in view 1 over size in view 0 of each match, or None."""
+    if sizes0 is None or sizes1 is None:
+        return None
+    before, after = sizes0[indices0], sizes1[indices1]
+    known = (before > 0) & (after > 0)
+    ratio = np.divide(after, before, out=np.full_like(after, np.nan), where=known)
+    return np.log2(ratio).astype(np.float32)
+
+
+def _relative(
+    distances: NDArray[np.float32], descriptors0: NDArray[Any], descriptors1: NDArray[Any]
+) -> NDArray[np.float32]:
+    """`Matches.distance`; NaN for vectors that are not of unit length, whose scale is unknown."""
+    if descriptors0.dtype == np.uint8:
+        return distances / np.float32(8 * descriptors0.shape[1])
+    squares = [np.einsum("nd,nd->n", one, one) for one in (descriptors0, descriptors1)]
+    unit = np.all([np.abs(square - 1.0) < _UNIT_TOLERANCE for square in squares], axis=0)
+    relative = np.minimum(distances / np.float32(np.sqrt(2.0)), np.float32(1.0))
+    return np.where(unit, relative, np.float32(np.nan)).astype(np.float32)

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.config import FrontendConfig
 from msga_ros.frontend.base import Frontend
+from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.detector import DetectorFrontend
 
 _SCALE_FACTOR = 1.2

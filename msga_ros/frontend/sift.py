@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.config import FrontendConfig
 from msga_ros.frontend.base import Frontend
+from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.detector import DetectorFrontend
 
 # Nearly no threshold: the strongest `max_keypoints` are kept anyway, and OpenCV's default of 0.04

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from msga_ros.export_mode import exporting
+from msga_ros.geometry.onnx_export_mode import exporting
 
 
 def weighted_eight_point(correspondences: Tensor, weights: Tensor, hartley: bool = False) -> Tensor:

@@ -1,8 +1,8 @@
 """What descriptors and keypoints say of a match, beside where it lies, as inputs of the network.
 
-Callers give a table with the first columns of `EVIDENCE`, in that order, NaN where a match's entry
-is not known; what stands behind the table's last column is known of no match. A network takes the
-entries that its configuration names and is blind to the others.
+Callers give a table with the first columns of `EVIDENCE` (`Matches.evidence`, but sizes in focal
+lengths: `normalised_evidence`), NaN where an entry is not known; columns that miss at its end
+are known of no match. A network takes the entries that its configuration names.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-# ratio: distance to the nearest descriptor over distance to the second nearest, in [0, 1].
-# mutual: 1 where the match is each other's nearest neighbour, else 0.
-# rotation: change of the keypoint's angle from view 0 to view 1, radians.
-# log_scale: base-2 logarithm of the change of the keypoint's size, sizes over focal lengths.
-# distance: between the descriptors, in [0, 1].
-EVIDENCE = ("ratio", "mutual", "rotation", "log_scale", "distance")
+from msga_ros.frontend.base import EVIDENCE
+
+__all__ = ["EVIDENCE", "evidence_inputs", "input_names"]
+
 _LARGEST_LOG_SCALE = 4.0
 
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from msga_ros.export_mode import exporting
+from msga_ros.geometry.onnx_export_mode import exporting
 from msga_ros.network.layers import BatchNorm, folded, relu
 
 

@@ -31,7 +31,7 @@ class OnnxExportError(ValueError):
 
 
 class _OnePair(nn.Module):
-    """`(1, N, 4)` correspondences and `(1, N, 2)` evidence to what `Verdict` holds."""
+    """`(1, N, 4)` correspondences and `(1, N, 2)` evidence to what `MatchScores` holds."""
 
     def __init__(self, net: MSGANet) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ def export_onnx(net: MSGANet, path: str | Path) -> None:
     Inputs `correspondences` (1, N, 4) float32 and, where the network takes it, `evidence`
     (1, N, columns) float32, as in `MSGANet.forward`, with as many columns as it needs; N at least
     `min_matches` of the file's metadata, whose `evidence` names the columns.
-    Outputs `essential` (1, 3, 3), `residual` (1, N) and `score` (1, N), float32, as in `Verdict`.
+    Outputs `essential` (1, 3, 3), `residual` (1, N) and `score` (1, N), float32: `MatchScores`.
     The file also holds the structure (`config`, JSON). It says nothing of this machine.
 
     Raises:

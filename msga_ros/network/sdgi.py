@@ -60,7 +60,7 @@ class SparseDynamicGraphInteraction(nn.Module):
         if shallow.device.type == "cpu":
             bytes_a_match = k * shallow.shape[0] * shallow.shape[2] * shallow.element_size()
             step = max(16, _BLOCK_BYTES // bytes_a_match)
-        result = torch.empty_like(shallow)
+        blocks = []
         for start in range(0, count, step):
             part = slice(start, start + step)
             edges = _edges(query_own, query_other, shallow_neighbours, part)
@@ -69,8 +69,20 @@ class SparseDynamicGraphInteraction(nn.Module):
             edges.sub_(edges.amax(2, keepdim=True)).exp_()
             edges.div_(edges.sum(2, keepdim=True))
             edges.mul_(_edges(value_own, value_other, deep_neighbours, part))
-            result[:, part] = self.output(edges).amax(2)
-        return result.relu_().add_(shallow)
+            blocks.append(self.output(edges).amax(2))
+        result = blocks[0] if len(blocks) == 1 else torch.cat(blocks, 1)
+        return result.relu_() + shallow
+
+
+def compile_interactions(net: nn.Module) -> None:
+    """Compile the interactions of a network, in place, for any number of matches.
+
+    Nearly all that a network reads and writes are tensors on edges; compiled, most of them are
+    never written. State dicts keep their names.
+    """
+    for module in net.modules():
+        if isinstance(module, SparseDynamicGraphInteraction):
+            module.compile(dynamic=True)
 
 
 class FeatureSum(nn.Module):

@@ -30,7 +30,7 @@ def run(args: Sequence[str] | None = None) -> int:
     from rclpy.signals import SignalHandlerOptions
 
     from msga_ros.node.node import MsgaNode
-    from msga_ros.node.settings import SettingsError
+    from msga_ros.stream.settings import SettingsError
 
     rclpy.init(
         args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from msga_ros.node.motion_diagnostics import odometry_status, rig_status
-from msga_ros.node.statistics import Snapshot
+from msga_ros.stream.statistics import Snapshot
 
 # Trouble with the input stays visible for so many seconds.
 _MEMORY = 10.0

@@ -9,8 +9,8 @@ from typing import Any
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from msga_ros.node.pairing import filters_module
 from msga_ros.node.qos import compatible, input_events, overrides, qos_text, sensor_qos
+from msga_ros.node.ros_libraries import filters_module
 
 
 def input_topic(node: Any, name: str, transport: str) -> str:

@@ -12,8 +12,8 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.triangulation import triangulate
-from msga_ros.node.processor import Outcome
-from msga_ros.node.settings import Settings
+from msga_ros.stream.processor import Outcome
+from msga_ros.stream.settings import Settings
 
 Array = NDArray[np.float64]
 

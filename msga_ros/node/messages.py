@@ -1,4 +1,4 @@
-"""`Outcome` and `Located` to messages; directions as in the .msg files.
+"""`Outcome` and `OdometryResult` to messages; directions as in the .msg files.
 
 What they say is in `contents.py` and `motion_contents.py`; here it becomes ROS messages.
 """
@@ -25,15 +25,15 @@ from std_msgs.msg import Header
 
 from msga_ros.geometry.pose import invert_pose
 from msga_ros.msg import Correspondences, RelativePose
-from msga_ros.node.contents import (
+from msga_ros.stream.message_fields import (
     correspondences_fields,
     current_in_reference,
     quaternion,
     relative_pose_fields,
 )
-from msga_ros.node.motion_contents import motion_fields, odometry_fields
-from msga_ros.node.odometer import Located
-from msga_ros.node.processor import Outcome
+from msga_ros.stream.odometry_fields import motion_fields, odometry_fields
+from msga_ros.stream.processor import Outcome
+from msga_ros.stream.stream_odometry import OdometryResult
 
 __all__ = [
     "correspondences_message",
@@ -69,12 +69,12 @@ def relative_pose_message(outcome: Outcome) -> RelativePose:
     return _relative_pose(relative_pose_fields(outcome))
 
 
-def temporal_pose_message(located: Located) -> RelativePose:
+def temporal_pose_message(located: OdometryResult) -> RelativePose:
     """The motion of the left camera since the keyframe; see `motion_contents.motion_fields`."""
     return _relative_pose(motion_fields(located))
 
 
-def odometry_message(located: Located, frame: str) -> Odometry:
+def odometry_message(located: OdometryResult, frame: str) -> Odometry:
     """Where the left camera is in `frame`; see `motion_contents.odometry_fields`."""
     fields = odometry_fields(located)
     message = Odometry(child_frame_id=fields["child_frame_id"])
@@ -85,13 +85,13 @@ def odometry_message(located: Located, frame: str) -> Odometry:
     return message
 
 
-def pose_message(located: Located, frame: str) -> PoseStamped:
+def pose_message(located: OdometryResult, frame: str) -> PoseStamped:
     """The same, as a part of a path."""
     header = Header(stamp=located.header.stamp, frame_id=frame)
     return PoseStamped(header=header, pose=_pose(odometry_fields(located)))
 
 
-def odometry_transform(located: Located, frame: str, inverted: bool) -> TransformStamped:
+def odometry_transform(located: OdometryResult, frame: str, inverted: bool) -> TransformStamped:
     """The same for tf: from `frame` to the left optical frame; `inverted`: the other way round."""
     pose = located.update.pose
     assert pose is not None

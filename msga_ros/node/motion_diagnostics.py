@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from msga_ros.node.follower import MotionReport
 from msga_ros.odometry.rig import RigCheck
+from msga_ros.stream.stereo_tracking import MotionReport
 
 # Turns of the right camera about the axes of its optical frame, in the words of people.
 _AXES = ("x (pitch)", "y (yaw)", "z (roll)")

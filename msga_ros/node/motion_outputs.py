@@ -16,10 +16,10 @@ from msga_ros.node.messages import (
     pose_message,
     temporal_pose_message,
 )
-from msga_ros.node.odometer import Located
 from msga_ros.node.qos import output_qos
-from msga_ros.node.settings import Settings
-from msga_ros.node.way import Way
+from msga_ros.stream.settings import Settings
+from msga_ros.stream.stream_odometry import OdometryResult
+from msga_ros.stream.thinned_path import ThinnedPath
 
 TF_MISSING = "publish.tf is on, but tf2_msgs is not installed: there is no transform"
 
@@ -39,7 +39,7 @@ class MotionOutputs:
         self._odometry = publisher(Odometry, "odometry", 5)
         self._path = publisher(Path, "path", 2)
         self._temporal_pose = publisher(RelativePose, "temporal_pose", 5)
-        self._way: Way[PoseStamped] = Way()
+        self._travelled: ThinnedPath[PoseStamped] = ThinnedPath()
         self._tf: Any = None
         self.problem = ""
         if settings["publish.tf"]:
@@ -50,7 +50,7 @@ class MotionOutputs:
         """Whether somebody listens, or the transform is on."""
         return self._tf is not None or any(map(listened_to, self._private))
 
-    def publish(self, located: Located, settings: Settings) -> None:
+    def publish(self, located: OdometryResult, settings: Settings) -> None:
         """Publish what has a subscriber."""
         if self._tf is not None and located.header.frame_id:
             transform = odometry_transform(located, self._frame, self._inverted)
@@ -59,11 +59,11 @@ class MotionOutputs:
             self._odometry.publish(odometry_message(located, self._frame))
         if located.reference_header is not None and listened_to(self._temporal_pose):
             self._temporal_pose.publish(temporal_pose_message(located))
-        # The way grows whether or not somebody looks: it is that of the session.
+        # The path grows whether or not somebody looks: it belongs to the session.
         self._extend(located, settings)
         if listened_to(self._path):
             header = Header(stamp=located.header.stamp, frame_id=self._frame)
-            self._path.publish(Path(header=header, poses=self._way.items))
+            self._path.publish(Path(header=header, poses=self._travelled.items))
 
     def close(self) -> None:
         """Take the publishers down."""
@@ -75,10 +75,10 @@ class MotionOutputs:
     def _private(self) -> tuple[Any, ...]:
         return self._odometry, self._path, self._temporal_pose
 
-    def _extend(self, located: Located, settings: Settings) -> None:
+    def _extend(self, located: OdometryResult, settings: Settings) -> None:
         pose = located.update.pose
         assert pose is not None
-        self._way.add(
+        self._travelled.add(
             located.session,
             pose.position,
             pose_message(located, self._frame),

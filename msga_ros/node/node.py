@@ -13,18 +13,20 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import Trigger
 
-from msga_ros.config import ConfigError, PipelineConfig
+from msga_ros.configuration.yaml_dataclass import ConfigError
+from msga_ros.node.configured_resources import ConfiguredResources
 from msga_ros.node.diagnostics import Condition, diagnostics_message
 from msga_ros.node.inputs import Inputs, input_topic
-from msga_ros.node.loading import Model, load_model
-from msga_ros.node.pairing import Pairing, filters_module
 from msga_ros.node.parameters import Parameters
-from msga_ros.node.processor import STEREO_INPUTS, TEMPORAL_INPUTS, Job
 from msga_ros.node.reporting import LogForwarder, Reporter
-from msga_ros.node.session import Session
-from msga_ros.node.settings import Settings, SettingsError
-from msga_ros.node.statistics import Snapshot, Statistics
+from msga_ros.node.ros_libraries import filters_module
 from msga_ros.node.transitions import guard_transitions
+from msga_ros.stream.message_set import STEREO_INPUTS, TEMPORAL_INPUTS, MessageSet
+from msga_ros.stream.model_loading import Model, load_model
+from msga_ros.stream.pairing import Pairing
+from msga_ros.stream.settings import Settings, SettingsError
+from msga_ros.stream.statistics import Snapshot, Statistics
+from msga_ros.two_view.config import PipelineConfig
 
 _SUCCESS = TransitionCallbackReturn.SUCCESS
 _FAILURE = TransitionCallbackReturn.FAILURE
@@ -47,7 +49,7 @@ class MsgaNode(LifecycleNode):
         self._statistics = Statistics()
         self._reporter = Reporter(self.get_logger(), self._statistics)
         self._log_forwarder = LogForwarder(self.get_logger())
-        self._session: Session | None = None
+        self._resources: ConfiguredResources | None = None
         self._inputs: Inputs | None = None
         self._pairing: Pairing | None = None
         self._failure = ""
@@ -101,7 +103,7 @@ class MsgaNode(LifecycleNode):
         started = time.monotonic()
         try:
             model = self._load(settings.pipeline)
-            self._session = Session(
+            self._resources = ConfiguredResources(
                 self, model, self._topics, lambda: self.settings, self._statistics, self._reporter
             )
         except Exception as error:
@@ -145,8 +147,8 @@ class MsgaNode(LifecycleNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Take no more frames, finish the one in hand, then silence the publishers."""
         self._stop_receiving()
-        if self._session is not None:
-            self._session.drain()
+        if self._resources is not None:
+            self._resources.drain()
         result: TransitionCallbackReturn = super().on_deactivate(state)
         self.get_logger().info("inactive")
         return result
@@ -185,9 +187,9 @@ class MsgaNode(LifecycleNode):
         self._pairing = None
 
     def _release(self) -> None:
-        if self._session is not None:
-            self._session.close()
-        self._session = None
+        if self._resources is not None:
+            self._resources.close()
+        self._resources = None
         gc.collect()
 
     def _autostart(self) -> None:
@@ -206,8 +208,8 @@ class MsgaNode(LifecycleNode):
 
     def _on_set(self, messages: Mapping[str, Any]) -> None:
         self._statistics.complete_set()
-        if self._session is not None:
-            self._session.put(Job(messages, epoch=self._epoch))
+        if self._resources is not None:
+            self._resources.put(MessageSet(messages, epoch=self._epoch))
 
     def _on_refused_set(self, reason: str) -> None:
         self._statistics.dropped(reason)
@@ -232,9 +234,9 @@ class MsgaNode(LifecycleNode):
             self._pairing.reset()
 
     def _on_parameters(self, old: Settings, new: Settings) -> None:
-        if self._session is not None and old.pipeline != new.pipeline:
+        if self._resources is not None and old.pipeline != new.pipeline:
             try:
-                self._session.reconfigure(new.pipeline)
+                self._resources.reconfigure(new.pipeline)
             except ConfigError as error:
                 raise SettingsError(str(error)) from None
         if self._pairing is not None:
@@ -260,7 +262,7 @@ class MsgaNode(LifecycleNode):
 
     def _publish_diagnostics(self) -> None:
         settings = self.settings
-        model = self._session.model if self._session is not None else None
+        model = self._resources.model if self._resources is not None else None
         now = self._statistics.snapshot()
         condition = Condition(
             state=self.state,
@@ -274,7 +276,7 @@ class MsgaNode(LifecycleNode):
             active=self._inputs is not None,
             silence=self._silence(now),
             odometry=settings["odometry.run"],
-            motion_problem=self._session.motion_problem if self._session is not None else "",
+            motion_problem=self._resources.motion_problem if self._resources is not None else "",
             rig_tolerance_px=settings["rig.tolerance_px"],
         )
         stamp = self.get_clock().now().to_msg()

@@ -9,16 +9,16 @@ from typing import Any
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
-from msga_ros.drawing import draw_matches
 from msga_ros.msg import Correspondences, RelativePose
-from msga_ros.node.bridge import CvBridge
+from msga_ros.node.image_message import image_message
 from msga_ros.node.markers import markers_message
 from msga_ros.node.messages import correspondences_message, relative_pose_message
 from msga_ros.node.motion_outputs import MotionOutputs, listened_to
-from msga_ros.node.odometer import Located
-from msga_ros.node.processor import Outcome
 from msga_ros.node.qos import output_events, output_qos, overrides
-from msga_ros.node.settings import Settings
+from msga_ros.stream.processor import Outcome
+from msga_ros.stream.settings import Settings
+from msga_ros.stream.stream_odometry import OdometryResult
+from msga_ros.two_view.drawing import draw_matches
 
 
 class Outputs:
@@ -33,7 +33,6 @@ class Outputs:
     ) -> None:
         self._node = node
         self._complain = complain
-        self._bridge = CvBridge()
         self._correspondences = self._publisher(Correspondences, "correspondences")
         self._relative_pose = self._publisher(RelativePose, "relative_pose")
         self._matches_image = self._publisher(Image, "matches_image", depth=2)
@@ -57,7 +56,7 @@ class Outputs:
         if listened_to(self._relative_pose):
             self._relative_pose.publish(relative_pose_message(outcome))
 
-    def publish(self, outcome: Outcome, located: Located | None, settings: Settings) -> None:
+    def publish(self, outcome: Outcome, located: OdometryResult | None, settings: Settings) -> None:
         """Publish what else has a subscriber, pictures last. `located`: of the odometry."""
         if listened_to(self._correspondences):
             self._correspondences.publish(correspondences_message(outcome))
@@ -97,4 +96,4 @@ class Outputs:
             outcome.result,
             max_lines=settings["publish.max_lines"],
         )
-        return self._bridge.cv2_to_imgmsg(picture, "bgr8", header=outcome.current.header)
+        return image_message(picture, outcome.current.header)

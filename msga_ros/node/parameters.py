@@ -17,23 +17,23 @@ from rclpy.exceptions import (
     InvalidParameterValueException,
 )
 
-from msga_ros.node.declaration import Declaration
-from msga_ros.node.declarations import BY_NAME, DECLARATIONS
-from msga_ros.node.settings import Settings, SettingsError
+from msga_ros.configuration.parameter import Parameter
+from msga_ros.stream.parameter_table import BY_NAME, PARAMETERS
+from msga_ros.stream.settings import Settings, SettingsError
 
 
-def descriptor(declaration: Declaration) -> ParameterDescriptor:
+def descriptor(parameter: Parameter) -> ParameterDescriptor:
     """The ROS descriptor of a row of the table."""
     described = ParameterDescriptor(
-        name=declaration.name,
-        description=declaration.description,
-        read_only=declaration.read_only,
+        name=parameter.name,
+        description=parameter.description,
+        read_only=parameter.read_only,
     )
-    if declaration.choices:
-        described.additional_constraints = "One of: " + ", ".join(declaration.choices)
-    low, high = declaration.minimum, declaration.maximum
+    if parameter.choices:
+        described.additional_constraints = "One of: " + ", ".join(parameter.choices)
+    low, high = parameter.minimum, parameter.maximum
     if low is not None and high is not None:
-        if isinstance(declaration.default, int):
+        if isinstance(parameter.default, int):
             described.integer_range = [IntegerRange(from_value=int(low), to_value=int(high))]
         else:
             described.floating_point_range = [
@@ -51,7 +51,7 @@ class Parameters:
 
     def __init__(self, node: Any, on_change: Callable[[Settings, Settings], None]) -> None:
         self._on_change = on_change
-        for one in DECLARATIONS:
+        for one in PARAMETERS:
             try:
                 node.declare_parameter(one.name, one.default, descriptor(one))
             except (
@@ -62,7 +62,7 @@ class Parameters:
                 given = overrides[one.name].value if one.name in overrides else None
                 raise SettingsError(one.check(given) or str(error)) from None
         self.settings = Settings.from_values(
-            {one.name: node.get_parameter(one.name).value for one in DECLARATIONS}
+            {one.name: node.get_parameter(one.name).value for one in PARAMETERS}
         )
         node.add_on_set_parameters_callback(self._on_set)
         for name in getattr(node, "_parameter_overrides", {}):

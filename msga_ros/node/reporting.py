@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from msga_ros.node.statistics import Statistics, Throttle
+from msga_ros.stream.statistics import Statistics, Throttle
 
 
 class Reporter:

@@ -102,7 +102,7 @@ class StereoOdometry:
             return self._locate(frame, self._keyframe, check)
         if solution is None:
             return self._lost(frame, keyframe, matches, check)
-        self._believe(solution.rig)
+        self._update_rig_belief(solution.rig)
         inlier[rows[solution.inlier]] = True
         points[rows] = points_in_current(solution)
         agreeing = FilteredMatches(
@@ -230,7 +230,7 @@ class StereoOdometry:
             self._config,
         )
 
-    def _believe(self, belief: RigBelief | None) -> None:
+    def _update_rig_belief(self, belief: RigBelief | None) -> None:
         """What is believed of the rig from now on; old evidence fades, and it is never certain."""
         if belief is None:
             return

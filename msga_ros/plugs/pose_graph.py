@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.node.contents import quaternion
 from msga_ros.plugs.matches import PlugError
+from msga_ros.stream.message_fields import quaternion
 
 Array = NDArray[np.float64]
 

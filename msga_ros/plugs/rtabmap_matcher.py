@@ -23,13 +23,13 @@ except ModuleNotFoundError:  # RTAB-Map knows this file by its path alone
     sys.path.append(str(Path(__file__).resolve().parents[2]))
     import msga_ros  # noqa: F401
 
-from msga_ros.config import NetworkConfig
 from msga_ros.frontend.base import Features
 from msga_ros.frontend.matching import match_features
 from msga_ros.frontend.sift import root_sift
 from msga_ros.geometry.camera import Camera
-from msga_ros.inference import Inference, load_network
 from msga_ros.network import find_weights
+from msga_ros.network.inference import Inference, load_network
+from msga_ros.two_view.config import NetworkConfig
 
 # What RTAB-Map hands over as the model unless `PyMatcher/Model` says otherwise.
 _NO_MODEL = ("", "indoor", "outdoor")
@@ -84,8 +84,8 @@ def match(
     points0 = camera.normalize(features0.keypoints[matches.indices0])
     points1 = camera.normalize(features1.keypoints[matches.indices1])
     rows = np.hstack((points0, points1))
-    verdict = _state["inference"](rows, np.isfinite(rows).all(axis=1), matches.evidence)
-    probability = 1.0 / (1.0 + verdict.residual / _state["inlier_threshold"])
+    scores = _state["inference"](rows, np.isfinite(rows).all(axis=1), matches.evidence)
+    probability = 1.0 / (1.0 + scores.residual / _state["inlier_threshold"])
     order = np.argsort(-probability, kind="stable")
     order = order[probability[order] >= _state["match_threshold"]]
     # Several keypoints may have the same nearest neighbour: the most probable one keeps it.

@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
-from msga_ros.training.evaluation import evaluate
-from msga_ros.training.records import RecordFile
-from msga_ros.training.tables import EvaluationRow, summarise
+from msga_ros.evaluation.dump_evaluation import evaluate
+from msga_ros.evaluation.records import RecordFile
+from msga_ros.evaluation.tables import EvaluationRow, summarise
 from msga_ros.training.trainer import TrainConfig, train
 
 Announce = Callable[[str], None]

@@ -80,9 +80,9 @@ class RecordedStep:
 
     def __init__(self, step: Step, geometry_counts_from: int) -> None:
         """The loss differs before and after the iteration `geometry_counts_from`."""
-        self._step = step
+        self.eager = step  # the same without recording
         self._geometry_counts_from = geometry_counts_from
-        self._eager: dict[tuple[object, ...], int] = {}
+        self._done: dict[tuple[object, ...], int] = {}
         self._recorded: dict[tuple[object, ...], _Recorded] = {}
         self._stream = torch.cuda.Stream()
         self._pool = torch.cuda.graph_pool_handle()
@@ -92,9 +92,9 @@ class RecordedStep:
         key = (batch.valid.shape, iteration >= self._geometry_counts_from)
         recorded = self._recorded.get(key)
         if recorded is None:
-            done = self._eager.get(key, 0)
+            done = self._done.get(key, 0)
             if done < _EAGER_STEPS:
-                self._eager[key] = done + 1
+                self._done[key] = done + 1
                 return self._apart(iteration, batch)
             recorded = self._recorded[key] = self._record(iteration, batch)
         for static, new in zip(recorded.batch.tensors(), batch.tensors(), strict=True):
@@ -106,7 +106,7 @@ class RecordedStep:
         """An ordinary step, on the stream that recordings are made on."""
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
-            figures = self._step(iteration, batch)
+            figures = self.eager(iteration, batch)
         torch.cuda.current_stream().wait_stream(self._stream)
         return figures
 
@@ -115,5 +115,5 @@ class RecordedStep:
         graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize()
         with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
-            figures = self._step(iteration, static)
+            figures = self.eager(iteration, static)
         return _Recorded(graph, static, figures)

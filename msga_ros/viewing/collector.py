@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from msga_ros.node.bridge import CvBridge
-from msga_ros.node.conversions import image_from_message
+from msga_ros.stream.cv_bridge_fallback import CvBridge
+from msga_ros.stream.image_conversion import image_from_message
 from msga_ros.viewing.pairs import Image, ShownPair, message_key, pair_from_messages
 
 # Below the namespace of the node.

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.bags.motion import Motion, StampedPose, rotation_matrix
-from msga_ros.drawing import draw_matches
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.triangulation import triangulate
-from msga_ros.node.contents import STATUS_OK
-from msga_ros.node.processor import Outcome
+from msga_ros.stream.message_fields import STATUS_OK
+from msga_ros.stream.processor import Outcome
+from msga_ros.two_view.drawing import draw_matches
 
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]

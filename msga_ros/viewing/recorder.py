@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.bags.motion import StampedPose, rotation_matrix
-from msga_ros.node.contents import STATUS_DEGENERATE, STATUS_OK
+from msga_ros.stream.message_fields import STATUS_DEGENERATE, STATUS_OK
 from msga_ros.viewing.pairs import ShownPair
 
 Array = NDArray[np.float64]

@@ -14,11 +14,11 @@ from msga_ros.bags.reading import Bag
 from msga_ros.bags.replay import Replayer, Tally, message_sets
 from msga_ros.bags.topics import Topics, choose_topics
 from msga_ros.bags.types import CORRESPONDENCES, typestore
-from msga_ros.node.processor import Outcome, Pipeline
-from msga_ros.node.settings import Settings
-from msga_ros.node.views import View
-from msga_ros.sequences.base import LEFT, RIGHT, Frame
-from msga_ros.sequences.source import open_sequence
+from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame
+from msga_ros.datasets.sequences.source import open_sequence
+from msga_ros.stream.processor import Outcome, Pipeline
+from msga_ros.stream.reference_view import View
+from msga_ros.stream.settings import Settings
 from msga_ros.viewing.collector import TOPICS, Collector
 from msga_ros.viewing.pairs import ShownPair, header_of, pair_from_outcome
 

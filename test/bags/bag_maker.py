@@ -14,7 +14,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from msga_ros.geometry.camera import Camera
 from msga_ros.network import MSGANet, packaged_weights
-from msga_ros.pipeline import TwoViewPipeline
+from msga_ros.two_view.pipeline import TwoViewPipeline
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
 TYPES = STORE.types

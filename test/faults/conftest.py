@@ -9,9 +9,6 @@ from pathlib import Path
 import pytest
 from faults.footage import Footage
 from faults.report import ALL, Report
-from node.conftest import any_weights, untrained
-
-__all__ = ["any_weights", "untrained"]
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,11 @@ import cv2
 import numpy as np
 from faults.footage import Footage, View, current_in_reference
 from faults.resources import Resources
-from node.harness import NodeProcess, camera_info, header, image_message, stamp_ns
+from node.harness import NodeProcess, camera_info, header, stamp_ns
 from node.scenes import direction_error_deg, rotation_error_deg, transform_of
 from sensor_msgs.msg import CompressedImage
+
+from msga_ros.node.image_message import image_message
 
 # A pose is right within these angles of the truth.
 ROTATION_BOUND_DEG = 1.5

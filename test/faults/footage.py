@@ -10,7 +10,7 @@ import numpy as np
 from node.scenes import StereoSequence
 from shared_data import SHARED
 
-from msga_ros.sequences.synthetic import SyntheticOptions, SyntheticSequence
+from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
 
 REAL = SHARED / "data" / "scenes" / "kitti_stereo_seq1"
 SIDES = ("left", "right")

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-import msga_ros.pipeline
-from msga_ros.inference import Inference
+import msga_ros.two_view.pipeline
+from msga_ros.network.inference import Inference
+from msga_ros.network.match_scores import MatchScores, Network
 from msga_ros.node import main
-from msga_ros.verdict import Network, Verdict
 
 GOOD_CALLS = 5  # one of them to warm up
 
@@ -32,7 +32,7 @@ class OnGpu:
     def on(self, device: torch.device) -> Network:
         return self._network.on(device)
 
-    def __call__(self, *matches: Any) -> Verdict:
+    def __call__(self, *matches: Any) -> MatchScores:
         self._calls += 1
         if self._calls > GOOD_CALLS:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
@@ -47,7 +47,7 @@ class Gpu(Inference):
         self._active = OnGpu(self._on_cpu)
 
 
-msga_ros.pipeline.Inference = Gpu  # type: ignore[misc]
+msga_ros.two_view.pipeline.Inference = Gpu  # type: ignore[misc]
 
 if __name__ == "__main__":
     sys.exit(main())

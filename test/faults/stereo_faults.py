@@ -15,8 +15,10 @@ from faults.fault import Fault
 from faults.feed import Feed, Messages
 from faults.footage import View
 from msga_ros.msg import RelativePose
-from node.harness import REPOSITORY, image_message
+from node.harness import REPOSITORY
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
+
+from msga_ros.node.image_message import image_message
 
 PARAMETERS = {
     "frontend.max_keypoints": 300,

@@ -8,7 +8,7 @@ import pytest
 from shared_data import shared_path
 
 from msga_ros import frontend
-from msga_ros.config import FrontendConfig
+from msga_ros.frontend.config import FrontendConfig
 
 NAMES = ["akaze", "orb", "sift"]
 
@@ -142,3 +142,67 @@ def test_max_image_size_never_enlarges(indoor: np.ndarray) -> None:
     one = make("orb").extract(indoor)
     other = make("orb", max_image_size=10_000).extract(indoor)
     np.testing.assert_array_equal(one.keypoints, other.keypoints)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("degrees", [30.0, -100.0, 180.0])
+def test_true_matches_turn_with_the_image(name: str, degrees: float) -> None:
+    """From +x towards +y, y down: clockwise on the screen."""
+    image = scene_image("strecha_fountain_p11/images/0000.jpg")
+    matches, offset = matched_to_a_changed_image(make(name, mutual=True), image, degrees, 1.0)
+    true = offset < 2
+    assert matches.rotation is not None
+    assert matches.rotation.min() >= -np.pi and matches.rotation.max() < np.pi
+    error = np.rad2deg(matches.rotation[true]) - degrees
+    error = (error + 180) % 360 - 180
+    assert true.sum() > 500
+    assert abs(np.median(error)) < 1.0
+    assert np.mean(np.abs(error) < 10) > 0.9
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_sizes_grow_with_the_image(name: str, scale: float) -> None:
+    image = scene_image("strecha_fountain_p11/images/0000.jpg")
+    matches, offset = matched_to_a_changed_image(make(name, mutual=True), image, 0.0, scale)
+    true = offset < 2
+    assert matches.log_scale is not None and true.sum() > 100
+    # AKAZE has four scales an octave and keeps to the finest ones.
+    tolerance = 0.5 if name == "akaze" else 0.15
+    assert abs(np.mean(matches.log_scale[true]) - np.log2(scale)) < tolerance
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sizes_are_in_pixels_of_the_image_as_received(name: str) -> None:
+    """The same pixels, once because they were scaled down before and once by the front end."""
+    image = scene_image("strecha_fountain_p11/images/0000.jpg")
+    inside = make(name, max_image_size=512).extract(image)
+    before = make(name).extract(cv2.resize(image, (512, 342), interpolation=cv2.INTER_AREA))
+    assert inside.sizes is not None and before.sizes is not None
+    assert inside.angles is not None and before.angles is not None
+    np.testing.assert_allclose(inside.sizes, 2.0 * before.sizes, rtol=1e-2)
+    np.testing.assert_array_equal(inside.angles, before.angles)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_distances_are_small_for_true_matches(name: str) -> None:
+    image = scene_image("strecha_fountain_p11/images/0000.jpg")
+    matches, offset = matched_to_a_changed_image(make(name, ratio=1.0), image, 20.0, 1.0)
+    assert matches.distance is not None
+    assert matches.distance.min() >= 0.0 and matches.distance.max() <= 1.0
+    true, false = matches.distance[offset < 2], matches.distance[offset > 50]
+    assert np.median(true) < 0.15 < np.median(false)
+
+
+def matched_to_a_changed_image(
+    front_end: frontend.Frontend, image: np.ndarray, degrees: float, scale: float
+) -> tuple[frontend.Matches, np.ndarray]:
+    """Matches to the image turned clockwise and scaled, and how far off each is, (N,) pixels."""
+    height, width = image.shape
+    change = cv2.getRotationMatrix2D((width / 2, height / 2), -degrees, scale)
+    changed = cv2.warpAffine(image, change, (width, height), flags=cv2.INTER_AREA)
+    features0, features1 = front_end.extract(image), front_end.extract(changed)
+    matches = front_end.match(features0, features1)
+    expected = features0.keypoints[matches.indices0] @ change[:, :2].T + change[:, 2]
+    offset = np.linalg.norm(expected - features1.keypoints[matches.indices1], axis=1)
+    return matches, offset

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from msga_ros.frontend import Features, FrontendError, matching
+from msga_ros.frontend import Features, FrontendError, Matches, matching
+from msga_ros.frontend.base import EVIDENCE, normalised_evidence
 from msga_ros.frontend.matching import match_features, passing
 
 
@@ -127,3 +128,84 @@ def test_descriptors_of_different_kinds_are_refused() -> None:
     bits, vectors = random_descriptors("bits", 4, rng), random_descriptors("vectors", 4, rng)
     with pytest.raises(FrontendError, match="different kinds"):
         match_features(features(bits), features(vectors), 1.0, False)
+
+
+def oriented(
+    descriptors: NDArray[np.generic], angles: list[float] | None, sizes: list[float] | None
+) -> Features:
+    columns = (None if one is None else np.array(one, np.float32) for one in (angles, sizes))
+    count = len(descriptors)
+    points = np.zeros((count, 2), np.float32)
+    return Features(points, np.ones(count, np.float32), descriptors, (64, 48), *columns)
+
+
+def test_rotation_is_the_shorter_turn_and_log_scale_counts_doublings() -> None:
+    descriptors = np.eye(4, 8, dtype=np.float32)
+    nan = float("nan")
+    view0 = oriented(descriptors, [0.1, 6.2, 0.0, nan], [2.0, 8.0, 3.0, 1.0])
+    view1 = oriented(descriptors[::-1].copy(), [1.0, np.pi, 0.1, 6.2], [0.0, 3.0, 1.0, 4.0])
+    matches = match_features(view0, view1, 1.0, False)
+    turn = 2 * np.pi - 6.1
+    np.testing.assert_allclose(matches.rotation, [-turn, turn, -np.pi, nan], atol=1e-6)
+    np.testing.assert_allclose(matches.log_scale, [1.0, -3.0, 0.0, nan], atol=1e-6)
+
+
+def test_half_a_turn_is_negative_even_where_it_is_rounded() -> None:
+    """Just less than pi in double precision, more than pi as the nearest float32."""
+    descriptors = np.eye(2, 8, dtype=np.float32)
+    view0 = oriented(descriptors, [1e-7, 0.0], None)
+    matches = match_features(view0, oriented(descriptors, [np.pi, 3.1415], None), 1.0, False)
+    np.testing.assert_array_equal(matches.rotation, np.array([-np.pi, 3.1415], np.float32))
+
+
+def test_matches_that_are_left_keep_their_own_evidence() -> None:
+    rng = np.random.default_rng(3)
+    a, b = random_descriptors("vectors", 60, rng), random_descriptors("vectors", 60, rng)
+    angles, sizes = rng.uniform(0, 6.28, (2, 60)), rng.uniform(1, 50, (2, 60))
+    view0, view1 = (oriented(d, list(angles[i]), list(sizes[i])) for i, d in enumerate((a, b)))
+    every = match_features(view0, view1, 1.0, False)
+    kept = match_features(view0, view1, 0.95, True)
+    assert 0 < len(kept) < len(every)
+    np.testing.assert_array_equal(kept.evidence, every.evidence[kept.indices0])
+    expected = np.log2(sizes[1][every.indices1] / sizes[0])
+    np.testing.assert_allclose(every.log_scale, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["bits", "vectors"])
+def test_distance_is_a_share_of_the_largest_one(kind: str) -> None:
+    rng = np.random.default_rng(5)
+    a, b = random_descriptors(kind, 30, rng), random_descriptors(kind, 40, rng)
+    matches = match_features(features(a), features(b), 1.0, False)
+    largest = 256 if kind == "bits" else np.sqrt(2.0)
+    expected = np.minimum(plain_distances(a, b).min(axis=1) / largest, 1.0)
+    np.testing.assert_allclose(matches.distance, expected, atol=1e-4)
+    far = np.array([[1.0, 0.0]], np.float32)
+    opposite = match_features(features(far), features(-far), 1.0, False)
+    np.testing.assert_array_equal(opposite.distance, 1.0)
+
+
+def test_what_is_unknown_is_nan() -> None:
+    long = 3.0 * np.eye(3, 8, dtype=np.float32)
+    matches = match_features(features(long), features(long), 1.0, False)
+    assert matches.rotation is None and matches.log_scale is None
+    assert np.isnan(matches.distance).all()  # not of vectors of unit length
+    plain = Matches(matches.indices0, matches.indices1, matches.ratio, matches.mutual)
+    for evidence in (matches.evidence, plain.evidence):
+        assert evidence.shape == (3, 5) and evidence.dtype == np.float32
+        np.testing.assert_array_equal(evidence[:, 0], matches.ratio)
+        np.testing.assert_array_equal(evidence[:, 1], matches.mutual)
+        assert np.isnan(evidence[:, 2:]).all()
+
+
+def test_normalised_sizes_are_those_of_cameras_with_equal_focal_lengths() -> None:
+    """A point seen from the same distance with twice the focal length is twice as large."""
+    assert EVIDENCE == ("ratio", "mutual", "rotation", "log_scale", "distance")
+    evidence = np.array([[0.5, 1, 0.2, 1.0, 0.3], [0.7, 0, -1, np.nan, 0.1]], np.float32)
+    given = evidence.copy()
+    normalised = normalised_evidence(given, 500.0, 1000.0)
+    np.testing.assert_array_equal(given, evidence)  # what was given stays as it was
+    np.testing.assert_allclose(normalised[:, 3], [0.0, np.nan], atol=1e-6)
+    np.testing.assert_array_equal(np.delete(normalised, 3, 1), np.delete(evidence, 3, 1))
+    np.testing.assert_allclose(normalised_evidence(normalised, 1000.0, 500.0), evidence)
+    for unknown in ((np.nan, 500.0), (500.0, np.nan)):
+        np.testing.assert_array_equal(normalised_evidence(evidence, *unknown), evidence)

@@ -12,12 +12,12 @@ from devices import ON_GPU, full_float32, no_waiting
 from numpy.typing import NDArray
 from verdicts import DETERMINED, Matches, assert_alike, matches_of_a_scene
 
-from msga_ros.inference import Inference
 from msga_ros.network import MSGANet, MSGANetConfig, packaged_weights
 from msga_ros.network.cuda_graph import SIZES, RecordedNetwork
 from msga_ros.network.evidence import EVIDENCE
+from msga_ros.network.inference import Inference
+from msga_ros.network.match_scores import MatchScores
 from msga_ros.training.synthetic_scenes import synthetic_batch
-from msga_ros.verdict import Verdict
 
 pytestmark = ON_GPU
 
@@ -54,7 +54,9 @@ def on_gpu() -> Inference:
     return Inference(packaged("msga_net_lite"), "cuda")
 
 
-def judged(network: Inference, matches: Matches, valid: NDArray[np.bool_] | None = None) -> Verdict:
+def judged(
+    network: Inference, matches: Matches, valid: NDArray[np.bool_] | None = None
+) -> MatchScores:
     valid = matches.everyone if valid is None else valid
     return network(matches.correspondences, valid, matches.evidence)
 
@@ -93,7 +95,7 @@ def test_masked_rows_influence_nothing(on_cpu: Inference, on_gpu: Inference) -> 
     verdict = on_gpu(rubbish, valid, matches.evidence)
     assert_alike(verdict, judged(on_cpu, matches, valid), valid)
     alone = Matches(matches.correspondences[valid], matches.evidence[valid])
-    left = Verdict(verdict.essential, verdict.residual[valid], verdict.score[valid])
+    left = MatchScores(verdict.essential, verdict.residual[valid], verdict.score[valid])
     assert_alike(judged(on_gpu, alone), left, alone.everyone)
     few = np.arange(1500) < 20
     assert np.isnan(on_gpu(matches.correspondences, few, matches.evidence).essential).all()
@@ -123,7 +125,7 @@ def test_padded_batches(on_cpu: Inference) -> None:
         result = net(filled.to(CUDA), valid.to(CUDA), made.evidence.to(CUDA))
     assert result.sufficient.tolist() == [True, True, False, True]
     for sample, rows in enumerate(valid.numpy()):
-        verdict = Verdict(
+        verdict = MatchScores(
             result.essential[sample].cpu().numpy(),
             result.residual[sample].cpu().numpy(),
             result.logits[1][sample].cpu().numpy(),

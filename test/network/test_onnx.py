@@ -14,12 +14,12 @@ from synthetic_dump import synthetic_pair, write_dump
 from typer.testing import CliRunner
 
 from msga_ros.cli import app
-from msga_ros.inference import Inference, load_network
+from msga_ros.datasets.dumps import Pair
 from msga_ros.network import CheckpointError, MSGANet, MSGANetConfig, packaged_weights
+from msga_ros.network.inference import Inference, load_network
+from msga_ros.network.match_scores import MatchScores
 from msga_ros.network.onnx_export import export_onnx
-from msga_ros.pipeline import TwoViewPipeline
-from msga_ros.training.dumps import Pair
-from msga_ros.verdict import Verdict
+from msga_ros.two_view.pipeline import TwoViewPipeline
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
@@ -39,12 +39,12 @@ def lite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def judged(network: Inference, pair: Pair, valid: np.ndarray | None = None) -> Verdict:
+def judged(network: Inference, pair: Pair, valid: np.ndarray | None = None) -> MatchScores:
     everyone = np.ones(len(pair.correspondences), dtype=bool)
     return network(pair.correspondences, everyone if valid is None else valid, pair.evidence)
 
 
-def assert_alike(one: Verdict, other: Verdict, valid: np.ndarray) -> None:
+def assert_alike(one: MatchScores, other: MatchScores, valid: np.ndarray) -> None:
     sign = np.sign((one.essential * other.essential).sum())
     np.testing.assert_allclose(one.essential, sign * other.essential, atol=1e-4)
     np.testing.assert_allclose(one.score[valid], other.score[valid], atol=2e-3)

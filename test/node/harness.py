@@ -24,13 +24,10 @@ from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from msga_ros.node.bridge import CvBridge
-
 REPOSITORY = Path(__file__).resolve().parents[2]
 STEREO = ("left/image", "left/camera_info", "right/image", "right/camera_info")
 TEMPORAL = ("image", "camera_info")
 
-_BRIDGE = CvBridge()
 _domains = iter(range(1000))
 
 
@@ -49,12 +46,6 @@ def header(stamp_ns: int, frame_id: str) -> Header:
 def stamp_ns(made: Header) -> int:
     """The stamp of a header in nanoseconds."""
     return made.stamp.sec * 1_000_000_000 + made.stamp.nanosec
-
-
-def image_message(pixels: np.ndarray, made: Header, encoding: str = "") -> Image:
-    """A `sensor_msgs/Image`, mono8 or bgr8 by its shape."""
-    encoding = encoding or ("mono8" if pixels.ndim == 2 else "bgr8")
-    return _BRIDGE.cv2_to_imgmsg(pixels, encoding, header=made)
 
 
 def camera_info(

@@ -8,7 +8,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from node.harness import camera_info, header, image_message
+from node.harness import camera_info, header
+
+from msga_ros.node.image_message import image_message
 
 
 class StereoSequence:

@@ -8,17 +8,17 @@ from typing import Any
 
 import cv2
 import numpy as np
-from node.fakes import raw_header
 from odometry.rig_scene import CAMERA, RIG, Scene, same_index
+from stream.fakes import raw_header
 
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
-from msga_ros.node.follower import Follower
-from msga_ros.node.odometer import Located
-from msga_ros.node.processor import Outcome
-from msga_ros.node.views import View
 from msga_ros.odometry.matches import FilteredMatches
 from msga_ros.odometry.observations import Rig
+from msga_ros.stream.processor import Outcome
+from msga_ros.stream.reference_view import View
+from msga_ros.stream.stereo_tracking import StereoTracking
+from msga_ros.stream.stream_odometry import OdometryResult
 
 STEP_NS = 100_000_000
 
@@ -46,7 +46,7 @@ class StereoDrive:
         self.fail = False
         self.said: list[str] = []
         self.errors: list[Exception] = []
-        self.follower = Follower(self, False, self.said.append, self.errors.append)
+        self.tracking = StereoTracking(self, False, self.said.append, self.errors.append)
 
     def extract(self, image: Any) -> Any:
         """Part of a pipeline; nothing here has images."""
@@ -88,12 +88,12 @@ class StereoDrive:
 
     def follow(
         self, frame: int, epoch: int = 1, wanted: bool = True, **how: Any
-    ) -> tuple[Outcome, Located | None]:
-        """Give a frame to the follower."""
-        return self.follower.follow(self.outcome(frame, **how), self.infos, epoch, wanted)
+    ) -> tuple[Outcome, OdometryResult | None]:
+        """Give a frame to the tracking."""
+        return self.tracking.update(self.outcome(frame, **how), self.infos, epoch, wanted)
 
-    def go(self, *frames: int, epoch: int = 1) -> Located:
-        """Give frames to the follower; where the last one is."""
+    def go(self, *frames: int, epoch: int = 1) -> OdometryResult:
+        """Give frames to the tracking; where the last one is."""
         located = [self.follow(frame, epoch)[1] for frame in frames][-1]
         assert located is not None
         return located

@@ -10,17 +10,17 @@ for needed in ("rclpy", "msga_ros.msg"):
     pytest.importorskip(needed, reason="needs the built ROS package (make setup, source it)")
 
 from msga_ros.msg import Correspondences, RelativePose
-from node.fakes import CAMERA, make_features, make_result
 from node.scenes import transform_of
 from std_msgs.msg import Header
+from stream.fakes import CAMERA, make_features, make_result
 
 from msga_ros.geometry.camera import Camera
 from msga_ros.node.markers import frustum, inlier_points, markers_message
 from msga_ros.node.messages import correspondences_message, quaternion, relative_pose_message
-from msga_ros.node.processor import Outcome
-from msga_ros.node.settings import Settings
-from msga_ros.node.views import View
-from msga_ros.pipeline import Status, TwoViewResult
+from msga_ros.stream.processor import Outcome
+from msga_ros.stream.reference_view import View
+from msga_ros.stream.settings import Settings
+from msga_ros.two_view.pipeline import Status, TwoViewResult
 
 pytestmark = pytest.mark.ros
 

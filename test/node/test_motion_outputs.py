@@ -24,8 +24,8 @@ from odometry.rig_scene import RIG
 
 from msga_ros.node.motion_diagnostics import odometry_status, rig_status
 from msga_ros.node.motion_outputs import MotionOutputs
-from msga_ros.node.odometer import Located
-from msga_ros.node.settings import Settings
+from msga_ros.stream.settings import Settings
+from msga_ros.stream.stream_odometry import OdometryResult
 
 pytestmark = pytest.mark.ros
 
@@ -65,17 +65,17 @@ class Desk:
         for name in names:
             self.publishers[name].subscribers = 1
 
-    def send(self, located: Located) -> None:
+    def send(self, located: OdometryResult) -> None:
         self.outputs.publish(with_ros_headers(located), self.settings)
 
 
-def with_ros_headers(located: Located) -> Located:
+def with_ros_headers(located: OdometryResult) -> OdometryResult:
     def ros(made: Any) -> Any:
         if made is None:
             return None
         return header(made.stamp.sec * 1_000_000_000 + made.stamp.nanosec, made.frame_id)
 
-    return Located(
+    return OdometryResult(
         located.update, ros(located.header), ros(located.reference_header), located.session
     )
 
@@ -179,15 +179,15 @@ def test_diagnostics_of_the_odometry() -> None:
         "nobody asks for it",
     )
     drive.go(0, 1, 2)
-    level, text, values = odometry_status("subscribed", "", drive.follower.report)
+    level, text, values = odometry_status("subscribed", "", drive.tracking.report)
     assert (level, text) == (DiagnosticStatus.OK, "session 1, 3 frames")
     assert dict(values)["session_began_with"] == "the first frame"
     drive.follow(3, blind=True)
-    level, text, values = odometry_status("subscribed", "", drive.follower.report)
+    level, text, values = odometry_status("subscribed", "", drive.tracking.report)
     assert level == DiagnosticStatus.WARN and text.startswith("LOST") and dict(values)["lost"] == 1
     drive.infos["right"].p = drive.infos["right"].p * np.array([1, 1, 1, 0] * 3)
     drive.follow(4)
-    level, text, _ = odometry_status("subscribed", "", drive.follower.report)
+    level, text, _ = odometry_status("subscribed", "", drive.tracking.report)
     assert level == DiagnosticStatus.WARN and "baseline" in text
 
 
@@ -197,13 +197,13 @@ def test_the_diagnostics_name_a_rig_that_has_turned_and_leave_a_good_one_alone()
     for frame in range(8):
         good.follow(frame, wanted=False)
         turned.follow(frame, wanted=False)
-    level, text, values = rig_status(good.follower.report, 2.0)
+    level, text, values = rig_status(good.tracking.report, 2.0)
     assert (level, text) == (DiagnosticStatus.OK, "as calibrated")
     assert dict(values)["turned_y_deg"] == "unknown"  # one instant does not tell it
-    level, text, values = rig_status(turned.follower.report, 2.0)
+    level, text, values = rig_status(turned.tracking.report, 2.0)
     assert level == DiagnosticStatus.WARN
     named = re.findall(r"([+-][0-9.]+) about ([xyz]) \((\w+)\)", text)
     assert [one[1:] for one in named] == [("x", "pitch"), ("z", "roll")]
     assert [float(one[0]) for one in named] == pytest.approx([0.5, -0.8], abs=0.05)
     assert float(dict(values)["shift_px"]) > 2.0  # type: ignore[arg-type]
-    assert rig_status(turned.follower.report, 20.0)[0] == DiagnosticStatus.OK  # live tolerance
+    assert rig_status(turned.tracking.report, 20.0)[0] == DiagnosticStatus.OK  # live tolerance

@@ -21,9 +21,11 @@ from lifecycle_msgs.srv import ChangeState
 from msga_ros.msg import Correspondences, RelativePose
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
-from node.harness import STEREO, TEMPORAL, NodeProcess, image_message, stamp_ns
+from node.harness import STEREO, TEMPORAL, NodeProcess, stamp_ns
 from node.scenes import StereoSequence, transform_of
 from std_srvs.srv import Trigger
+
+from msga_ros.node.image_message import image_message
 
 pytestmark = pytest.mark.ros
 

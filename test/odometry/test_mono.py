@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 from odometry.rig_scene import CAMERA, Scene, same_index, with_outliers
 
+from msga_ros.evaluation.odometry.trajectory_error import evaluate_trajectory
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
 from msga_ros.odometry.config import OdometryConfig
-from msga_ros.odometry.evaluation import evaluate_trajectory
 from msga_ros.odometry.matches import FilteredMatches
 from msga_ros.odometry.mono import MonoOdometry
 from msga_ros.odometry.poses import pose_matrix

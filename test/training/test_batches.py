@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from host_access import HostAccess
 from synthetic_dump import synthetic_pair, write_dump
 
+from msga_ros.datasets.dumps import DumpFile
 from msga_ros.geometry.epipolar import essential_from_pose, symmetric_epipolar_distance_squared
 from msga_ros.network.evidence import EVIDENCE
 from msga_ros.training.batches import Batch, BatchConfig, BatchSource
-from msga_ros.training.dumps import DumpFile
 from msga_ros.training.synthetic_scenes.draws import Draws
 
 

@@ -10,8 +10,8 @@ import torch
 from shared_data import shared_path
 from synthetic_dump import synthetic_pair
 
+from msga_ros.datasets.dumps import DumpFile, Pair
 from msga_ros.training.batches import BatchConfig, choose_matches
-from msga_ros.training.dumps import DumpFile, Pair
 from msga_ros.training.synthetic_scenes.draws import Draws
 
 

@@ -16,8 +16,8 @@ lightning_fabric = pytest.importorskip("lightning_fabric")
 
 from msga_ros.network import MSGANet, MSGANetConfig  # noqa: E402
 from msga_ros.training.batches import BatchConfig, BatchSource  # noqa: E402
+from msga_ros.training.config import OptimiserConfig, TrainConfig, learning_rate  # noqa: E402
 from msga_ros.training.losses import LossConfig  # noqa: E402
-from msga_ros.training.recipe import OptimiserConfig, TrainConfig, learning_rate  # noqa: E402
 from msga_ros.training.step import RecordedStep, Step  # noqa: E402
 from msga_ros.training.trainer import _LossOf, _Run, train  # noqa: E402
 

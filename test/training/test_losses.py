@@ -9,6 +9,7 @@ import pytest
 import torch
 from shared_data import shared_path
 
+from msga_ros.evaluation.metrics import precision_recall_f
 from msga_ros.geometry.epipolar import essential_from_pose, symmetric_epipolar_distance_squared
 from msga_ros.network import INLIER_THRESHOLD, MSGANet, MSGANetConfig
 from msga_ros.training.batches import Batch, BatchConfig, BatchSource
@@ -21,7 +22,6 @@ from msga_ros.training.losses import (
     view_swap_loss,
     virtual_correspondences,
 )
-from msga_ros.training.metrics import precision_recall_f
 
 SMALL = MSGANetConfig(channels=16, residual_blocks=1, grid=4, msformer_layers=1)
 

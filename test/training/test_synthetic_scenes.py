@@ -11,9 +11,9 @@ import torch
 from shared_data import shared_path
 from torch import Tensor
 
+from msga_ros.datasets.dumps import DumpFile
 from msga_ros.geometry.eight_point import weighted_eight_point
 from msga_ros.geometry.epipolar import essential_from_pose, symmetric_epipolar_distance_squared
-from msga_ros.training.dumps import DumpFile
 from msga_ros.training.synthetic_scenes import SyntheticBatch, SyntheticConfig, synthetic_batch
 from msga_ros.training.synthetic_scenes.config import Kind, Motion, Structure
 

@@ -17,9 +17,9 @@ from synthetic_dump import synthetic_pair, write_dump
 from msga_ros.network import CheckpointError, MSGANet, MSGANetConfig
 from msga_ros.training.ablation import AblationConfig
 from msga_ros.training.batches import BatchConfig
+from msga_ros.training.config import OptimiserConfig, TrainConfig, learning_rate
 from msga_ros.training.log import TrainingLog
 from msga_ros.training.losses import LossConfig
-from msga_ros.training.recipe import OptimiserConfig, TrainConfig, learning_rate
 from msga_ros.training.trainer import start_from, train
 
 CONFIGS = Path(__file__).parents[2] / "configs"

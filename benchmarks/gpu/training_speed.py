@@ -1,0 +1,103 @@
+"""Training: pairs a second of each configuration, eager and recorded, in float32 and bfloat16, and
+of what makes the batches."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+
+import torch
+from records import Entry, Records, synchronise
+
+from msga_ros.network import MSGANetConfig
+from msga_ros.network.evidence import EVIDENCE
+from msga_ros.training.batches import BatchConfig, BatchSource
+from msga_ros.training.config import OptimiserConfig, TrainConfig
+from msga_ros.training.step import RecordedStep
+from msga_ros.training.trainer import Run, make_fabric
+
+FULL = MSGANetConfig(hartley=True, evidence=EVIDENCE, residual_input=True)
+LITE = dataclasses.replace(
+    FULL,
+    channels=32,
+    neighbours=(6, 6),
+    residual_blocks=2,
+    grid=8,
+    msformer_layers=1,
+    dynamic_graphs=False,
+)
+NETWORKS = {"msga_net": FULL, "msga_net_lite": LITE}
+
+
+def measure_training(records: Records) -> None:
+    """Batches of 32 x 1000 matches, from synthetic scenes, which need no data."""
+    shape = (2, 100) if records.small else (32, 1000)
+    records.measure("training", "synthetic batches", lambda: _batches(records, shape), needs=10)
+    for name in NETWORKS:
+        for half in (False, True):
+            kinds = (
+                ("eager", "recorded", "compiled") if records.device.type == "cuda" else ("eager",)
+            )
+            for kind in kinds:
+                records.measure(
+                    "training",
+                    f"{name} {'bfloat16' if half else 'float32'} {kind}",
+                    lambda n=name, h=half, k=kind: _training(records, n, h, k, shape),  # type: ignore[misc]
+                    needs=45 if kind == "compiled" else 20,
+                )
+
+
+def settings(name: str, shape: tuple[int, int], folder: str) -> TrainConfig:
+    """Of a run on synthetic batches of `shape` (samples, matches), with its files in `folder`."""
+    samples, count = shape
+    return TrainConfig(
+        output=folder,
+        tensorboard=False,
+        network=NETWORKS[name],
+        batch=BatchConfig(matches=samples * count, sizes=(count,)),
+        optimiser=OptimiserConfig(iterations=10**6),
+    )
+
+
+def _training(records: Records, name: str, half: bool, kind: str, shape: tuple[int, int]) -> Entry:
+    with tempfile.TemporaryDirectory() as folder:
+        fabric = make_fabric(records.device.type)
+        run = Run(
+            settings(name, shape, folder), fabric, half_precision=half, compiled=kind == "compiled"
+        )
+        if isinstance(run.take_step, RecordedStep) and kind == "eager":
+            run.take_step = run.take_step.eager
+        batch = run.source.batch(0)
+        torch.cuda.reset_peak_memory_stats() if records.device.type == "cuda" else None
+        steps = 2 if records.small else 30
+        for iteration in range(6):
+            run.take_step(iteration, batch)
+        synchronise(records.device)
+        started = time.perf_counter()
+        for iteration in range(steps):
+            figures = run.take_step(iteration, batch)
+        synchronise(records.device)
+        seconds = (time.perf_counter() - started) / steps
+    entry: Entry = {
+        "ms_a_step": 1e3 * seconds,
+        "pairs_a_second": shape[0] / seconds,
+        "loss": float(figures["total"]),
+    }
+    if records.device.type == "cuda":
+        entry["peak_gib"] = torch.cuda.max_memory_allocated() / 2**30
+    return entry
+
+
+def _batches(records: Records, shape: tuple[int, int]) -> Entry:
+    samples, count = shape
+    source = BatchSource(
+        BatchConfig(matches=samples * count, sizes=(count,)), seed=0, device=records.device
+    )
+    source.batch(0)
+    synchronise(records.device)
+    started = time.perf_counter()
+    for iteration in range(10):
+        source.batch(iteration)
+    synchronise(records.device)
+    return {"ms_a_batch": 100 * (time.perf_counter() - started)}

@@ -1,0 +1,1 @@
+"""Configuration: frozen dataclasses from YAML, and what a parameter is."""

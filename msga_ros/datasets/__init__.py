@@ -1,0 +1,1 @@
+"""Data sets: dumps of correspondences, collections of posed images, image sequences."""

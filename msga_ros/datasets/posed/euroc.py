@@ -1,0 +1,107 @@
+"""EuRoC MAV sequences (and TUM-VI's, which use the same layout): `mav0/cam0`, `cam1`, ground truth.
+
+Format: Burri et al., "The EuRoC micro aerial vehicle datasets", IJRR 2016. `sensor.yaml` holds
+`T_BS`, camera to body; ground truth is body to world at 200 Hz, with times in nanoseconds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from msga_ros.datasets.posed.base import (
+    PosedImage,
+    PosedImagesError,
+    PosedScene,
+    numbers,
+    plain_name,
+    read_lines,
+)
+from msga_ros.datasets.posed.trajectory import Trajectory, inverse
+from msga_ros.geometry.camera import Camera
+from msga_ros.geometry.camera_pose import Pose
+
+_TRUTH = ("state_groundtruth_estimate0", "mocap0")
+_MODELS = {
+    "radial-tangential": "plumb_bob",
+    "radtan": "plumb_bob",
+    "plumb_bob": "plumb_bob",
+    "equidistant": "equidistant",
+}
+
+
+def _recording(folder: Path) -> Path:
+    return folder / "mav0" if (folder / "mav0").is_dir() else folder
+
+
+def is_scene(folder: Path) -> bool:
+    """Whether the folder looks like one of these."""
+    return (_recording(folder) / "cam0" / "sensor.yaml").is_file()
+
+
+def read(folder: Path) -> PosedScene:
+    """The sequence, with all of its cameras; images without ground truth are left out."""
+    recording = _recording(folder)
+    truth = next((recording / n / "data.csv" for n in _TRUTH if (recording / n).is_dir()), None)
+    if truth is None:
+        raise PosedImagesError(f"{recording}: no ground truth ({' or '.join(_TRUTH)})")
+    trajectory = _trajectory(truth)
+    found: list[tuple[int, str, Path, Camera, Pose]] = []
+    for sensor in sorted(recording.glob("cam[0-9]")):
+        camera, to_body = _sensor(sensor / "sensor.yaml")
+        for line in read_lines(sensor / "data.csv"):
+            stamp, _, file = (part.strip() for part in line.partition(","))
+            motion = trajectory.at(_seconds(stamp, sensor / "data.csv"))
+            if motion is None:
+                continue
+            rotation, position = motion
+            pose = inverse(rotation @ to_body[:3, :3], rotation @ to_body[:3, 3] + position)
+            path = sensor / "data" / file
+            found.append((int(stamp), f"{sensor.name}/{file}", path, camera, pose))
+    stamps = sorted({stamp for stamp, *_ in found})
+    frames = {stamp: frame for frame, stamp in enumerate(stamps)}  # both cameras share one
+    posed = (
+        PosedImage(name, path, camera, pose, frames[stamp])
+        for stamp, name, path, camera, pose in found
+    )
+    place = folder.resolve()
+    name = place.parent.name if place.name == "mav0" else place.name
+    return PosedScene(plain_name(name), tuple(posed))
+
+
+def _seconds(nanoseconds: str, path: Path) -> float:
+    if not nanoseconds.isdigit():
+        raise PosedImagesError(f"{path}: {nanoseconds!r} is no time in nanoseconds")
+    return int(nanoseconds) * 1e-9
+
+
+def _sensor(path: Path) -> tuple[Camera, NDArray[np.float64]]:
+    try:
+        entries: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        to_body = np.array(entries["T_BS"]["data"], np.float64).reshape(4, 4)
+        fx, fy, cx, cy = (float(value) for value in entries["intrinsics"])
+        width, height = (int(value) for value in entries["resolution"])
+        model = _MODELS[entries.get("distortion_model", "radial-tangential")]
+        distortion = np.array(entries.get("distortion_coefficients") or [], np.float64)
+        if not distortion.any():
+            model, distortion = "none", np.empty(0)
+        camera = Camera(Camera.pinhole(fx, fy, cx, cy).k, model, distortion, width, height)
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise PosedImagesError(f"{path}: not the description of a camera ({reason})") from None
+    return camera, to_body
+
+
+def _trajectory(path: Path) -> Trajectory:
+    rows = []
+    for line in read_lines(path):
+        stamp, *rest = (word.strip() for word in line.split(","))
+        rows.append((_seconds(stamp, path), *numbers(rest, 7, str(path))))
+    if not rows:
+        raise PosedImagesError(f"{path}: there is no pose in it")
+    table = np.array(rows)
+    return Trajectory(table[:, 0], table[:, 1:4], table[:, 4:8])

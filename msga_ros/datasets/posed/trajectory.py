@@ -1,0 +1,79 @@
+"""Poses over time: quaternions, and interpolation to the time of an image."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from msga_ros.datasets.posed.base import PosedImagesError
+from msga_ros.geometry.camera_pose import Pose
+
+Floats = NDArray[np.float64]
+
+
+def rotation_from_quaternion(wxyz: ArrayLike) -> Floats:
+    """Rotation matrix `(3, 3)` of a quaternion (w, x, y, z) of any length but zero."""
+    q = np.asarray(wxyz, np.float64).reshape(4)
+    length = np.linalg.norm(q)
+    if not (np.isfinite(length) and length > 1e-9):
+        raise PosedImagesError(f"{q.tolist()} is no quaternion")
+    w, x, y, z = q / length
+    vector = np.array([x, y, z])
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    rotation: Floats = (w * w - vector @ vector) * np.eye(3)
+    rotation += 2.0 * np.outer(vector, vector) + 2.0 * w * cross
+    return rotation
+
+
+def inverse(rotation: Floats, translation: Floats) -> Pose:
+    """World to camera of a camera-to-world motion `X = R x_cam + t`."""
+    return Pose(rotation.T.copy(), -rotation.T @ translation)
+
+
+class Trajectory:
+    """Body-to-world poses at times, interpolated in between.
+
+    Args:
+        stamps: (n,) seconds, in any order.
+        positions: (n, 3).
+        quaternions: (n, 4) w, x, y, z; body to world.
+        gap: seconds; where neighbouring poses are further apart there is no pose in between.
+    """
+
+    def __init__(
+        self, stamps: Floats, positions: Floats, quaternions: Floats, gap: float = 0.1
+    ) -> None:
+        order = np.argsort(stamps, kind="stable")
+        self._stamps = stamps[order]
+        self._positions = positions[order]
+        self._quaternions = quaternions[order]
+        self._gap = gap
+
+    def at(self, stamp: float) -> tuple[Floats, Floats] | None:
+        """Rotation and position, body to world; None outside the trajectory or in a gap."""
+        after = int(np.searchsorted(self._stamps, stamp))
+        if after < len(self._stamps) and self._stamps[after] == stamp:
+            return rotation_from_quaternion(self._quaternions[after]), self._positions[after]
+        if after in (0, len(self._stamps)):
+            return None
+        before = after - 1
+        interval = self._stamps[after] - self._stamps[before]
+        if interval > self._gap:
+            return None
+        share = float((stamp - self._stamps[before]) / interval)
+        position = (1.0 - share) * self._positions[before] + share * self._positions[after]
+        turned = _slerp(self._quaternions[before], self._quaternions[after], share)
+        return rotation_from_quaternion(turned), position
+
+
+def _slerp(first: Floats, second: Floats, share: float) -> Floats:
+    """Shoemake, "Animating rotation with quaternion curves", SIGGRAPH 1985."""
+    first, second = first / np.linalg.norm(first), second / np.linalg.norm(second)
+    cosine = float(first @ second)
+    if cosine < 0.0:  # the same rotation, the short way round
+        second, cosine = -second, -cosine
+    angle = np.arccos(min(cosine, 1.0))
+    if angle < 1e-6:
+        return (1.0 - share) * first + share * second
+    weights = np.sin([(1.0 - share) * angle, share * angle]) / np.sin(angle)
+    return np.asarray(weights[0] * first + weights[1] * second)

@@ -1,0 +1,156 @@
+"""Folders of posed photographs: `scene.json` beside `images/`.
+
+`scene.json` holds `images`, a list of entries with `file`, `width`, `height`, `K` (3, 3), `R`, `t`
+(world to camera, `x_cam = R X + t`), `timestamp` (seconds or null) and, for stereo, `cam`
+(`left`/`right` or `cam0`/`cam1`) with the number of the `frame`. Images are undistorted pinholes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame, SequenceError
+from msga_ros.geometry.camera import Camera
+from msga_ros.geometry.camera_pose import Pose
+
+_SIDES = {None: LEFT, "left": LEFT, "cam0": LEFT, "right": RIGHT, "cam1": RIGHT}
+_USUAL_RATE = 10.0  # Hz, for folders without timestamps
+
+
+@dataclass(frozen=True)
+class _Photograph:
+    path: Path
+    side: str
+    frame: int
+    stamp: float | None
+    camera: Camera
+    pose: Pose | None
+
+    def load(self) -> NDArray[np.uint8]:
+        flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        image = cv2.imread(str(self.path), flags)
+        if image is None:
+            raise SequenceError(f"{self.path}: not a readable image")
+        size = (image.shape[1], image.shape[0])
+        expected = (self.camera.width, self.camera.height)
+        if size != expected:
+            raise SequenceError(f"{self.path}: is {size}, scene.json says {expected}")
+        return image.astype(np.uint8, copy=False)
+
+
+class FolderSequence:
+    """The frames of one folder, in order of time; images are read when a frame is asked for.
+
+    `stereo=True` takes the frames with a left and a right view, `stereo=False` the left (or only)
+    camera. Raises `SequenceError` where the folder cannot give that.
+    """
+
+    def __init__(self, folder: str | Path, stereo: bool) -> None:
+        self.folder = Path(folder)
+        description = _read_description(self.folder)
+        photographs = _photographs(self.folder, description)
+        if stereo:
+            self._frames = _stereo_frames(photographs)
+            problem = "has no frame with a left and a right view"
+        else:
+            self._frames = [{LEFT: photo} for photo in photographs if photo.side == LEFT]
+            problem = "has no image"
+            if description.get("pairs_only") and len(self._frames) > 1:
+                raise SequenceError(f"{self.folder}: its images may only be paired left with right")
+        if not self._frames:
+            raise SequenceError(f"{self.folder}: {problem}")
+        if all(frame[LEFT].stamp is not None for frame in self._frames):
+            self._frames.sort(key=lambda frame: frame[LEFT].stamp or 0.0)
+        self._stereo = stereo
+
+    @property
+    def name(self) -> str:
+        return self.folder.resolve().name
+
+    @property
+    def rate(self) -> float:
+        stamps = [frame[LEFT].stamp for frame in self._frames]
+        known = np.array([stamp for stamp in stamps if stamp is not None])
+        if len(known) < len(stamps) or len(known) < 2:
+            return _USUAL_RATE
+        interval = float(np.median(np.diff(known)))
+        return 1.0 / interval if interval > 0 else _USUAL_RATE
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        return (LEFT, RIGHT) if self._stereo else (LEFT,)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> Frame:
+        views = self._frames[index]
+        stamp = views[LEFT].stamp
+        poses = {side: photo.pose for side, photo in views.items() if photo.pose is not None}
+        return Frame(
+            stamp=index / self.rate if stamp is None else stamp,
+            images={side: photo.load() for side, photo in views.items()},
+            cameras={side: photo.camera for side, photo in views.items()},
+            poses=poses if len(poses) == len(views) else None,
+        )
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    path = folder / "scene.json"
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SequenceError(f"{folder}: there is no scene.json in it") from None
+    except (OSError, ValueError) as error:
+        raise SequenceError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(description, dict) or not isinstance(description.get("images"), list):
+        raise SequenceError(f"{path}: an object with a list 'images' is expected")
+    return description
+
+
+def _photographs(folder: Path, description: dict[str, Any]) -> list[_Photograph]:
+    photographs = []
+    for number, entry in enumerate(description["images"]):
+        try:
+            camera = Camera(
+                k=np.array(entry["K"], np.float64),
+                width=entry["width"],
+                height=entry["height"],
+            )
+            pose = None
+            if entry.get("R") is not None and entry.get("t") is not None:
+                rotation = np.array(entry["R"], np.float64).reshape(3, 3)
+                pose = Pose(rotation, np.array(entry["t"], np.float64).reshape(3))
+            stamp = entry.get("timestamp")
+            photographs.append(
+                _Photograph(
+                    path=folder / "images" / entry["file"],
+                    side=_SIDES[entry.get("cam")],
+                    frame=int(entry.get("frame", number)),
+                    stamp=None if stamp is None else float(stamp),
+                    camera=camera,
+                    pose=pose,
+                )
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            message = f"{folder / 'scene.json'}: images[{number}]: {type(error).__name__}: {error}"
+            raise SequenceError(message) from None
+    return photographs
+
+
+def _stereo_frames(photographs: list[_Photograph]) -> list[dict[str, _Photograph]]:
+    frames: dict[int, dict[str, _Photograph]] = {}
+    for photo in photographs:
+        frames.setdefault(photo.frame, {})[photo.side] = photo
+    return [views for _, views in sorted(frames.items()) if set(views) == {LEFT, RIGHT}]

@@ -1,0 +1,39 @@
+"""One way to name a sequence: `synthetic`, a folder with scene.json, or a video file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from msga_ros.datasets.sequences.base import Sequence, SequenceError
+from msga_ros.datasets.sequences.folder import FolderSequence
+from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
+from msga_ros.datasets.sequences.video import VideoSequence
+from msga_ros.geometry.camera import Camera
+
+SYNTHETIC = "synthetic"
+
+
+def open_sequence(
+    source: str,
+    stereo: bool,
+    seed: int = 0,
+    frames: int = 0,
+    camera: Camera | None = None,
+) -> Sequence:
+    """The sequence that `source` names.
+
+    `frames` is the length of a synthetic sequence (0: its own) and `seed` its scene; `camera` is
+    that of a video (None: guessed). Raises `SequenceError`: nothing there, or no stereo in it.
+    """
+    if source == SYNTHETIC:
+        options = SyntheticOptions(stereo=stereo, seed=seed)
+        return SyntheticSequence(replace(options, frames=frames) if frames > 0 else options)
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return FolderSequence(path, stereo)
+    if not path.is_file():
+        raise SequenceError(f"{source}: neither 'synthetic' nor a folder nor a video file")
+    if stereo:
+        raise SequenceError(f"{source}: a video has one camera, it cannot be played as stereo")
+    return VideoSequence(path, camera)

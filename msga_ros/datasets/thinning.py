@@ -1,0 +1,65 @@
+"""Less of a dump: some pairs of each place, some matches of each pair, drawn by a seed."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msga_ros.datasets.compact import PER_MATCH, Arrays
+from msga_ros.datasets.dumps import scene_of
+
+# Of the matches that are kept, as many may be mutual ones before the others have their turn: enough
+# of both, so that a reader can form what a filter leaves as well as what there is without one.
+_MUTUAL_SHARE = 2 / 3
+
+
+def drawn_pairs(names: Sequence[str], most: int, seed: int) -> NDArray[np.int64]:
+    """Indices, ascending, of at most `most` random pairs of each place; 0: of all pairs.
+
+    Args:
+        names: of all pairs, the place first (`Pair.name`).
+    """
+    if not most:
+        return np.arange(len(names))
+    places: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        places.setdefault(scene_of(name), []).append(index)
+    chosen: list[int] = []
+    for place, indices in places.items():
+        generator = np.random.default_rng([seed, zlib.crc32(place.encode())])
+        chosen += generator.permutation(indices)[:most].tolist()
+    return np.sort(np.array(chosen, np.int64))
+
+
+def thinned(arrays: Arrays, name: str, most: int, seed: int) -> Arrays:
+    """At most `most` matches of a pair; 0: all of them.
+
+    Mutual matches are kept up to two thirds of `most`, a random choice of them where there are
+    more; a random choice of the others fills the rest, and mutual ones where those are too few.
+
+    Args:
+        arrays: of one pair, in the shapes of the published layout.
+        name: of the pair; with `seed`, what is drawn depends on it alone.
+    """
+    rows = arrays["xs"].reshape(-1, 4)
+    if not 0 < most < len(rows):
+        return arrays
+    mutuals = np.asarray(arrays.get("mutuals", np.ones(len(rows)))).reshape(-1) != 0
+    generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    shuffled = generator.permutation(len(rows))
+    mutual, other = shuffled[mutuals[shuffled]], shuffled[~mutuals[shuffled]]
+    count = min(len(mutual), max(round(_MUTUAL_SHARE * most), most - len(other)))
+    chosen = np.concatenate((mutual[:count], other[: most - count]))
+    # Neighbours in one coordinate compress better than any other order.
+    chosen = chosen[np.argsort(rows[chosen, 0], kind="stable")]
+    result: dict[str, NDArray[Any]] = dict(arrays)
+    for group in PER_MATCH:
+        if group == "xs":
+            result[group] = rows[chosen][None]
+        elif group in arrays:
+            result[group] = arrays[group].reshape(-1)[chosen]
+    return result

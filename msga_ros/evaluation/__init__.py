@@ -1,0 +1,1 @@
+"""Judging estimators of relative pose and trajectories against known poses."""

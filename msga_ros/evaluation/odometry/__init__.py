@@ -1,0 +1,1 @@
+"""Visual odometry by several estimators, judged against known trajectories."""

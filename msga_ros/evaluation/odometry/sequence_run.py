@@ -1,0 +1,180 @@
+"""Odometry over a whole sequence, by several estimators that share features and matches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msga_ros import frontend
+from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame
+from msga_ros.datasets.sequences.base import Sequence as FrameSequence
+from msga_ros.evaluation.odometry.estimators import (
+    EstimatorRelate,
+    PutativeMatcher,
+    SharedScores,
+    uses_network,
+)
+from msga_ros.evaluation.odometry.trajectory_error import TrajectoryErrors, evaluate_trajectory
+from msga_ros.frontend import Features, Frontend
+from msga_ros.network import find_weights
+from msga_ros.network.inference import Inference, load_network
+from msga_ros.odometry.config import OdometryConfig, OdometryError
+from msga_ros.odometry.mono import MonoOdometry
+from msga_ros.odometry.observations import Rig
+from msga_ros.odometry.poses import pose_matrix
+from msga_ros.odometry.stereo import StereoOdometry
+from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate
+from msga_ros.two_view.config import PipelineConfig
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One estimator on one sequence.
+
+    `stamps` (N,), `poses` (N, 4, 4): of the (left) camera in the frame of the first that has a
+    pose; metres in stereo. `truth` (N, 4, 4) of the same frames, None where unknown. `updates`: of
+    all frames. `ms_per_frame`: features, matches, filter and motion.
+    """
+
+    estimator: str
+    stamps: Array
+    poses: Array
+    truth: Array | None
+    updates: tuple[OdometryUpdate, ...]
+    ms_per_frame: float
+
+    def errors(self, with_scale: bool) -> TrajectoryErrors | None:
+        """Against the truth; None where that is unknown. Raises `TrajectoryError`."""
+        if self.truth is None:
+            return None
+        return evaluate_trajectory(self.truth, self.poses, with_scale)
+
+    @property
+    def lost(self) -> int:
+        """Frames whose motion had to be guessed, wholly or in its length."""
+        guessed = (OdometryStatus.LOST, OdometryStatus.RESCALED)
+        return sum(update.status in guessed for update in self.updates)
+
+
+def run_sequence(
+    sequence: FrameSequence,
+    estimators: Sequence[str],
+    config: PipelineConfig,
+    odometry: OdometryConfig | None = None,
+    *,
+    stereo: bool,
+    limit: int = 0,
+    advance: Callable[[int, int], None] | None = None,
+) -> list[Run]:
+    """Run all `estimators` frame by frame over the same features and putative matches.
+
+    Args:
+        sequence: with a right camera, and the rig told by its poses, if `stereo`.
+        estimators: names that `EstimatorRelate` knows.
+        config: of front end, network and robust estimators.
+        odometry: None: the defaults.
+        limit: frames at most; 0: all.
+        advance: called with frames done and their number.
+
+    Raises:
+        EstimatorError: an unknown estimator.
+        OdometryError: fewer than two frames, or a stereo sequence without known extrinsics.
+    """
+    settings = odometry or OdometryConfig()
+    features = frontend.create(config.frontend)
+    matcher = PutativeMatcher(features)
+    network = None
+    if any(uses_network(name) for name in estimators):
+        net = load_network(find_weights(config.network.weights, config.network.device))
+        network = SharedScores(Inference(net, config.network.device))
+    relates = [EstimatorRelate(name, config, matcher, network) for name in estimators]
+    runners: list[_Runner] = []
+    total = min(len(sequence), limit) if limit else len(sequence)
+    for number, frame in enumerate(sequence):
+        if number == total:
+            break
+        if not runners:
+            rig = _rig(frame) if stereo else None
+            runners = [_Runner(relate, rig, settings) for relate in relates]
+        views, elapsed = _extract(features, frame)
+        for runner in runners:
+            runner.take(frame, views, elapsed)
+        if advance:
+            advance(number + 1, total)
+    if not runners or len(runners[0].updates) < 2:
+        raise OdometryError(f"{sequence.name}: at least two frames are needed")
+    return [runner.result() for runner in runners]
+
+
+class _Runner:
+    """One estimator's odometry and what it said so far."""
+
+    def __init__(self, relate: EstimatorRelate, rig: Rig | None, config: OdometryConfig) -> None:
+        self._relate = relate
+        self._rig = rig
+        self._stereo = None if rig is None else StereoOdometry(rig, relate, config)
+        self._mono = MonoOdometry(relate, config)
+        self._milliseconds = 0.0
+        self._truth: list[Array | None] = []
+        self.updates: list[OdometryUpdate] = []
+
+    def take(self, frame: Frame, views: dict[str, Features], extraction: float) -> None:
+        # Matches and network are shared; their time is counted by `relate`, as if they were not.
+        shared, started = self._relate.milliseconds, time.perf_counter()
+        left = views[LEFT]
+        if self._stereo is not None:
+            right, cameras = views[RIGHT], (frame.cameras[LEFT], frame.cameras[RIGHT])
+            matches = self._relate.stereo(left, right, *cameras)
+            update = self._stereo.update(frame.stamp, left, right, *cameras, matches)
+        else:
+            update = self._mono.update(frame.stamp, left, frame.cameras[LEFT])
+        elapsed = 1e3 * (time.perf_counter() - started)
+        counted = self._relate.milliseconds - shared
+        own = max(elapsed - self._relate.take_spent(), 0.0)
+        self._milliseconds += extraction + own + counted
+        # Features, images and matches of a long sequence would fill the memory.
+        self.updates.append(replace(update, matches=None))
+        pose = frame.poses.get(LEFT) if frame.poses else None
+        self._truth.append(None if pose is None else pose_matrix(pose.rotation.T, pose.centre))
+
+    def result(self) -> Run:
+        # Mono may have begun anew before it knew a scale: what was before has no common frame.
+        begun = [
+            i
+            for i, update in enumerate(self.updates)
+            if update.status is OdometryStatus.STARTED and update.pose is not None
+        ]
+        posed = [i for i, u in enumerate(self.updates) if u.pose is not None and i >= begun[-1]]
+        poses = [self.updates[i].pose for i in posed]
+        truth = [self._truth[i] for i in posed]
+        known = [pose for pose in truth if pose is not None]
+        return Run(
+            estimator=self._relate.name,
+            stamps=np.array([self.updates[i].stamp for i in posed]),
+            poses=np.array([pose.matrix for pose in poses if pose is not None]),
+            truth=np.array(known) if len(known) == len(truth) else None,
+            updates=tuple(self.updates),
+            ms_per_frame=self._milliseconds / len(self.updates),
+        )
+
+
+def _extract(extractor: Frontend, frame: Frame) -> tuple[dict[str, Features], float]:
+    started = time.perf_counter()
+    views = {side: extractor.extract(image) for side, image in frame.images.items()}
+    return views, 1e3 * (time.perf_counter() - started)
+
+
+def _rig(frame: Frame) -> Rig:
+    if not frame.poses or RIGHT not in frame.poses:
+        raise OdometryError("the sequence does not say where the right camera is")
+    right = frame.poses[RIGHT].relative_to(frame.poses[LEFT])
+    rig = Rig(right.rotation, right.translation)
+    if not rig.baseline > 0:
+        raise OdometryError("left and right camera are at the same place")
+    return rig

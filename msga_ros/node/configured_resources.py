@@ -1,0 +1,138 @@
+"""What a configured node holds: the model, the worker that uses it, the publishers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msga_ros.node.outputs import Outputs
+from msga_ros.node.reporting import Reporter
+from msga_ros.node.ros_libraries import image_bridge
+from msga_ros.stream.message_set import MessageSet, stamp_ns
+from msga_ros.stream.model_loading import Model
+from msga_ros.stream.processor import Outcome, Processor
+from msga_ros.stream.settings import Settings
+from msga_ros.stream.statistics import Statistics
+from msga_ros.stream.stereo_tracking import StereoTracking
+from msga_ros.stream.stream_odometry import OdometryResult
+from msga_ros.stream.worker import Worker
+from msga_ros.two_view.config import PipelineConfig
+
+# The item in hand gets so many seconds to finish when the node is deactivated or shut down.
+_PATIENCE = 20.0
+
+# An image older than this was not taken now: it is from a bag played without simulated time.
+_PLAUSIBLE_AGE_NS = 60_000_000_000
+
+
+class ConfiguredResources:
+    """Made by `configure`, ended by `cleanup` and `shutdown`.
+
+    `topics`: resolved topic of each input. `settings` gives the parameters in force.
+    """
+
+    def __init__(
+        self,
+        node: Any,
+        model: Model,
+        topics: Mapping[str, str],
+        settings: Callable[[], Settings],
+        statistics: Statistics,
+        reporter: Reporter,
+    ) -> None:
+        self._node = node
+        self._model = model
+        self._settings = settings
+        self._statistics = statistics
+        self._reporter = reporter
+        now = settings()
+        self._outputs = Outputs(node, now, reporter.complain)
+        self._stereo_tracking = None
+        if now.stereo:
+            say = node.get_logger().info
+            self._stereo_tracking = StereoTracking(
+                model.pipeline, now["rectified"], say, reporter.error
+            )
+        self._processor = Processor(model.pipeline, topics, reporter.complain, image_bridge())
+        self._worker: Worker[MessageSet] = Worker(
+            self._process, lambda _: statistics.dropped("superseded"), self._on_error
+        )
+
+    @property
+    def model(self) -> Model:
+        """The pipeline and where it is from."""
+        return self._model
+
+    @property
+    def motion_problem(self) -> str:
+        """Why something of the odometry cannot be published; "" where all is well."""
+        return self._outputs.motion_problem
+
+    def put(self, message_set: MessageSet) -> None:
+        """Hand a complete set to the worker; called in the executor thread."""
+        self._worker.put(message_set)
+
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """Change live parameters of the pipeline. Raises `ConfigError` and changes nothing."""
+        self._model.pipeline.reconfigure(config)
+
+    def drain(self) -> None:
+        """Drop what waits and let the work in hand be finished and published."""
+        if not self._worker.drain(_PATIENCE):
+            self._node.get_logger().error(f"the work did not finish in {_PATIENCE:.0f} s")
+
+    def close(self) -> None:
+        """End the worker after the work in hand and take the publishers down."""
+        if not self._worker.stop(_PATIENCE):
+            self._node.get_logger().error(f"the worker did not end in {_PATIENCE:.0f} s")
+        self._outputs.close()
+
+    def _process(self, message_set: MessageSet) -> None:
+        settings = self._settings()
+        timings: dict[str, float] = {"wait": 1e3 * (time.monotonic() - message_set.arrived)}
+        outcome, usable = self._processor.process(message_set, settings, timings)
+        if not usable:
+            self._statistics.dropped("bad_input")
+            return
+        if outcome is not None:
+            result = outcome.result
+            self._statistics.result(
+                result.status.name, result.counts.geometric_inliers, result.counts.matched
+            )
+            started = time.monotonic()
+            self._outputs.publish_pose(outcome)
+            sent = time.monotonic()
+            outcome, located = self._track(message_set, outcome, settings, timings)
+            tracked = time.monotonic()
+            self._outputs.publish(outcome, located, settings)
+            timings["publish"] = 1e3 * (time.monotonic() - tracked + sent - started)
+        timings["total"] = 1e3 * (time.monotonic() - message_set.arrived)
+        taken = stamp_ns(next(iter(message_set.messages.values())))
+        age = self._node.get_clock().now().nanoseconds - taken
+        if 0 <= age < _PLAUSIBLE_AGE_NS:
+            timings["since_stamp"] = age * 1e-6
+        self._statistics.processed(timings)
+
+    def _track(
+        self,
+        message_set: MessageSet,
+        outcome: Outcome,
+        settings: Settings,
+        timings: dict[str, float],
+    ) -> tuple[Outcome, OdometryResult | None]:
+        """A stereo pair with its tracks, and where the rig is; other pairs as they are."""
+        if self._stereo_tracking is None:
+            return outcome, None
+        started = time.monotonic()
+        infos = {side: message_set.messages[f"{side}/camera_info"] for side in ("left", "right")}
+        wanted = self._outputs.wants_motion(settings)
+        outcome, located = self._stereo_tracking.update(outcome, infos, message_set.epoch, wanted)
+        stage = "rig_check" if located is None else "odometry"
+        timings[stage] = 1e3 * (time.monotonic() - started)
+        self._statistics.motion(self._stereo_tracking.report)
+        return outcome, located
+
+    def _on_error(self, message_set: MessageSet, error: Exception) -> None:
+        self._statistics.dropped("error")
+        self._reporter.error(error)

@@ -1,0 +1,1 @@
+"""Rendering of textured scenes with known geometry. No GPU, nothing to download."""

@@ -1,0 +1,1 @@
+"""What a running stream needs and ROS does not: pairing, reference view, odometry."""

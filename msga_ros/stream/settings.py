@@ -1,0 +1,67 @@
+"""The node's parameters as one frozen value that both threads read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from msga_ros.configuration.parameter import Value
+from msga_ros.configuration.yaml_dataclass import ConfigError
+from msga_ros.stream.parameter_table import BY_NAME, PARAMETERS
+from msga_ros.stream.reference_view import ReferencePolicy
+from msga_ros.two_view.config import PipelineConfig
+
+_PIPELINE_GROUPS = ("frontend", "network", "pose")
+
+
+class SettingsError(ValueError):
+    """Parameter values that cannot be taken; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All parameters, checked against each other. Changing some makes a new value."""
+
+    values: Mapping[str, Value]
+    pipeline: PipelineConfig
+    reference: ReferencePolicy
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Settings:
+        """Check `values` (a missing one takes its default). Raises `SettingsError`."""
+        unknown = sorted(set(values) - set(BY_NAME))
+        if unknown:
+            raise SettingsError(f"unknown parameter {unknown[0]}")
+        merged = {one.name: values.get(one.name, one.default) for one in PARAMETERS}
+        for name, value in merged.items():
+            reason = BY_NAME[name].check(value)
+            if reason is not None:
+                raise SettingsError(reason)
+        pipeline_values = {
+            name: value for name, value in merged.items() if name.split(".")[0] in _PIPELINE_GROUPS
+        }
+        try:
+            pipeline = PipelineConfig.load(**pipeline_values)
+        except ConfigError as error:
+            raise SettingsError(str(error)) from None
+        reference = ReferencePolicy(
+            kind=merged["temporal.reference"],
+            max_parallax_deg=merged["temporal.keyframe_max_parallax_deg"],
+            min_inliers=merged["temporal.keyframe_min_inliers"],
+            min_inlier_ratio=merged["temporal.keyframe_min_inlier_ratio"],
+            min_features=merged["pose.min_inliers"],
+        )
+        return cls(merged, pipeline, reference)
+
+    def changed(self, changes: Mapping[str, Any]) -> Settings:
+        """These settings with `changes`, all of them or none. Raises `SettingsError`."""
+        return Settings.from_values({**self.values, **changes})
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    @property
+    def stereo(self) -> bool:
+        """Mode stereo; otherwise temporal."""
+        return bool(self.values["mode"] == "stereo")

@@ -1,0 +1,157 @@
+"""Stereo pairs over time: odometry, tracks that persist, and a check of the rig."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msga_ros.odometry.matches import unique_rows
+from msga_ros.odometry.observations import Rig
+from msga_ros.odometry.rig import RigCheck, RigMonitor
+from msga_ros.odometry.updates import OdometryStatus
+from msga_ros.stream.processor import Outcome, Pipeline
+from msga_ros.stream.stream_odometry import (
+    CameraParameters,
+    OdometryResult,
+    StreamOdometry,
+    camera_parameters,
+    persistent_ids,
+    rig_from_camera_info,
+    same_cameras,
+)
+
+_NO_BASELINE = "camera_info of the right camera tells no baseline (P[0, 3] or P[1, 3])"
+
+
+@dataclass(frozen=True)
+class MotionReport:
+    """For the diagnostics. `wanted`: somebody asks for the odometry. `running`: it takes frames;
+    `problem`: why it cannot.
+
+    `session`, `reason`: see `StreamOdometry`. `status`: of the last frame. `lost`, `frames`:
+    counted in this session. `sigma_m`, `sigma_deg`: of the pose, root of the trace of its
+    covariance's blocks. `rig`: the last check, None without one; `focal` (pixels) belongs to it.
+    """
+
+    wanted: bool = False
+    running: bool = False
+    problem: str = ""
+    session: int = 0
+    reason: str = ""
+    status: str = ""
+    frames: int = 0
+    lost: int = 0
+    inliers: int = 0
+    sigma_m: float = 0.0
+    sigma_deg: float = 0.0
+    rig: RigCheck | None = None
+    focal: float = 0.0
+
+
+class StereoTracking:
+    """Runs in the worker thread alone. `say(text)` hears of every session that begins.
+
+    `on_error(error)` hears of what the odometry did not foresee; it begins anew then, and the pair
+    itself is not lost.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        rectified: bool,
+        say: Callable[[str], None],
+        on_error: Callable[[Exception], None],
+    ) -> None:
+        self._odometry = StreamOdometry(pipeline, True, rectified)
+        self._rectified = rectified
+        self._say = say
+        self._on_error = on_error
+        self._monitor: tuple[CameraParameters, RigMonitor] | None = (
+            None  # with the cameras it belongs to
+        )
+        self.report = MotionReport()
+
+    def update(
+        self, outcome: Outcome, infos: Mapping[str, Any], epoch: int, wanted: bool
+    ) -> tuple[Outcome, OdometryResult | None]:
+        """The outcome of a stereo pair with its tracks, and where the rig is.
+
+        `infos`: camera_info of `left` and `right`. Not `wanted`: the rig is checked, nothing more,
+        and the next frame that is begins a new session.
+        """
+        rig = rig_from_camera_info(infos["left"], infos["right"], self._rectified)
+        if rig is None:
+            self.report = MotionReport(wanted=wanted, problem=_NO_BASELINE)
+            return outcome, None
+        located = self._locate(outcome, infos, epoch) if wanted else None
+        if located is None:
+            self._odometry.restart("the odometry was not asked for, or failed, before")
+            self.report = self._without_odometry(outcome, rig, wanted)
+            return outcome, None
+        self._monitor = None
+        self.report = self._with_odometry(located, outcome)
+        ids = persistent_ids(located.update, outcome)
+        return replace(outcome, track_ids=ids), located
+
+    def _locate(
+        self, outcome: Outcome, infos: Mapping[str, Any], epoch: int
+    ) -> OdometryResult | None:
+        views, session = [outcome.reference, outcome.current], self._odometry.session
+        try:
+            located = self._odometry.update(views, outcome, infos, epoch)
+        except Exception as error:
+            self._on_error(error)
+            return None
+        if self._odometry.session != session:
+            self._say(
+                f"odometry: session {self._odometry.session} begins at the origin: "
+                f"{self._odometry.reason}"
+            )
+        return located
+
+    def _without_odometry(self, outcome: Outcome, rig: Rig, wanted: bool) -> MotionReport:
+        left, right = outcome.reference.camera, outcome.current.camera
+        cameras = camera_parameters([outcome.reference, outcome.current], rig)
+        focal = (left.mean_focal + right.mean_focal) / 2
+        if self._monitor is None or not same_cameras(self._monitor[0], cameras):
+            self._monitor = (cameras, RigMonitor(rig, focal))
+        points = _inlier_points(outcome)
+        check = self._monitor[1].update(*points) or self.report.rig
+        return replace(
+            self.report, wanted=wanted, running=False, problem="", rig=check, focal=focal
+        )
+
+    def _with_odometry(self, located: OdometryResult, outcome: Outcome) -> MotionReport:
+        update, before = located.update, self.report
+        same = before.session == located.session
+        lost = int(update.status is OdometryStatus.LOST)
+        spread = np.zeros((6, 6)) if update.pose is None else update.pose.covariance
+        left, right = outcome.reference.camera, outcome.current.camera
+        return MotionReport(
+            wanted=True,
+            running=True,
+            session=located.session,
+            reason=self._odometry.reason,
+            status=update.status.name,
+            frames=1 + (before.frames if same else 0),
+            lost=lost + (before.lost if same else 0),
+            inliers=int(update.inlier.sum()),
+            sigma_m=float(np.sqrt(np.trace(spread[:3, :3]))),
+            sigma_deg=float(np.degrees(np.sqrt(np.trace(spread[3:, 3:])))),
+            rig=update.rig or (before.rig if same else None),
+            focal=(left.mean_focal + right.mean_focal) / 2,
+        )
+
+
+def _inlier_points(outcome: Outcome) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Normalised points (N, 2) of the matches that hold, left and right."""
+    result = outcome.result
+    rows = unique_rows(result)
+    return (
+        outcome.reference.camera.normalize(result.keypoints0[rows]),
+        outcome.current.camera.normalize(result.keypoints1[rows]),
+    )

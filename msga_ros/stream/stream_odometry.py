@@ -1,0 +1,201 @@
+"""The odometry beside the two-view results, of the node and of `msga bag` alike.
+
+A *session* is a trajectory with one origin: the frame that it begins with. A new one begins where
+the frames do not go on from those before: after a reset, a jump back in time, a new activation, or
+another size, calibration or baseline. Frames that are missing or show nothing do not end a session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msga_ros.geometry.camera import CameraError, stereo_baseline
+from msga_ros.odometry.mono import MonoOdometry
+from msga_ros.odometry.observations import Rig
+from msga_ros.odometry.stereo import StereoOdometry
+from msga_ros.odometry.updates import OdometryUpdate
+from msga_ros.stream.message_set import stamp_ns
+from msga_ros.stream.processor import Outcome, Pipeline
+from msga_ros.stream.reference_view import View
+
+CameraParameters = tuple[tuple[Any, ...], tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class OdometryResult:
+    """What the odometry says of a frame.
+
+    `header`: of the left (or only) image; `reference_header`: of that of the keyframe which
+    `update.relative` starts from, None without one. `session`: counts from 1.
+    """
+
+    update: OdometryUpdate
+    header: Any
+    reference_header: Any | None
+    session: int
+
+
+class StreamOdometry:
+    """Stereo odometry in mode stereo (metres), mono odometry in mode temporal (no scale).
+
+    Matches that were related already for the messages are not related again. `session` counts from
+    1 (0: not begun); `reason` says why the current one began.
+    """
+
+    def __init__(self, pipeline: Pipeline, stereo: bool, rectified: bool) -> None:
+        self._relate = RelateOnce(pipeline)
+        self._stereo = stereo
+        self._rectified = rectified
+        self._odometry: Any = None
+        self._epoch = 0
+        self._cameras: CameraParameters | None = None
+        self._headers: dict[float, Any] = {}  # of frames that a motion may start from
+        self._pending = "the first frame"  # why the next frame begins a session
+        self.session = 0
+        self.reason = ""
+
+    def restart(self, reason: str) -> None:
+        """Forget the trajectory: the next frame begins a new session. Track ids go on."""
+        if self._odometry is not None:
+            self._odometry.reset()
+        self._headers = {}
+        if self.session:
+            self._pending = reason
+
+    def update(
+        self, views: list[View], outcome: Outcome | None, infos: Mapping[str, Any], epoch: int
+    ) -> OdometryResult | None:
+        """Take in a set: its views (left, right; or one) and what was made of it.
+
+        None where there is nothing to say: a stereo pair without matches, or a rig whose baseline
+        camera_info does not tell.
+        """
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self.restart("a reset, a new activation, or time that jumped back")
+        if outcome is not None:
+            self._relate.remember(outcome)
+        if not self._begun(views, infos) or (self._stereo and outcome is None):
+            return None
+        left = views[0]
+        stamp = stamp_ns(left) * 1e-9
+        if self._stereo:
+            assert outcome is not None
+            right = views[1]
+            update: OdometryUpdate = self._odometry.update(
+                stamp, left.features, right.features, left.camera, right.camera, outcome.result
+            )
+        else:
+            update = self._odometry.update(stamp, left.features, left.camera)
+        return self._located(update, left.header)
+
+    def _begun(self, views: list[View], infos: Mapping[str, Any]) -> bool:
+        """Whether there is an odometry for these cameras, made anew where they have changed."""
+        rig = None
+        if self._stereo:
+            rig = rig_from_camera_info(infos["left"], infos["right"], self._rectified)
+            if rig is None:
+                return False
+        cameras = camera_parameters(views, rig)
+        if self._odometry is None or not same_cameras(self._cameras, cameras):
+            if self._odometry is not None:
+                self.restart("another size, calibration or baseline")
+            self._cameras = cameras
+            self._odometry = self._made(rig)
+        return True
+
+    def _made(self, rig: Rig | None) -> StereoOdometry | MonoOdometry:
+        if rig is None:
+            return MonoOdometry(self._relate)
+        return StereoOdometry(rig, self._relate)
+
+    def _located(self, update: OdometryUpdate, header: Any) -> OdometryResult:
+        if self._pending:
+            self.session, self.reason, self._pending = self.session + 1, self._pending, ""
+        start = update.reference_stamp
+        reference = None if start is None else self._headers.get(start)
+        kept = {update.stamp: header}
+        if start is not None and reference is not None and not update.keyframe:
+            kept[start] = reference
+        self._headers = kept
+        return OdometryResult(update, header, reference, self.session)
+
+
+class RelateOnce:
+    """The pipeline's `relate`, which knows the pair that it was asked for last."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._known: Outcome | None = None
+
+    def remember(self, outcome: Outcome) -> None:
+        """This outcome is at hand."""
+        self._known = outcome
+
+    def __call__(self, features0: Any, features1: Any, camera0: Any, camera1: Any) -> Any:
+        known = self._known
+        if (
+            known is not None
+            and known.reference.features is features0
+            and known.current.features is features1
+        ):
+            return known.result
+        return self._pipeline.relate(features0, features1, camera0, camera1)
+
+
+def rig_from_camera_info(left: Any, right: Any, rectified: bool) -> Rig | None:
+    """`x_right = R x_left + t` of the images as received; None where P tells no baseline.
+
+    In rectified frames the right camera is moved by P[0, 3] / fx (a vertical rig: P[1, 3] / fy);
+    R of each camera_info takes the raw frame to the rectified one.
+    """
+    try:
+        if stereo_baseline(right) <= 0:
+            return None
+    except CameraError:
+        return None
+    p = np.asarray(right.p, dtype=np.float64).reshape(3, 4)
+    shift = np.array([p[0, 3] / p[0, 0], p[1, 3] / p[1, 1], 0.0])
+    if rectified:
+        return Rig(np.eye(3), shift)
+    turns = [np.asarray(one.r, dtype=np.float64).reshape(3, 3) for one in (left, right)]
+    return Rig(turns[1].T @ turns[0], turns[1].T @ shift)
+
+
+def persistent_ids(update: OdometryUpdate, outcome: Outcome) -> NDArray[np.uint64]:
+    """Track ids (N,) of the rows of a stereo outcome, as the odometry follows the left features.
+
+    0 for outliers, and for features that the odometry does not follow (yet).
+    """
+    ids: NDArray[np.uint64] = update.feature_ids[outcome.result.indices0]
+    ids[~np.asarray(outcome.result.inlier, dtype=bool)] = 0
+    # Two right features for one left feature: the most probable match keeps the id.
+    order = np.argsort(-outcome.result.inlier_probability, kind="stable")
+    first = order[np.unique(ids[order], return_index=True)[1]]
+    once = np.zeros(len(ids), dtype=bool)
+    once[first] = True
+    return np.where(once, ids, np.uint64(0))
+
+
+def camera_parameters(views: list[View], rig: Rig | None) -> CameraParameters:
+    """All that an odometry takes as given of its cameras: what has to be equal, and numbers."""
+    discrete, numbers = [], []
+    for view in views:
+        camera = view.camera
+        discrete += [*view.size, camera.distortion_model, len(camera.distortion)]
+        numbers += [*camera.k.ravel().tolist(), *camera.distortion.tolist()]
+    if rig is not None:
+        numbers += [*rig.rotation.ravel().tolist(), *rig.translation.tolist()]
+    return tuple(discrete), tuple(numbers)
+
+
+def same_cameras(one: CameraParameters | None, other: CameraParameters) -> bool:
+    """Whether nothing has changed that a pixel would show: rounding, and no more."""
+    if one is None or one[0] != other[0]:
+        return False
+    return bool(np.allclose(one[1], other[1], rtol=1e-4, atol=1e-5))

@@ -1,0 +1,43 @@
+"""Frames of the rendered sequence as ROS messages, made before anything is timed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from std_msgs.msg import Header
+
+from msga_ros.datasets.sequences.base import Frame
+from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
+from msga_ros.node.image_message import image_message
+from msga_ros.tools.player_messages import camera_info_message, rectifications
+
+Messages = Mapping[str, Any]
+
+
+def rendered_frames(stereo: bool, size: tuple[int, int], count: int) -> list[Messages]:
+    """`count` frames of a moving camera, `size` (width, height): input of the node to message."""
+    width, height = size
+    options = SyntheticOptions(
+        frames=count, width=width, height=height, focal=0.75 * width, stereo=stereo
+    )
+    return [_messages(frame, stereo) for frame in SyntheticSequence(options)]
+
+
+def there_and_back(frames: list[Messages]) -> Iterator[Messages]:
+    """The frames forwards and backwards for ever: the camera never stands still, never jumps."""
+    return itertools.cycle([*frames, *frames[-2:0:-1]])
+
+
+def _messages(frame: Frame, stereo: bool) -> Messages:
+    matrices = rectifications(frame)
+    messages = {}
+    for side, image in frame.images.items():
+        prefix = f"{side}/" if stereo else ""
+        header = Header(frame_id=f"{side if stereo else 'camera'}_optical_frame")
+        messages[prefix + "camera_info"] = camera_info_message(
+            frame.cameras[side], matrices[side], header, image
+        )
+        messages[prefix + "image"] = image_message(image, header)
+    return messages

@@ -1,0 +1,94 @@
+"""The benchmark's mouth and ear: sends the frames, collects the poses and the diagnostics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, Image
+
+from msga_ros.msg import RelativePose
+from msga_ros.node.qos import sensor_qos
+from msga_ros.stream.message_set import STEREO_INPUTS, TEMPORAL_INPUTS
+from msga_ros.tools.benchmark_figures import Counters
+
+
+@dataclass(frozen=True)
+class PoseArrival:
+    """A pose that came: `latency` in seconds from its stamp to here, `ok` by its status."""
+
+    stamp: int
+    latency: float
+    ok: bool
+
+
+class Link(Node):
+    """Publishes to the inputs of the node `/msga` and listens to its poses and diagnostics."""
+
+    def __init__(self, stereo: bool, **kwargs: Any) -> None:
+        super().__init__("msga_bench", **kwargs)
+        self.poses: list[PoseArrival] = []
+        self.diagnostics = 0  # how many came
+        self._status: dict[str, dict[str, str]] = {}
+        self.problem = ""  # why the node cannot work
+        self._outlets = {
+            name: self.create_publisher(
+                Image if name.endswith("image") else CameraInfo, name, sensor_qos()
+            )
+            for name in (STEREO_INPUTS if stereo else TEMPORAL_INPUTS)
+        }
+        self.create_subscription(
+            RelativePose, "/msga/relative_pose", self._on_pose, QoSProfile(depth=100)
+        )
+        self.create_subscription(
+            DiagnosticArray, "/diagnostics", self._on_diagnostics, QoSProfile(depth=10)
+        )
+
+    @property
+    def connected(self) -> bool:
+        """Whether the node is active and every topic is connected in both directions."""
+        return (
+            self.values("model").get("state") == "active"
+            and all(one.get_subscription_count() > 0 for one in self._outlets.values())
+            and self.count_publishers("/msga/relative_pose") > 0
+        )
+
+    @property
+    def counters(self) -> Counters:
+        """The node's counters as it last told them."""
+        return Counters.from_diagnostics(self.values("input"), self.values("processing"))
+
+    def values(self, part: str) -> Mapping[str, str]:
+        """Key-value pairs of the newest diagnostic `part` of the node: model, input, processing."""
+        return self._status.get(part, {})
+
+    def send(self, messages: Mapping[str, Any]) -> int:
+        """Publish one frame, stamped now; the stamp in nanoseconds."""
+        now = self.get_clock().now()
+        stamp = now.to_msg()
+        for name, message in messages.items():
+            message.header.stamp = stamp
+            self._outlets[name].publish(message)
+        return int(now.nanoseconds)
+
+    def _on_pose(self, message: RelativePose) -> None:
+        now = self.get_clock().now().nanoseconds
+        taken = message.header.stamp
+        stamp = int(taken.sec) * 1_000_000_000 + int(taken.nanosec)
+        ok = message.status == RelativePose.STATUS_OK
+        self.poses.append(PoseArrival(stamp, (now - stamp) * 1e-9, ok))
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            name, _, part = status.name.partition(": ")
+            if name != "msga":
+                continue
+            self._status[part] = {pair.key: pair.value for pair in status.values}
+            if part == "model":
+                failed = status.level == DiagnosticStatus.ERROR
+                self.problem = status.message if failed else ""
+        self.diagnostics += 1

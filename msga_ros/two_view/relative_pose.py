@@ -1,0 +1,234 @@
+"""The pose stage of the pipeline: the network's scores to a motion, and how sure it is."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from msga_ros.geometry.covariance import covariance_of_either, relative_pose_covariance
+from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
+from msga_ros.geometry.pose import PoseError, median_parallax, pose_from_essential
+from msga_ros.geometry.robust import ROBUST_ESTIMATORS, RobustEstimate, graduated
+from msga_ros.geometry.robust.rival import strongest_rival
+from msga_ros.geometry.significance import chance_of_agreement, expected_false_alarms
+from msga_ros.geometry.triangulation import parallax_angles
+from msga_ros.network.inference import MatchScores
+from msga_ros.two_view.config import PipelineConfig, PoseConfig
+
+Array = NDArray[np.float64]
+
+# Motions this far from each other are told apart; well beyond what a covariance stands for.
+_QUITE_DIFFERENT_DEG = 20.0
+
+
+@dataclass(frozen=True)
+class Motion:
+    """`x1 = R x0 + t` with unit t, the matches that agree with it, and its covariance.
+
+    The motion is all NaN where there is none (`known` is False).
+    """
+
+    essential: Array  # (3, 3), Frobenius norm 1
+    rotation: Array  # (3, 3)
+    translation: Array  # (3,)
+    covariance: Array  # (6, 6), see msga_ros.geometry.covariance
+    candidate: NDArray[np.bool_]  # (N,), the matches that it was estimated from
+    inlier: NDArray[np.bool_]  # (N,), those that agree with it
+    inlier_probability: Array  # (N,), 0.5 at the network's inlier threshold from `essential`
+    median_parallax: float  # rad, over the inliers
+    false_alarms: float  # expected number of motions with as many inliers by chance
+    ambiguous: bool  # a quite different motion explains the matches as well
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a motion."""
+        return bool(np.isfinite(self.rotation).all())
+
+
+def unknown_motion(motion: Motion) -> Motion:
+    """What is left of `motion` where it means nothing: the matches, without a motion."""
+    nan = np.full((6, 6), np.nan)
+    return dataclasses.replace(
+        motion,
+        essential=nan[:3, :3],
+        rotation=nan[:3, :3],
+        translation=nan[0, :3],
+        covariance=nan,
+        median_parallax=float("nan"),
+    )
+
+
+def estimate_motion(
+    scores: MatchScores, correspondences: Array, config: PipelineConfig, mean_focal: float
+) -> Motion:
+    """The motion in the network's own solution, or a robust estimate from its best matches.
+
+    Args:
+        scores: of the network on the matches.
+        correspondences: (N, 4), normalised coordinates; NaN rows are nobody's inliers.
+        config: `pose.refine` says how; where that finds no motion, the network's own stands.
+        mean_focal: pixels, to turn `pose.threshold_px` into normalised units.
+
+    Inliers are candidates that agree with the motion: with a robust estimator, those that it calls
+    so; without one, all but the matches that would clearly lie behind a camera.
+    """
+    threshold = config.pose.threshold_px / mean_focal
+    solution = None
+    if config.pose.refine != "none":
+        solution = _refined(scores, correspondences, config, threshold)
+    if solution is None:
+        solution = _own(scores, correspondences, config, threshold)
+    return _motion(solution, correspondences, config, threshold)
+
+
+def sampled_estimate(
+    method: str, correspondences: Array, threshold: float, config: PoseConfig
+) -> RobustEstimate:
+    """The motion of `correspondences` (N, 4) that `method` of `ROBUST_ESTIMATORS` finds.
+
+    `threshold` is in normalised units; `config` says how long to sample, and from which seed.
+    """
+    return ROBUST_ESTIMATORS[method](
+        correspondences[:, :2],
+        correspondences[:, 2:],
+        threshold,
+        seed=config.seed,
+        confidence=config.confidence,
+        max_iterations=config.max_iterations,
+    )
+
+
+def robust_estimate(
+    method: str,
+    scores: MatchScores,
+    correspondences: Array,
+    candidate: NDArray[np.bool_],
+    threshold: float,
+    config: PoseConfig,
+) -> tuple[RobustEstimate, RobustEstimate | None]:
+    """The motion of the matches that are `candidate` (N,), and which of *these* agree with it.
+
+    `method` is `graduated`, which starts from all that the network says, or a name of
+    `ROBUST_ESTIMATORS`, which see nothing but the matches; `threshold` is in normalised units.
+    Second comes a quite different motion that explains the matches as well, if there is one (see
+    `config.min_lead`); one that explains them better, by cost and by number, takes the place of the
+    first.
+    """
+    points0, points1 = correspondences[candidate, :2], correspondences[candidate, 2:]
+    if method == "graduated":
+        score = scores.score[candidate]
+        found = graduated.estimate(points0, points1, score, threshold, scores.essential)
+    else:
+        found = sampled_estimate(method, correspondences[candidate], threshold, config)
+    if not found.success or not config.min_lead > 0:
+        return found, None
+    rival = strongest_rival(points0, points1, found, threshold, _QUITE_DIFFERENT_DEG)
+    if rival is None:
+        return found, None
+    other = dataclasses.replace(rival.motion, iterations=found.iterations)
+    # The cost does not ask on which side of the cameras a match lies, the inliers do: it takes both
+    # to change one's mind.
+    if rival.deficit < 0 and other.inlier.sum() >= found.inlier.sum():
+        return other, found if -rival.deficit < config.min_lead else None
+    return found, other if rival.deficit < config.min_lead else None
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """A motion (NaN where there is none) and the matches behind it."""
+
+    essential: Array
+    rotation: Array
+    translation: Array
+    candidate: NDArray[np.bool_]  # (N,)
+    agree: NDArray[np.bool_]  # (M,), over the candidates
+    reach: float  # epipolar distance, normalised, within which a candidate agrees
+    other: RobustEstimate | None = None  # a motion that explains the candidates as well
+
+
+def _refined(
+    scores: MatchScores, correspondences: Array, config: PipelineConfig, threshold: float
+) -> _Solution | None:
+    candidate = scores.candidates(config.network.score_threshold)
+    found, other = robust_estimate(
+        config.pose.refine, scores, correspondences, candidate, threshold, config.pose
+    )
+    if not found.success:
+        return None
+    return _Solution(
+        found.essential,
+        found.rotation,
+        found.translation,
+        candidate,
+        found.inlier,
+        threshold,
+        other,
+    )
+
+
+def _own(
+    scores: MatchScores, correspondences: Array, config: PipelineConfig, threshold: float
+) -> _Solution:
+    candidate = scores.inliers(config.network.inlier_threshold)
+    points0, points1 = correspondences[candidate, :2], correspondences[candidate, 2:]
+    reach = float(np.sqrt(config.network.inlier_threshold / 2))
+    try:
+        pose = pose_from_essential(scores.essential, points0, points1)
+    except PoseError:  # NaN, or a rank below 2: the candidates do not determine a motion
+        nan = np.full((3, 3), np.nan)
+        everybody = np.ones(int(candidate.sum()), dtype=bool)
+        return _Solution(nan, nan, nan[0], candidate, everybody, reach)
+    # The sign of a depth says nothing where the rays are parallel but for the noise.
+    certain = parallax_angles(points0, points1, pose.rotation) > 2 * threshold
+    return _Solution(
+        scores.essential,
+        pose.rotation,
+        pose.translation,
+        candidate,
+        pose.in_front | ~certain,
+        reach,
+    )
+
+
+def _motion(
+    solution: _Solution, correspondences: Array, config: PipelineConfig, threshold: float
+) -> Motion:
+    """The solution with all that follows from it."""
+    inlier = solution.candidate.copy()
+    inlier[solution.candidate] = solution.agree
+    points0, points1 = correspondences[inlier, :2], correspondences[inlier, 2:]
+    rotation, translation = solution.rotation, solution.translation
+    known = bool(np.isfinite(rotation).all())
+    distance = symmetric_epipolar_distance_squared(
+        torch.from_numpy(correspondences), torch.from_numpy(solution.essential)
+    ).numpy()
+    distance = np.where(np.isfinite(distance), distance, np.inf)
+    covariance: Array = np.full((6, 6), np.nan)
+    if known:
+        covariance = relative_pose_covariance(
+            points0, points1, rotation, translation, minimum_sigma=threshold
+        )
+    if solution.other is not None:
+        covariance = covariance_of_either(
+            covariance, rotation, translation, solution.other.rotation, solution.other.translation
+        )
+    return Motion(
+        essential=solution.essential / np.linalg.norm(solution.essential),
+        rotation=rotation,
+        translation=translation,
+        covariance=covariance,
+        candidate=solution.candidate,
+        inlier=inlier,
+        inlier_probability=1.0 / (1.0 + distance / config.network.inlier_threshold),
+        median_parallax=median_parallax(points0, points1, rotation) if known else float("nan"),
+        false_alarms=expected_false_alarms(
+            len(solution.agree),
+            int(solution.agree.sum()),
+            chance_of_agreement(correspondences[solution.candidate, 2:], solution.reach),
+        ),
+        ambiguous=solution.other is not None,
+    )

@@ -1,0 +1,77 @@
+"""What the messages say of a motion over time: directions, metres, covariance, what is unknown."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from node.stereo_drive import StereoDrive
+
+from msga_ros.stream.message_fields import STATUS_OK, STATUS_TOO_FEW_MATCHES
+from msga_ros.stream.odometry_fields import motion_fields, odometry_fields
+
+
+def test_the_motion_is_the_newest_camera_in_the_keyframe_in_metres() -> None:
+    drive = StereoDrive()
+    located = drive.go(0, 1, 2, 3)
+    fields = motion_fields(located)
+    assert fields["status"] == STATUS_OK
+    assert fields["translation_scale_known"] is True
+    _, position = drive.scene.true_motion(0, 3)
+    np.testing.assert_allclose(fields["translation"], position, atol=0.03)
+    assert fields["translation"][2] > 1.0  # it drives forward, and metres are metres
+    assert fields["header"].stamp.nanosec > fields["reference_header"].stamp.nanosec
+    assert fields["header"].frame_id == fields["reference_header"].frame_id == "left_optical"
+    covariance = fields["covariance"].reshape(6, 6)
+    assert (np.linalg.eigvalsh(covariance) > 0).all()  # the length is measured, too
+    assert fields["inliers"] > 50 and 0.5 < fields["inlier_ratio"] <= 1.0
+
+
+def test_essential_and_parallax_belong_to_the_matches() -> None:
+    drive = StereoDrive()
+    located = drive.go(0, 1, 2, 3)
+    fields, update = motion_fields(located), located.update
+    inlier = update.inlier
+    assert update.matches is not None
+    rays = []
+    for frame, rows in ((0, update.matches.indices0), (3, update.matches.indices1)):
+        seen = drive.scene.points - drive.scene.positions[frame]
+        rays.append((seen @ drive.scene.rotations[frame])[rows[inlier]])
+    essential = fields["essential"].reshape(3, 3)
+    assert np.linalg.norm(essential) == pytest.approx(1.0)
+    directions = [one / np.linalg.norm(one, axis=1, keepdims=True) for one in rays]
+    off = np.einsum("ni,ij,nj->n", directions[1], essential, directions[0])
+    assert np.abs(off).max() < 0.01
+    rotation, _ = drive.scene.true_motion(0, 3)
+    cosine = np.einsum("ni,ni->n", directions[0], directions[1] @ rotation.T)
+    parallax = np.median(np.arccos(np.clip(cosine, -1, 1)))
+    assert fields["median_parallax"] == pytest.approx(parallax, rel=0.05)
+
+
+def test_a_lost_motion_says_nothing() -> None:
+    drive = StereoDrive()
+    drive.go(0, 1, 2)
+    _, located = drive.follow(3, blind=True)
+    assert located is not None
+    fields = motion_fields(located)
+    assert fields["status"] == STATUS_TOO_FEW_MATCHES
+    assert fields["translation_scale_known"] is False
+    assert fields["covariance"][0] == -1 and not fields["covariance"][1:].any()
+    assert not fields["essential"].any() and not fields["translation"].any()
+    assert (fields["inliers"], fields["inlier_ratio"], fields["median_parallax"]) == (0, 0.0, 0.0)
+    # The odometry goes on all the same, and says how well.
+    assert odometry_fields(located)["covariance"][0] > 0.1
+
+
+def test_the_first_frame_has_no_motion() -> None:
+    with pytest.raises(ValueError, match="no metric motion"):
+        motion_fields(StereoDrive().go(0))
+
+
+def test_odometry_is_the_left_camera_in_the_frame_of_the_first() -> None:
+    drive = StereoDrive()
+    first, last = odometry_fields(drive.go(0)), odometry_fields(drive.go(*range(1, 8)))
+    assert first["position"] == (0, 0, 0) and first["orientation"] == (0, 0, 0, 1)
+    np.testing.assert_allclose(last["position"], drive.scene.true_motion(0, 7)[1], atol=0.08)
+    assert last["child_frame_id"] == "left_optical"
+    assert last["covariance"].shape == last["twist_covariance"].shape == (36,)
+    assert last["twist_covariance"][0] == -1  # no twist is measured

@@ -1,0 +1,101 @@
+"""The table of parameters, their checks and their places in the pipeline's configuration."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from msga_ros.stream.parameter_table import BY_NAME, PARAMETERS
+from msga_ros.stream.settings import Settings, SettingsError
+from msga_ros.two_view.config import PipelineConfig
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def test_defaults_are_those_of_the_library() -> None:
+    settings = Settings.from_values({})
+    assert settings.pipeline == PipelineConfig()
+    assert settings.stereo
+
+
+def test_every_entry_of_the_pipeline_is_a_parameter() -> None:
+    for group in dataclasses.fields(PipelineConfig):
+        for entry in dataclasses.fields(getattr(PipelineConfig(), group.name)):
+            assert f"{group.name}.{entry.name}" in BY_NAME
+
+
+def test_every_parameter_is_described_and_every_number_has_a_range() -> None:
+    for one in PARAMETERS:
+        assert len(one.description) > 20, one.name
+        assert one.check(one.default) is None, one.name
+        if isinstance(one.default, (int, float)) and not isinstance(one.default, bool):
+            assert one.minimum is not None and one.maximum is not None, one.name
+        assert one.read_only == ("Read-only" in one.description), one.name
+
+
+def test_the_parameter_file_holds_every_parameter_with_its_default() -> None:
+    text = (REPOSITORY / "config" / "msga.yaml").read_text()
+    document = yaml.safe_load(text)
+    groups = document["/**"]["ros__parameters"]
+    flat: dict[str, Any] = {}
+    for name, value in groups.items():
+        entries = value.items() if isinstance(value, dict) else [(None, value)]
+        flat |= {name if entry is None else f"{name}.{entry}": one for entry, one in entries}
+    assert flat == {one.name: one.default for one in PARAMETERS}
+    for name, value in flat.items():
+        assert BY_NAME[name].check(value) is None
+    # A comment for each parameter, at its end or above it.
+    lines = text.splitlines()
+    for one in PARAMETERS:
+        entry = one.name.rpartition(".")[2] + ":"
+        at = next(i for i, line in enumerate(lines) if line.strip().startswith(entry))
+        assert "#" in lines[at] or lines[at - 1].strip().startswith("#"), one.name
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"mode": "mono"}, "mode must be one of stereo, temporal"),
+        ({"frontend.ratio": 1.5}, "frontend.ratio must be at most 1"),
+        ({"frontend.ratio": float("nan")}, "finite"),
+        ({"frontend.ratio": "high"}, "frontend.ratio is a double"),
+        ({"frontend.mutual": 1}, "frontend.mutual is a bool"),
+        ({"frontend.max_keypoints": True}, "frontend.max_keypoints is an integer"),
+        ({"pose.min_inliers": 3}, "pose.min_inliers must be at least 8"),
+        ({"pose.refine": "ransac"}, "pose.refine must be one of"),
+        ({"sync.slop": -0.1}, "sync.slop must be at least 0"),
+        ({"nonsense": 1}, "unknown parameter nonsense"),
+    ],
+)
+def test_refused_with_a_reason(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(SettingsError, match=reason):
+        Settings.from_values({}).changed(changes)
+
+
+def test_several_changes_are_all_or_none() -> None:
+    before = Settings.from_values({"frontend.ratio": 0.9})
+    with pytest.raises(SettingsError):
+        before.changed({"frontend.ratio": 0.8, "pose.threshold_px": -1.0})
+    assert before["frontend.ratio"] == 0.9
+    after = before.changed({"frontend.ratio": 0.8, "pose.threshold_px": 2.0})
+    assert (after.pipeline.frontend.ratio, after.pipeline.pose.threshold_px) == (0.8, 2.0)
+    assert before.pipeline.frontend.ratio == 0.9
+
+
+def test_thresholds_of_the_keyframe_reach_the_policy() -> None:
+    settings = Settings.from_values(
+        {
+            "mode": "temporal",
+            "temporal.reference": "keyframe",
+            "temporal.keyframe_max_parallax_deg": 3.0,
+            "temporal.keyframe_min_inliers": 40,
+        }
+    )
+    assert not settings.stereo
+    assert settings.reference.kind == "keyframe"
+    assert settings.reference.max_parallax_deg == 3.0
+    assert settings.reference.min_inliers == 40

@@ -1,0 +1,243 @@
+"""Stereo pairs over time: metres, sessions and never a silent jump, tracks, the rig."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from node.stereo_drive import STEP_NS, StereoDrive
+from odometry.rig_scene import RIG
+from stream.fakes import raw_header
+
+from msga_ros.geometry.camera import Camera
+from msga_ros.odometry.updates import OdometryStatus
+from msga_ros.stream.stream_odometry import OdometryResult
+
+
+def at_origin(located: OdometryResult) -> bool:
+    pose = located.update.pose
+    assert pose is not None
+    return bool(np.array_equal(pose.matrix, np.eye(4)) and not pose.covariance.any())
+
+
+def error_m(drive: StereoDrive, located: OdometryResult, first: int, last: int) -> float:
+    """How far the pose is from the truth, of a session that began with frame `first`."""
+    assert located.update.pose is not None
+    return float(
+        np.linalg.norm(located.update.pose.position - drive.scene.true_motion(first, last)[1])
+    )
+
+
+def test_a_drive_is_one_session_in_metres() -> None:
+    drive = StereoDrive()
+    assert at_origin(drive.go(0))
+    located = drive.go(*range(1, 10))
+    assert located.update.scale_known
+    assert error_m(drive, located, 0, 9) < 0.02 * 4.5
+    assert located.header.frame_id == "left_optical"
+    assert drive.tracking.report.session == 1 and drive.tracking.report.frames == 10
+    assert drive.tracking.report.lost == 0 and len(drive.said) == 1
+
+
+def test_the_reference_header_is_that_of_the_keyframe() -> None:
+    drive = StereoDrive(frames=24)
+    for frame in range(24):
+        _, located = drive.follow(frame)
+        assert located is not None
+        if frame == 0:
+            assert located.reference_header is None
+            continue
+        stamp = located.reference_header.stamp  # type: ignore[union-attr]
+        seconds = stamp.sec + stamp.nanosec * 1e-9
+        assert seconds == pytest.approx(located.update.reference_stamp)
+        assert seconds < STEP_NS * 1e-9 * frame
+    assert seconds > 0  # there was more than one keyframe
+
+
+def test_dropped_frames_are_no_jump() -> None:
+    drive = StereoDrive(frames=12)
+    located = drive.go(0, 1, 2, 7, 8, 11)
+    assert located.session == 1
+    assert drive.tracking.report.lost == 0
+    assert error_m(drive, located, 0, 11) < 0.02 * 5.5
+
+
+def test_blind_frames_are_guessed_and_measured_afterwards() -> None:
+    drive = StereoDrive(frames=12)
+    drive.go(0, 1, 2, 3)
+    sure = drive.tracking.report.sigma_m
+    sigmas = []
+    for frame in (4, 5, 6):
+        _, located = drive.follow(frame, blind=True)
+        assert located is not None and located.session == 1
+        assert located.update.status is OdometryStatus.LOST
+        # The guess is inside of what the covariance says.
+        assert error_m(drive, located, 0, frame) < 3 * drive.tracking.report.sigma_m
+        sigmas.append(drive.tracking.report.sigma_m)
+    assert sure < 0.1 < sigmas[0] < sigmas[1] < sigmas[2]
+    assert sigmas[2] > 2.5 * sigmas[0]  # a wrong speed stays wrong: it adds up as it is
+    located = drive.go(7)
+    assert located.update.status is OdometryStatus.OK and located.session == 1
+    assert error_m(drive, located, 0, 7) < 0.1
+    assert drive.tracking.report.sigma_m < 0.1
+    assert drive.tracking.report.lost == 3
+
+
+def test_another_scene_is_lost_with_a_covariance_to_match() -> None:
+    drive = StereoDrive(frames=8)
+    drive.go(0, 1, 2)
+    stop = drive.relate
+    drive.relate = lambda *views: dataclasses.replace(  # type: ignore[method-assign]
+        stop(*views), inlier=np.zeros(len(stop(*views).inlier), dtype=bool)
+    )
+    # Five seconds later: a guess over fifty times as long is fifty times as uncertain.
+    _, located = drive.follow(3, stamp=52 * STEP_NS)
+    assert located is not None and located.update.status is OdometryStatus.LOST
+    assert drive.tracking.report.sigma_m > 20.0
+    drive.relate = stop  # type: ignore[method-assign]
+    assert located.update.pose is not None
+    before = located.update.pose.position
+    _, located = drive.follow(4, stamp=53 * STEP_NS)
+    assert located is not None and located.update.pose is not None
+    assert located.update.status is OdometryStatus.OK and located.session == 1
+    moved = np.linalg.norm(located.update.pose.position - before)
+    assert moved == pytest.approx(np.linalg.norm(drive.scene.true_motion(3, 4)[1]), rel=0.05)
+    assert drive.tracking.report.sigma_m > 20.0  # where all of it lies is as unknown as before
+
+
+def test_a_reset_begins_a_new_session_and_says_so() -> None:
+    drive = StereoDrive()
+    drive.go(0, 1, 2)
+    located = drive.go(3, epoch=2)
+    assert at_origin(located) and located.session == 2
+    assert "session 2" in drive.said[-1] and "reset" in drive.said[-1]
+    assert located.reference_header is None
+    assert error_m(drive, drive.go(4, 5, epoch=2), 3, 5) < 0.05
+
+
+def test_time_that_jumps_back_begins_a_new_session() -> None:
+    drive = StereoDrive()
+    drive.go(7, 8, 9)
+    located = drive.go(0, epoch=2)  # the node counts an epoch for it
+    assert at_origin(located) and located.session == 2
+
+
+@pytest.mark.parametrize("what", ["size", "calibration", "baseline"])
+def test_another_camera_begins_a_new_session(what: str) -> None:
+    drive = StereoDrive()
+    drive.go(0, 1, 2)
+    if what == "baseline":
+        drive.infos["right"].p = drive.infos["right"].p * np.array([1, 1, 1, 2] * 3)
+    elif what == "size":
+        drive.size = (642, 480)
+    else:
+        drive.camera = Camera.pinhole(501.0, 500.0, 320.0, 240.0, 640, 480)
+    located = drive.go(3)
+    assert at_origin(located) and located.session == 2
+    assert "calibration" in drive.said[-1]
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_rounding_in_camera_info_is_no_other_camera(wanted: bool) -> None:
+    drive = StereoDrive()
+    for frame in range(5):
+        for info in drive.infos.values():
+            info.p, info.r = info.p * (1 + 1e-12), info.r + 1e-12
+        drive.follow(frame, wanted=wanted)
+    report = drive.tracking.report
+    assert report.session == int(wanted)
+    assert report.rig is not None and report.rig.matches > 500  # all frames add up
+
+
+def test_nobody_listens_nothing_is_computed_and_what_comes_next_is_new() -> None:
+    drive = StereoDrive()
+    drive.go(0, 1, 2)
+    drive.fail = True  # the odometry would ask for matches over time
+    outcome, located = drive.follow(3, wanted=False)
+    assert located is None and len(outcome.track_ids) == 0 and drive.errors == []
+    assert not drive.tracking.report.running
+    drive.fail = False
+    located = drive.go(4)
+    assert at_origin(located) and located.session == 2
+
+
+def test_a_fault_costs_the_session_and_not_the_pair() -> None:
+    drive = StereoDrive()
+    drive.go(0, 1)
+    drive.fail = True
+    outcome, located = drive.follow(2)
+    assert located is None and len(outcome.result.inlier) > 0
+    assert isinstance(drive.errors[0], np.linalg.LinAlgError)
+    drive.fail = False
+    located = drive.go(3)
+    assert at_origin(located) and located.session == 2
+
+
+def test_ids_persist_and_are_never_used_twice() -> None:
+    drive = StereoDrive(frames=24)
+    owner: dict[int, int] = {}
+    before: dict[int, int] = {}
+    kept = []
+    for frame in range(24):
+        outcome, _ = drive.follow(frame, epoch=1 + (frame >= 20))
+        ids, points = outcome.track_ids, outcome.result.indices0  # feature i is point i
+        assert len(ids) == len(points)
+        now = {int(p): int(i) for p, i in zip(points, ids, strict=True) if i}
+        assert len(now) == len(set(now.values()))
+        for point, track in now.items():
+            assert owner.setdefault(track, point) == point
+        both = now.keys() & before.keys()
+        if frame not in (0, 20):
+            assert all(now[point] == before[point] for point in both)
+            kept.append(len(both) / max(len(before), 1))
+        before = now
+    assert np.median(kept) > 0.9
+    assert len(before) > 50
+
+
+def test_ids_begin_with_the_first_frame() -> None:
+    drive = StereoDrive()
+    outcome, _ = drive.follow(0)
+    assert (outcome.track_ids > 0).all()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_good_rig_is_not_blamed(wanted: bool) -> None:
+    drive = StereoDrive()
+    for frame in range(10):
+        drive.follow(frame, wanted=wanted)
+    check = drive.tracking.report.rig
+    assert check is not None
+    assert check.shift_px(drive.tracking.report.focal) < 0.5
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+@pytest.mark.parametrize(
+    ("axis", "degrees"), [(0, 0.5), (0, -3.0), (2, 0.8)], ids=["pitch", "bad pitch", "roll"]
+)
+def test_a_turned_right_camera_is_found(wanted: bool, axis: int, degrees: float) -> None:
+    turn = np.zeros(3)
+    turn[axis] = np.radians(degrees)
+    drive = StereoDrive(true_rig=RIG.turned(turn))
+    for frame in range(10):
+        drive.follow(frame, wanted=wanted)
+    check = drive.tracking.report.rig
+    assert check is not None
+    assert check.drifted(2.0, drive.tracking.report.focal)
+    assert check.rotation_deg[axis] == pytest.approx(degrees, rel=0.1, abs=0.05)
+    assert abs(check.rotation_deg[2 - axis]) < 0.15
+
+
+def test_no_baseline_no_odometry() -> None:
+    drive = StereoDrive()
+    drive.infos["right"].p = drive.infos["right"].p * np.array([1, 1, 1, 0] * 3)
+    _, located = drive.follow(0)
+    assert located is None and drive.errors == []
+    assert "baseline" in drive.tracking.report.problem and drive.tracking.report.wanted
+
+
+def test_headers_are_those_of_the_images() -> None:
+    located = StereoDrive().go(0, 3)
+    assert located.header == raw_header(3 * STEP_NS, "left_optical")
+    assert located.reference_header == raw_header(0, "left_optical")

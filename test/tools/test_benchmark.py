@@ -1,0 +1,172 @@
+"""`msga bench node`: the account of the frames, and the whole of it over DDS for some seconds."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from msga_ros.cli import app
+from msga_ros.commands.bench_node import as_document, parse_size, tables
+from msga_ros.commands.errors import UsageError
+from msga_ros.tools.benchmark import BenchmarkOptions
+from msga_ros.tools.benchmark_figures import STAGES, Account, Counters, Run, stage_medians
+from msga_ros.tools.benchmark_usage import Usage
+from msga_ros.tools.child_environment import missing_ros
+
+needs_ros = pytest.mark.skipif(bool(missing_ros()), reason="needs the built ROS package")
+
+INPUT = {"received /image": "48", "received /camera_info": "50", "complete_sets": "47"}
+PROCESSING = {
+    "rate_hz": "9.00",
+    "processed": "40",
+    "errors": "1",
+    "dropped": "8",
+    "dropped superseded": "6",
+    "dropped error": "1",
+    "dropped duplicate": "1",
+    "latency_wait_ms": "median 1.0, p99 9.0",
+    "latency_extract_ms": "median 20.0, p99 30.0",
+    "latency_network_ms": "median 50.5, p99 80.0",
+    "latency_total_ms": "median 75.0, p99 99.0",
+    "latency_since_stamp_ms": "median 79.0, p99 110.0",
+    "last_status": "OK",
+}
+
+
+def test_every_frame_is_accounted_for() -> None:
+    counted = Counters.from_diagnostics(INPUT, PROCESSING)
+    assert counted.idle and counted.refused == 1
+    account = Account.of(sent=50, poses=40, counted=counted)
+    lost = {"lost_on_the_way": 2}
+    assert account.dropped == {"superseded": 6, "error": 1, "duplicate": 1, **lost}
+    assert account.processed + sum(account.dropped.values()) == account.sent
+    assert account.unaccounted == 0
+
+
+def test_a_frame_that_nothing_explains_is_shown() -> None:
+    # A set that was complete and is neither processed nor dropped.
+    vanished = Counters.from_diagnostics(INPUT, PROCESSING | {"processed": "39"})
+    assert not vanished.idle
+    assert Account.of(50, 39, vanished).unaccounted == 1
+    # All messages arrived, and yet not all sets were complete.
+    whole = INPUT | {"received /image": "50", "received /camera_info": "50"}
+    account = Account.of(50, 40, Counters.from_diagnostics(whole, PROCESSING))
+    assert account.unaccounted == 2 and "lost_on_the_way" not in account.dropped
+
+
+def test_counters_are_those_since_the_warm_up() -> None:
+    before = Counters({"/image": 8}, 7, 5, {"superseded": 2})
+    now = Counters({"/image": 18}, 16, 14, {"superseded": 2, "bad_input": 1})
+    assert now.since(before) == Counters({"/image": 10}, 9, 9, {"bad_input": 1})
+
+
+def test_stages_add_up_to_the_latency() -> None:
+    stages = stage_medians(PROCESSING, latency_median_ms=80.0)
+    assert stages == {
+        "receive": 4.0,
+        "wait": 1.0,
+        "extract": 20.0,
+        "network": 50.5,
+        "other": 3.5,
+        "return": 1.0,
+    }
+    assert sum(stages.values()) == pytest.approx(80.0)
+
+
+def test_the_pose_does_not_wait_for_the_odometry() -> None:
+    longer = {
+        **PROCESSING,
+        "latency_odometry_ms": "median 100.0, p99 120.0",
+        "latency_total_ms": "median 175.0, p99 199.0",
+        "latency_since_stamp_ms": "median 179.0, p99 210.0",
+    }
+    stages = stage_medians(longer, latency_median_ms=80.0)
+    assert stages == {**stage_medians(PROCESSING, latency_median_ms=80.0), "odometry": 100.0}
+
+
+def test_sizes() -> None:
+    assert parse_size("1280x720") == (1280, 720)
+    for text in ("640", "640x", "32x480", "99999x99999", "-640x480"):
+        with pytest.raises(UsageError, match="WIDTHxHEIGHT"):
+            parse_size(text)
+
+
+def test_usage_of_a_process_grows_and_that_of_none_is_unknown() -> None:
+    here = Usage.of(os.getpid())
+    if math.isnan(here.cpu_seconds):
+        pytest.skip("no /proc here")
+    assert here.cpu_seconds > 0 and here.threads >= 1
+    assert here.memory_peak_mb >= 0.99 * here.memory_mb > 1
+    assert math.isnan(Usage.of(2**22 + 1).cpu_seconds)
+
+
+def test_what_is_unknown_is_null_in_json_and_a_dash_in_the_table() -> None:
+    account = Account(3, 0, 0, {"lost_on_the_way": 3}, 0)
+    nan = math.nan
+    run = Run(
+        640, 480, 10.0, 1.0, account, 3.0, nan, nan, nan, {"other": nan, "return": nan}, 0,
+        nan, nan, 0.1, nan, nan, nan, 0,
+    )  # fmt: skip
+    document = json.loads(json.dumps(as_document(BenchmarkOptions(), [run]), allow_nan=False))
+    assert document["runs"][0]["latency_median_ms"] is None
+    console = Console(record=True, width=100, file=open(os.devnull, "w"))  # noqa: SIM115
+    for table in tables(BenchmarkOptions(), [run]):
+        console.print(table)
+    text = console.export_text()
+    assert "nan" not in text and "lost_on_the_way" in text
+
+
+def test_a_wrong_size_and_a_missing_checkpoint_are_one_clear_line() -> None:
+    for arguments, part in (
+        (["--size", "big"], "WIDTHxHEIGHT"),
+        (["--weights", "/nowhere/net.safetensors"], "/nowhere/net.safetensors"),
+        (["--json", "/nowhere/figures.json"], "/nowhere"),
+    ):
+        result = CliRunner().invoke(app, ["bench", "node", *arguments])
+        assert result.exit_code == 2
+        (line,) = result.output.splitlines()
+        assert line.startswith("msga: ") and part in line
+
+
+@needs_ros
+@pytest.mark.ros
+@pytest.mark.parametrize("mode", ["stereo", "temporal"])
+def test_bench_node_end_to_end(mode: str, any_weights: Path, tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    arguments = ["--mode", mode, "--size", "320x240", "--seconds", "3", "--rate", "5"]
+    arguments += ["--keypoints", "300", "--weights", str(any_weights), "--json", str(path)]
+    result = CliRunner().invoke(app, ["bench", "node", *arguments])
+    assert result.exit_code == 0, result.output
+    document: dict[str, Any] = json.loads(path.read_text())
+    (run,) = document["runs"]
+    account = run["account"]
+    assert account["sent"] == 15
+    assert account["processed"] + sum(account["dropped"].values()) == account["sent"]
+    assert account["unaccounted"] == 0
+    assert account["processed"] > 0
+    assert account["poses"] == account["processed"]  # poses are reliable
+    assert (run["width"], run["height"]) == (320, 240)
+    assert set(STAGES) <= set(run["stages"]) and "return" in run["stages"]
+    assert ("rig_check" in run["stages"]) is (mode == "stereo")
+    assert document["options"]["mode"] == mode and document["machine"]["cores"] >= 1
+    for text in ("stamp to pose, median ms", "where the frames went", "unaccounted", "network"):
+        assert text in result.output
+
+
+@needs_ros
+@pytest.mark.ros
+def test_a_node_that_cannot_start_is_one_clear_line(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"no weights")
+    result = CliRunner().invoke(
+        app, ["bench", "node", "--size", "320x240", "--weights", str(broken)]
+    )
+    assert result.exit_code == 2
+    assert str(broken) in result.output.splitlines()[-1]

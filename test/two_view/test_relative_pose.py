@@ -1,0 +1,55 @@
+"""When another motion takes the place of the one that was found, and when it casts doubt on it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from two_view_scene import random_scene
+
+from msga_ros.geometry.robust.base import RobustEstimate
+from msga_ros.geometry.robust.rival import Rival
+from msga_ros.network.match_scores import MatchScores
+from msga_ros.two_view import relative_pose
+from msga_ros.two_view.config import PoseConfig
+from msga_ros.two_view.relative_pose import robust_estimate
+
+COUNT = 60
+
+
+@pytest.mark.parametrize(
+    ("deficit", "inliers", "taken", "doubtful"),
+    [
+        (5.0, COUNT, False, False),  # clearly worse
+        (0.5, COUNT, False, True),  # as good within the lead that is asked for
+        (-0.5, COUNT, True, True),
+        (-5.0, COUNT, True, False),  # clearly better
+        (-5.0, COUNT - 1, False, True),  # better by its cost, but with matches behind the cameras
+        (-0.5, COUNT - 1, False, True),
+    ],
+)
+def test_it_takes_cost_and_number(
+    deficit: float,
+    inliers: int,
+    taken: bool,
+    doubtful: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = random_scene(1, COUNT, noise=1e-4, outliers=0.0)
+    other = RobustEstimate(
+        True, np.eye(3), np.array([1.0, 0, 0]), np.zeros((3, 3)), np.arange(COUNT) < inliers, 0
+    )
+    monkeypatch.setattr(relative_pose, "strongest_rival", lambda *_: Rival(other, deficit))
+    scores = MatchScores(np.full((3, 3), np.nan), np.zeros(COUNT), np.ones(COUNT))
+    found, doubt = robust_estimate(
+        "poselib",
+        scores,
+        scene.correspondences.astype(np.float64),
+        np.ones(COUNT, dtype=bool),
+        2e-3,
+        PoseConfig(min_lead=1.0),
+    )
+    assert np.array_equal(found.rotation, other.rotation) == taken
+    assert found.iterations > 0  # of the sampling, whichever motion it is
+    assert (doubt is not None) == doubtful
+    if doubt is not None:
+        assert np.array_equal(doubt.rotation, other.rotation) != taken
