@@ -59,6 +59,14 @@ def test_products_agree_with_the_decomposition_on_matches(seed: int) -> None:
         assert apart(_by_squaring(matrix), vectors[..., 0]) < 1e-5
 
 
+def test_products_find_an_eigenvector_along_an_axis() -> None:
+    """Most columns of the power are zeros then."""
+    values = torch.linspace(0, 1, 9, dtype=torch.float64)
+    for place in range(9):
+        found = _by_squaring(torch.diag(values.roll(place))[None])[0]
+        assert torch.allclose(found.abs(), torch.eye(9, dtype=torch.float64)[place])
+
+
 def test_products_give_a_unit_vector_of_the_space_where_several_are_smallest() -> None:
     matrix, _ = matrices(0, np.array([0, 0, 0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]))
     found = _by_squaring(matrix)
