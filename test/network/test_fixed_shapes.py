@@ -16,7 +16,7 @@ from host_access import HostAccess
 from small_networks import STRUCTURES, random_matches, up_to_sign, warmed_net
 from torch import Tensor
 
-from msga_ros.network import MSGANet, MSGANetConfig, MSGANetResult
+from msga_ros.network import MSGANet, MSGANetResult, packaged_weights
 from msga_ros.network.layers import BatchNorm, ContextNorm
 from msga_ros.network.shapes import fixed_shapes, with_fixed_shapes
 
@@ -117,15 +117,15 @@ def test_samples_of_too_few(nets: tuple[MSGANet, MSGANet, str]) -> None:
 
 def test_samples_of_none_stay_finite_through_many_layers() -> None:
     """Statistics of a match or none say nothing of the padding, which each layer would enlarge."""
-    net = warmed_net(MSGANetConfig(channels=16, grid=4)).train()
-    matches = random_matches(3, 80)
+    net = MSGANet.load(packaged_weights("msga_net_lite"))
+    seen: list[bool] = []
+    for layer in net.modules():
+        if isinstance(layer, ContextNorm):
+            layer.register_forward_hook(lambda *call: seen.append(bool(call[-1].isfinite().all())))
     valid = torch.arange(80) < torch.tensor([80, 1, 0])[:, None]
-    result = net(matches, valid)
-    result.residual[0].clamp(max=1).sum().backward()
-    for name, parameter in net.named_parameters():
-        assert parameter.grad is None or bool(torch.isfinite(parameter.grad).all()), name
-    for name, buffer in net.named_buffers():
-        assert bool(torch.isfinite(buffer).all()), name
+    with torch.no_grad(), with_fixed_shapes():
+        net(random_matches(3, 80), valid)
+    assert len(seen) > 20 and all(seen)
 
 
 @pytest.mark.parametrize("count", [0, 31, 32, 33])
