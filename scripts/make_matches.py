@@ -41,6 +41,7 @@ TRAINING_SCENES = (
     "sfm_sceaux_castle",
 )
 BITS = 16  # coordinates in steps of 0.01 pixels at a focal length of 700
+_WIDTH = 120  # columns of what is printed, wherever it goes
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.4, 1.0)  # of true matches, limits of the columns of the table
 
 
@@ -79,7 +80,7 @@ def main() -> None:
     arguments = _arguments()
     folders = parts(arguments.shared / "data", DEVELOPMENT)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    console, written = Console(soft_wrap=True, highlight=False), []
+    console, written = Console(width=_WIDTH, highlight=False), []
     started = time.monotonic()
     for part, setting in FILES:
         path = arguments.output / f"{part}_{setting.frontend}_{setting.size}.h5"

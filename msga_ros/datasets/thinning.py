@@ -35,11 +35,13 @@ def drawn_pairs(names: Sequence[str], most: int, seed: int) -> NDArray[np.int64]
     return np.sort(np.array(chosen, np.int64))
 
 
-def thinned(arrays: Arrays, name: str, most: int, seed: int) -> Arrays:
+def thinned(arrays: Arrays, name: str, most: int, seed: int, uniform: bool = False) -> Arrays:
     """At most `most` matches of a pair; 0: all of them.
 
     Mutual matches are kept up to two thirds of `most`, a random choice of them where there are
     more; a random choice of the others fills the rest, and mutual ones where those are too few.
+    With `uniform`, any match is as likely to be kept as any other: the share of true matches stays
+    what it is without a filter, but fewer are left for one.
 
     Args:
         arrays: of one pair, in the shapes of the published layout.
@@ -51,9 +53,11 @@ def thinned(arrays: Arrays, name: str, most: int, seed: int) -> Arrays:
     mutuals = np.asarray(arrays.get("mutuals", np.ones(len(rows)))).reshape(-1) != 0
     generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
     shuffled = generator.permutation(len(rows))
-    mutual, other = shuffled[mutuals[shuffled]], shuffled[~mutuals[shuffled]]
-    count = min(len(mutual), max(round(_MUTUAL_SHARE * most), most - len(other)))
-    chosen = np.concatenate((mutual[:count], other[: most - count]))
+    chosen = shuffled[:most]
+    if not uniform:
+        mutual, other = shuffled[mutuals[shuffled]], shuffled[~mutuals[shuffled]]
+        count = min(len(mutual), max(round(_MUTUAL_SHARE * most), most - len(other)))
+        chosen = np.concatenate((mutual[:count], other[: most - count]))
     # Neighbours in one coordinate compress better than any other order.
     chosen = chosen[np.argsort(rows[chosen, 0], kind="stable")]
     result: dict[str, NDArray[Any]] = dict(arrays)

@@ -17,8 +17,8 @@ from synthetic_dump import random_network, synthetic_pair, write_dump
 from typer.testing import CliRunner
 
 from msga_ros import __version__
-from msga_ros.cli import app
-from msga_ros.cli.judging import Grouping
+from msga_ros.cli import COMMANDS, app, load
+from msga_ros.cli.eval import Grouping
 from msga_ros.evaluation.tables import GROUPINGS
 
 FOUNTAIN = "data/scenes/strecha_fountain_p11/images"
@@ -343,3 +343,15 @@ def test_bench_measures_each_number_of_matches(weights: Path, tmp_path: Path) ->
         assert 0 < row["median_ms"] <= row["p90_ms"]
     assert "1024" in result.output
     assert_one_clear_line(msga("bench", "network", "-w", tmp_path / "none"), "checkpoint not found")
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_the_list_of_commands_says_what_their_own_help_says(name: str) -> None:
+    own = " ".join((load(name).help or "").split("\n\n")[0].split())
+    assert own == COMMANDS[name]
+
+
+def test_an_unknown_command_is_named(tmp_path: Path) -> None:
+    result = msga("mtach")
+    assert result.exit_code == 2
+    assert "mtach" in result.output

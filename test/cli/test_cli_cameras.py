@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from msga_ros.commands.cameras import find_view
-from msga_ros.commands.errors import UsageError
+from msga_ros.cli.cameras import find_view
+from msga_ros.cli.errors import UsageError
 
 SIZE = (640, 480)
 

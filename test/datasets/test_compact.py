@@ -206,6 +206,20 @@ def test_thinned_pairs_are_a_choice_of_rows_with_their_own_evidence(tmp_path: Pa
         assert few[:, 5].sum() == expected
 
 
+def test_a_uniform_choice_keeps_the_share_of_mutual_matches(tmp_path: Path) -> None:
+    pair = synthetic_pair(0, matches=4000)
+    dump = write_dump(tmp_path / "dump.h5", [pair])
+    shares = []
+    for options in ((), ("--uniform",)):
+        path = tmp_path / f"{len(options)}.h5"
+        with DumpFile(compacted(path, dump, "--most-matches", "2000", *options)) as small:
+            assert len(small[0].mutuals) == 2000
+            shares.append(small[0].mutuals.mean())
+    mutual = pair.mutuals.mean()
+    assert shares[0] > mutual + 0.2
+    assert shares[1] == pytest.approx(mutual, abs=0.04)
+
+
 def test_thinning_fills_up_where_one_kind_is_rare(tmp_path: Path) -> None:
     pair = synthetic_pair(0, matches=100)
     for count, expected in ((5, 5), (95, 45), (100, 50)):

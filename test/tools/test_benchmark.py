@@ -13,8 +13,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from msga_ros.cli import app
-from msga_ros.commands.bench_node import as_document, parse_size, tables
-from msga_ros.commands.errors import UsageError
+from msga_ros.cli.bench_node import as_document, parse_size, tables
+from msga_ros.cli.errors import UsageError
 from msga_ros.tools.benchmark import BenchmarkOptions
 from msga_ros.tools.benchmark_figures import STAGES, Account, Counters, Run, stage_medians
 from msga_ros.tools.benchmark_usage import Usage

@@ -18,7 +18,9 @@ import torch
 from scene_pairs import PosedPair, load_pair
 from torch import Tensor
 
+from msga_ros import frontend
 from msga_ros.configuration.yaml_dataclass import ConfigError
+from msga_ros.evaluation.odometry.estimators import PutativeMatcher
 from msga_ros.frontend import FrontendError
 from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
@@ -94,6 +96,30 @@ def noise_image(seed: int = 0, height: int = 240, width: int = 320) -> np.ndarra
     noise = np.random.default_rng(seed).normal(size=(height, width)).astype(np.float32)
     smooth = cv2.GaussianBlur(noise, (0, 0), 2.0)
     return np.clip(128 + 60 * smooth / smooth.std(), 0, 255).astype(np.uint8)
+
+
+def test_the_network_is_told_sizes_in_focal_lengths(
+    fountain: PosedPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that focal lengths do not matter; the pruning of odometry does the same."""
+    pipe, told = knowing(fountain, **{"frontend.ratio": 1.0, "frontend.mutual": False}), []
+    judged = pipe._inference.__call__
+    monkeypatch.setattr(
+        pipe, "_inference", lambda *inputs: (told.append(inputs[2]), judged(*inputs))[1]
+    )
+    features0, features1 = pipe.extract(fountain.image0), pipe.extract(fountain.image1)
+    camera0, k = fountain.camera0, fountain.camera0.k
+    longer = Camera.pinhole(4 * k[0, 0], 4 * k[1, 1], k[0, 2], k[1, 2])
+    for camera1 in (camera0, longer):
+        pipe.relate(features0, features1, camera0, camera1)
+    plain, other = told
+    front_end = frontend.create(pipe.config.frontend)
+    expected = front_end.match(features0, features1).evidence
+    np.testing.assert_array_equal(plain, expected)
+    assert np.isfinite(expected).all()
+    np.testing.assert_allclose(other[:, 3], expected[:, 3] - 2.0, atol=1e-6)
+    putative = PutativeMatcher(front_end)(features0, features1, camera0, longer)
+    np.testing.assert_array_equal(putative.evidence, other)
 
 
 @pytest.mark.parametrize("frontend", ["sift", "orb", "akaze"])

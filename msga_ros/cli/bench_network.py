@@ -8,15 +8,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+import typer
 from rich import box
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from msga_ros.commands.errors import existing_file, writable_file
+from msga_ros.cli.errors import existing_file, reported_errors, writable_file
+from msga_ros.cli.shared import Device, Weights, console
 from msga_ros.network import find_weights
 from msga_ros.network.inference import Inference, load_network
 from msga_ros.training.synthetic_scenes import synthetic_batch
@@ -32,6 +35,29 @@ class Latency:
     repeats: int
     median_ms: float
     p90_ms: float
+
+
+def command(
+    matches: Annotated[
+        list[int] | None, typer.Option("--matches", "-n", min=1, help="Repeatable.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed runs of each.")] = 20,
+    weights: Weights = None,
+    device: Device = None,
+    threads: Annotated[int, typer.Option(min=0, help="Of the CPU; 0: as torch chooses.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
+) -> None:
+    """Milliseconds of the network on one pair, by the number of matches."""
+    with reported_errors():
+        run(
+            matches or (500, 1000, 2000, 4000),
+            repeats=repeats,
+            weights=weights,
+            device=device or "auto",
+            threads=threads,
+            json_file=json_file,
+            console=console(),
+        )
 
 
 def run(

@@ -6,16 +6,20 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from msga_ros.commands.errors import UsageError, existing_file, writable_file
-from msga_ros.commands.progress import progress_bar
+from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
+from msga_ros.cli.progress import progress_bar
+from msga_ros.cli.settings import overrides
+from msga_ros.cli.shared import ConfigFile, Device, Settings, Weights, console
 from msga_ros.datasets.sequences.base import Sequence as FrameSequence
 from msga_ros.datasets.sequences.base import SequenceError
 from msga_ros.datasets.sequences.source import open_sequence
@@ -45,6 +49,63 @@ class Row:
     rpe_trans_percent: float | None
     rpe_rot_deg: float | None
     ms_per_frame: float
+
+
+class OdometryMode(Enum):
+    """Of `msga vo`."""
+
+    auto = "auto"
+    stereo = "stereo"
+    mono = "mono"
+
+
+def command(
+    scenes: Annotated[
+        list[str],
+        typer.Argument(help="Folders with a scene.json, a video (mono), or `synthetic`."),
+    ],
+    mode: Annotated[
+        OdometryMode, typer.Option(help="auto: stereo where there is a right camera.")
+    ] = OdometryMode.auto,
+    estimator: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--estimator",
+            "-e",
+            help="Repeatable. PRUNER or PRUNER+SOLVER; pruners: msga, ratio, mutual+ratio; "
+            "solvers: poselib, magsac. Default: msga, msga+poselib, ratio+magsac, ratio+poselib.",
+        ),
+    ] = None,
+    frames: Annotated[int, typer.Option(min=0, help="At most that many; 0: all.")] = 0,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    weights: Weights = None,
+    device: Device = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the rows there, a list of records.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for trajectories (TUM, KITTI) and a plot."),
+    ] = None,
+) -> None:
+    """Visual odometry by several estimators on the same matches, judged against true poses.
+
+    Settings of the odometry are given as --set odometry.NAME=VALUE.
+    """
+    with reported_errors():
+        given = {"network.weights": str(weights) if weights else None, "network.device": device}
+        run(
+            scenes,
+            mode=mode.value,
+            estimators=estimator or (),
+            frames=frames,
+            config=config,
+            overrides=overrides(settings or (), given),
+            json_file=json_file,
+            output=output,
+            console=console(),
+        )
 
 
 def run(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
-from msga_ros.commands.errors import UsageError
+from msga_ros.cli.errors import UsageError
 
 
 def parse_settings(texts: Sequence[str]) -> dict[str, object]:

@@ -6,11 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
-from msga_ros.commands.errors import UsageError, existing_file, writable_file
-from msga_ros.commands.progress import progress_bar
+from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
+from msga_ros.cli.progress import progress_bar
+from msga_ros.cli.shared import console
 from msga_ros.datasets.compact import Arrays, write_compact
 from msga_ros.datasets.dumps import DumpFile
 from msga_ros.datasets.thinning import drawn_pairs, thinned
@@ -20,12 +23,38 @@ from msga_ros.datasets.thinning import drawn_pairs, thinned
 class Thinning:
     """How much is kept: `pairs` of each place of all dumps together and `matches` of each pair.
 
-    0: all of them. What is drawn depends on `seed`.
+    0: all of them. What is drawn depends on `seed`; `uniform`: without regard to which matches are
+    mutual (`msga_ros.datasets.thinning.thinned`).
     """
 
     pairs: int = 0
     matches: int = 0
     seed: int = 0
+    uniform: bool = False
+
+
+def command(
+    dumps: Annotated[list[Path], typer.Argument(help="Dumps of correspondences.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="One file for all of them.")],
+    pairs: Annotated[
+        int, typer.Option(min=0, help="At most that many of each place, drawn at random; 0: all.")
+    ] = 0,
+    most_matches: Annotated[
+        int,
+        typer.Option(
+            min=0, help="At most that many of a pair: mutual ones up to two thirds. 0: all."
+        ),
+    ] = 0,
+    uniform: Annotated[
+        bool, typer.Option("--uniform", help="Draw matches whether they are mutual or not.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
+) -> None:
+    """Join dumps in a compact form, half as large or less, for training and evaluation."""
+    with reported_errors():
+        thinning = Thinning(pairs, most_matches, seed, uniform)
+        run(dumps, output, thinning, overwrite=overwrite, console=console())
 
 
 def run(
@@ -61,7 +90,8 @@ def run(
         def pairs() -> Iterator[Arrays]:
             for number, name in zip(kept, names, strict=True):
                 file, index = places[number]
-                yield thinned(file.arrays(index), name, thinning.matches, thinning.seed)
+                arrays, most = file.arrays(index), thinning.matches
+                yield thinned(arrays, name, most, thinning.seed, thinning.uniform)
                 bar.advance(task)
 
         try:

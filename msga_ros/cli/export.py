@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+import typer
 from rich.console import Console
 
-from msga_ros.commands.errors import UsageError, writable_file
+from msga_ros.cli.errors import UsageError, reported_errors, writable_file
+from msga_ros.cli.shared import console
 from msga_ros.network import MSGANet, find_weights
 from msga_ros.network.inference import Inference, load_network
 from msga_ros.network.onnx_export import export_onnx
 from msga_ros.training.synthetic_scenes import synthetic_batch
 
 _CHECKED = (100, 1000)  # matches
+
+
+def command(
+    weights: Annotated[str, typer.Argument(help="A set in the package, or a checkpoint.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="FILE.onnx")],
+) -> None:
+    """Write a network as an ONNX file, for ONNX Runtime here or in another language."""
+    with reported_errors():
+        run(weights, output, console=console())
 
 
 def run(weights: str, output: Path, *, console: Console) -> None:

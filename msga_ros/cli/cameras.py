@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from msga_ros.commands.errors import UsageError, existing_file
+from msga_ros.cli.errors import UsageError, existing_file
 from msga_ros.geometry.camera import Camera, CameraError
 
 Size = tuple[int, int]  # width, height in pixels

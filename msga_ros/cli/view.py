@@ -6,11 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from msga_ros.bags.options import read_settings
-from msga_ros.commands.errors import FAILED, writable_file
-from msga_ros.commands.interrupts import interruptible
+from msga_ros.cli.errors import FAILED, reported_errors, writable_file
+from msga_ros.cli.interrupts import interruptible
+from msga_ros.cli.settings import overrides, parse_settings
+from msga_ros.cli.shared import ConfigFile, Device, Mode, Weights, console
 from msga_ros.viewing.recorder import Recorder, rerun
 
 if TYPE_CHECKING:
@@ -32,6 +36,57 @@ class Request:
     topics: Mapping[str, str]
     namespace: str
     frames: int
+
+
+def command(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Folder with a scene.json, video, bag (of images, or written by `msga bag`), "
+            "or `node`: a running one."
+        ),
+    ],
+    save: Annotated[
+        Path | None, typer.Option(help="Write a recording (.rrd) instead of opening the viewer.")
+    ] = None,
+    mode: Annotated[Mode, typer.Option(help="Both views at once, or one after another.")] = (
+        Mode.temporal
+    ),
+    frames: Annotated[int, typer.Option(min=0, help="At most that many pairs; 0: all.")] = 0,
+    topic: Annotated[
+        list[str] | None,
+        typer.Option("--topic", help="INPUT=TOPIC of a bag, as left/image=/cam0; repeatable."),
+    ] = None,
+    namespace: Annotated[str, typer.Option(help="Of the node's topics.")] = "/msga",
+    config: ConfigFile = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Parameter of the node, NAME=VALUE; repeatable."),
+    ] = None,
+    weights: Weights = None,
+    device: Device = None,
+) -> None:
+    """Show images with their matches, triangulated points and cameras in the viewer Rerun.
+
+    Exits with 1 where there was nothing to show.
+    """
+    with reported_errors():
+        given = {
+            "mode": mode.value,
+            "network.weights": str(weights) if weights else None,
+            "network.device": device,
+        }
+        request = Request(
+            source=source,
+            save=save,
+            config=config,
+            parameters=overrides(parameter or (), given),
+            topics={name: str(value) for name, value in parse_settings(topic or ()).items()},
+            namespace=namespace,
+            frames=frames,
+        )
+        code = run(request, console())
+    raise typer.Exit(code)
 
 
 def run(request: Request, console: Console) -> int:

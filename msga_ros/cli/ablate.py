@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
-from msga_ros.commands.errors import existing_file, training_file, writable_file
+from msga_ros.cli.errors import existing_file, reported_errors, training_file, writable_file
+from msga_ros.cli.shared import console
 from msga_ros.training.ablation import AblationConfig, ablation_table, run_ablation
+
+
+def command(
+    config: Annotated[Path, typer.Argument(help="Ablations, YAML.")],
+    table: Annotated[
+        Path | None, typer.Option("--table", help="Write the table, Markdown.")
+    ] = None,
+) -> None:
+    """Train and judge every variant of a configuration; the command goes on after a stop."""
+    with reported_errors():
+        run(config, table_file=table, console=console())
 
 
 def run(config: Path, *, table_file: Path | None, console: Console) -> str:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from msga_ros.commands.errors import UsageError, existing_file, writable_file
-from msga_ros.commands.progress import progress_bar
+from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
+from msga_ros.cli.progress import progress_bar
+from msga_ros.cli.settings import overrides
+from msga_ros.cli.shared import ConfigFile, Device, Settings, console
 from msga_ros.evaluation.dump_evaluation import evaluate
 from msga_ros.evaluation.estimators import DEFAULT_ESTIMATORS
 from msga_ros.evaluation.examples import estimate_again
@@ -23,6 +28,82 @@ from msga_ros.evaluation.report_pictures import Images
 from msga_ros.evaluation.tables import EvaluationRow, summarise
 from msga_ros.network import find_weights
 from msga_ros.two_view.config import PipelineConfig
+
+
+class Grouping(Enum):
+    """Further rows of `msga eval`."""
+
+    all = "all"
+    scene = "scene"
+    inlier_ratio = "inlier-ratio"
+
+
+def command(
+    dumps: Annotated[list[Path], typer.Argument(help="Dumps, HDF5 in the published layout.")],
+    estimator: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--estimator",
+            "-e",
+            help="Repeatable. PRUNER+SOLVER, or msga alone. Pruners: msga, ratio, mutual+ratio, "
+            "oracle, oracle-tight; solvers: poselib, magsac. "
+            "Default: msga, msga+poselib, ratio+magsac, ratio+poselib.",
+        ),
+    ] = None,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option("--weights", "-w", help="Set in the package or checkpoint; repeatable."),
+    ] = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    device: Device = None,
+    stride: Annotated[int, typer.Option(min=1, help="Every N-th pair of a dump.")] = 1,
+    limit: Annotated[
+        int, typer.Option(min=0, help="At most N pairs of a dump, spread evenly; 0: all.")
+    ] = 0,
+    seed: Annotated[int | None, typer.Option(help="Of the robust estimators.")] = None,
+    by: Annotated[Grouping, typer.Option(help="Add rows by scene or inlier ratio.")] = Grouping.all,
+    intervals: Annotated[
+        bool, typer.Option("--intervals", help="Add 95 % bootstrap intervals of the AUC.")
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the rows there, a list of records.")
+    ] = None,
+    records_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--records",
+            help="Keep one record a pair and estimator there (JSON lines): an interrupted "
+            "evaluation goes on, a finished one is only measured again.",
+        ),
+    ] = None,
+    report_file: Annotated[
+        Path | None,
+        typer.Option("--report", help="Write an HTML page there: tables, plots, pictures."),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the collections that the dumps are of, for the pictures."),
+    ] = None,
+) -> None:
+    """Judge estimators of the relative pose on the same matches, in one run."""
+    with reported_errors():
+        given = {"network.device": device, "pose.seed": seed}
+        run(
+            dumps,
+            estimator or (),
+            weights or (),
+            PipelineConfig.load(config, **overrides(settings or (), given)),
+            stride=stride,
+            limit=limit,
+            by=by.value,
+            intervals=intervals,
+            json_file=json_file,
+            records_file=records_file,
+            report_file=report_file,
+            images=images,
+            console=console(),
+        )
 
 
 def run(

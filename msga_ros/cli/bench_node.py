@@ -11,16 +11,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
 import torch
+import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from msga_ros.commands.errors import UsageError, existing_file, writable_file
+from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
+from msga_ros.cli.settings import parse_settings
+from msga_ros.cli.shared import Mode, Weights, console
 from msga_ros.network import find_weights
 from msga_ros.tools.benchmark import BenchmarkOptions, measure
 from msga_ros.tools.benchmark_figures import Run
@@ -28,6 +31,37 @@ from msga_ros.tools.child_environment import SET_UP_HINT, missing_ros
 
 _SIZE = re.compile(r"(\d{2,5})x(\d{2,5})")
 _LARGEST = 8192 * 8192
+
+
+def command(
+    mode: Annotated[Mode, typer.Option(help="What the node compares.")] = Mode.stereo,
+    size: Annotated[
+        list[str] | None, typer.Option(help="WIDTHxHEIGHT; repeatable. 640x480 and 1280x720.")
+    ] = None,
+    frontend: Annotated[str, typer.Option(help="sift, orb or akaze.")] = "orb",
+    keypoints: Annotated[int, typer.Option(min=8, help="Kept in each view.")] = 1000,
+    rate: Annotated[float, typer.Option(min=0.1, help="Frames a second.")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Of sending, for each size.")] = 10.0,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", help="Parameter of the node, NAME=VALUE; repeatable."),
+    ] = None,
+    weights: Weights = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
+) -> None:
+    """The node in a process of its own over DDS: stamp to pose, rate, CPU, memory, drops."""
+    with reported_errors():
+        options = BenchmarkOptions(
+            mode=mode.value,
+            frontend=frontend,
+            keypoints=keypoints,
+            rate=rate,
+            seconds=seconds,
+            weights=str(weights or ""),
+            parameters=parse_settings(parameter or ()),
+        )
+        sizes = size or ("640x480", "1280x720")
+        run(options, sizes, json_file=json_file, console=console())
 
 
 def run(

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from msga_ros.bags.errors import require_rosbags
 from msga_ros.bags.options import read_settings
 from msga_ros.bags.outputs import PICTURES, STORAGES, OutputOptions
-from msga_ros.commands.errors import UsageError
-from msga_ros.commands.interrupts import interruptible
+from msga_ros.cli.errors import UsageError, reported_errors
+from msga_ros.cli.interrupts import interruptible
+from msga_ros.cli.settings import overrides
+from msga_ros.cli.shared import ConfigFile, Device, Mode, Weights, console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,6 +39,81 @@ class Request:
     storage: str
     trajectory: bool
     overwrite: bool
+
+
+def command(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="rosbag2 folder, .mcap or .db3.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the new bag.")],
+    mode: Annotated[
+        Mode | None, typer.Option(help="Default: that of the configuration, or stereo.")
+    ] = None,
+    left_image: Annotated[str | None, typer.Option(help="Topic. Default: /left/image.")] = None,
+    right_image: Annotated[str | None, typer.Option(help="Topic. Default: /right/image.")] = None,
+    left_camera_info: Annotated[
+        str | None, typer.Option(help="Topic. Default: beside the image.")
+    ] = None,
+    right_camera_info: Annotated[
+        str | None, typer.Option(help="Topic. Default: beside the image.")
+    ] = None,
+    image: Annotated[str | None, typer.Option(help="Topic, temporal. Default: /image.")] = None,
+    camera_info: Annotated[
+        str | None, typer.Option(help="Topic, temporal. Default: beside the image.")
+    ] = None,
+    namespace: Annotated[str, typer.Option(help="Of the topics that are written.")] = "/msga",
+    matches_image: Annotated[
+        str, typer.Option(help="Write pictures of the matches: none, raw or jpeg.")
+    ] = "none",
+    storage: Annotated[
+        str, typer.Option(help="Of the new bag: mcap or sqlite3. Default: as the old one.")
+    ] = "",
+    rectified: Annotated[
+        bool, typer.Option("--rectified", help="The images are rectified: P of camera_info counts.")
+    ] = False,
+    trajectory: Annotated[
+        bool, typer.Option(help="Run the odometry as well, and write trajectories.")
+    ] = True,
+    config: ConfigFile = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Parameter of the node, NAME=VALUE; repeatable."),
+    ] = None,
+    weights: Weights = None,
+    device: Device = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
+) -> None:
+    """Run the pipeline on a recorded bag, without ROS: a bag of correspondences and poses.
+
+    OUT holds trajectories in TUM and KITTI format too. An interrupted run goes on when the same
+    command is given again.
+    """
+    with reported_errors():
+        topics = {
+            "left/image": left_image,
+            "left/camera_info": left_camera_info,
+            "right/image": right_image,
+            "right/camera_info": right_camera_info,
+            "image": image,
+            "camera_info": camera_info,
+        }
+        given = {
+            "mode": mode.value if mode else None,
+            "rectified": True if rectified else None,
+            "network.weights": str(weights) if weights else None,
+            "network.device": device,
+        }
+        request = Request(
+            source=source,
+            target=target,
+            config=config,
+            parameters=overrides(parameter or (), given),
+            topics={name: topic for name, topic in topics.items() if topic},
+            namespace=namespace,
+            picture=matches_image,
+            storage=storage,
+            trajectory=trajectory,
+            overwrite=overwrite,
+        )
+        run(request, console())
 
 
 def run(request: Request, console: Console) -> Summary:

@@ -7,17 +7,20 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
+import typer
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from msga_ros.commands.cameras import View, find_view
-from msga_ros.commands.errors import UsageError, existing_file, writable_file
+from msga_ros.cli.cameras import View, find_view
+from msga_ros.cli.errors import FAILED, UsageError, existing_file, reported_errors, writable_file
+from msga_ros.cli.settings import overrides
+from msga_ros.cli.shared import ConfigFile, Device, Settings, Weights, console
 from msga_ros.geometry.pose import pose_error_deg, rotation_angle_deg
 from msga_ros.two_view.drawing import draw_before_after, draw_matches
 from msga_ros.two_view.pipeline import Status, TwoViewPipeline, TwoViewResult
@@ -45,6 +48,71 @@ class Request:
     output: Path
     before_after: bool  # all matches above, inliers alone below; else both in one
     json_file: Path | None
+
+
+def command(
+    image0: Annotated[Path, typer.Argument(help="Reference view.")],
+    image1: Annotated[Path, typer.Argument(help="Current view.")],
+    camera: Annotated[
+        str | None,
+        typer.Option(
+            help="fx,fy,cx,cy in pixels; or a YAML file, camera_info as echoed or a ROS "
+            "calibration; or a scene.json. Default: the scene.json beside the images."
+        ),
+    ] = None,
+    camera1: Annotated[str | None, typer.Option(help="Of the current view, if another.")] = None,
+    fov: Annotated[
+        float | None, typer.Option(help="Instead of a camera: horizontal field of view, degrees.")
+    ] = None,
+    rectified: Annotated[
+        bool, typer.Option("--rectified", help="The images are rectified: use the file's P.")
+    ] = False,
+    frontend: Annotated[str | None, typer.Option(help="sift, orb or akaze.")] = None,
+    refine: Annotated[
+        str | None,
+        typer.Option(help="Refinement of the pose: none, graduated, poselib or magsac."),
+    ] = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    weights: Weights = None,
+    device: Device = None,
+    before_after: Annotated[
+        bool, typer.Option("--before-after", help="All matches above, the inliers alone below.")
+    ] = False,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Picture of the matches.")] = Path(
+        "matches.png"
+    ),
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the pose and the counts there.")
+    ] = None,
+) -> None:
+    """Match two images: a picture of the matches, the pose x_current = R x_reference + t.
+
+    Exits with 1 where there is no pose.
+    """
+    with reported_errors():
+        given = {
+            "frontend.name": frontend,
+            "pose.refine": refine,
+            "network.weights": str(weights) if weights else None,
+            "network.device": device,
+        }
+        request = Request(
+            image0=image0,
+            image1=image1,
+            camera0=camera,
+            camera1=camera1,
+            fov=fov,
+            rectified=rectified,
+            config=config,
+            overrides=overrides(settings or (), given),
+            before_after=before_after,
+            output=output,
+            json_file=json_file,
+        )
+        status = run(request, console())
+        if status is Status.TOO_FEW_MATCHES:
+            raise typer.Exit(FAILED)
 
 
 def run(request: Request, console: Console) -> Status:

@@ -1,1 +1,0 @@
-"""What the commands of `msga` do; `msga_ros.cli` declares their arguments."""
