@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from verdicts import matches_of_a_scene
 
-from msga_ros.inference import Inference
 from msga_ros.network import MSGANet, packaged_weights
+from msga_ros.network.inference import Inference
 
 WARNINGS: list[str] = []
 MATCHES = matches_of_a_scene(1500)
@@ -54,7 +54,7 @@ def without_memory(network: Inference | None = None) -> dict[str, Any]:
 
 
 def main() -> None:
-    logging.getLogger("msga_ros.inference").addHandler(Kept())
+    logging.getLogger("msga_ros").addHandler(Kept())
     seen = {"from_the_start": without_memory()}
     seen["at_the_first_pair"] = without_memory(Inference(NET, "cuda"))
     running = Inference(NET, "cuda")

@@ -14,7 +14,7 @@ from torch import Tensor
 from msga_ros.datasets.dumps import DumpFile, Pair
 from msga_ros.geometry.epipolar import essential_from_pose, symmetric_epipolar_distance_squared
 from msga_ros.network.evidence import EVIDENCE
-from msga_ros.training.augmentation import Samples, augmented, windows
+from msga_ros.training.augmentation import Samples, augmented, swap_views, windows
 from msga_ros.training.synthetic_scenes import synthetic_batch
 from msga_ros.training.synthetic_scenes.draws import Draws
 
@@ -73,17 +73,8 @@ class Batch:
 
     def swapped(self) -> Batch:
         """The same pairs, each the other way round."""
-        back = self.rotation.transpose(1, 2)
-        evidence = self.evidence.clone()
-        for name in ("rotation", "log_scale"):
-            evidence[..., EVIDENCE.index(name)] *= -1
-        return dataclasses.replace(
-            self,
-            correspondences=self.correspondences.roll(2, -1),
-            evidence=evidence,
-            rotation=back,
-            translation=-(back @ self.translation.unsqueeze(-1)).squeeze(-1),
-        )
+        samples = Samples(self.correspondences, self.evidence, self.rotation, self.translation)
+        return dataclasses.replace(self, **vars(swap_views(samples)))
 
 
 class BatchSource:

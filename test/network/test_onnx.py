@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_networks import warmed_net
 from synthetic_dump import synthetic_pair, write_dump
 from typer.testing import CliRunner
 
 from msga_ros.cli import app
 from msga_ros.datasets.dumps import Pair
 from msga_ros.network import CheckpointError, MSGANet, MSGANetConfig, packaged_weights
+from msga_ros.network.evidence import EVIDENCE
 from msga_ros.network.inference import Inference, load_network
 from msga_ros.network.match_scores import MatchScores
 from msga_ros.network.onnx_export import export_onnx
@@ -85,6 +87,43 @@ def test_every_structure_can_be_exported(config: MSGANetConfig, tmp_path: Path) 
     np.testing.assert_array_equal(
         without.score, by_onnx(pair.correspondences, everyone, unknown).score
     )
+
+
+@pytest.mark.parametrize(
+    ("names", "columns"),
+    [
+        (("rotation",), "ratio,mutual,rotation"),
+        (EVIDENCE, ",".join(EVIDENCE)),
+    ],
+)
+def test_the_file_names_the_evidence_that_it_takes(
+    names: tuple[str, ...], columns: str, tmp_path: Path
+) -> None:
+    """And takes more columns or fewer, as torch does."""
+    net = warmed_net(dataclasses.replace(PLAIN, evidence=names)).fold()
+    path = tmp_path / "net.onnx"
+    export_onnx(net, path)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    assert session.get_modelmeta().custom_metadata_map["evidence"] == columns
+    assert session.get_inputs()[1].shape[2] == len(columns.split(","))
+    by_torch, by_onnx = Inference(net, "cpu"), Inference(load_network(path), "cpu")
+    matches, everyone = synthetic_pair(5, 90).correspondences, np.ones(90, dtype=bool)
+    table = np.random.default_rng(0).random((90, 5)).astype(np.float32)
+    table[::4, 2:] = np.nan
+    scores = []
+    for width in (5, 3, 2, None):
+        told = None if width is None else table[:, :width]
+        one, other = (network(matches, everyone, told) for network in (by_torch, by_onnx))
+        assert_alike(one, other, everyone)
+        scores.append(other.score)
+    assert np.allclose(scores[0], scores[2]) == set(names).issubset(EVIDENCE[:2])
+    assert np.allclose(scores[2], scores[3]) == set(names).isdisjoint(EVIDENCE[:2])
+
+
+def test_a_file_without_evidence_says_so(tmp_path: Path) -> None:
+    export_onnx(warmed_net(PLAIN).fold(), tmp_path / "net.onnx")
+    facts = {entry.key: entry.value for entry in onnx.load(tmp_path / "net.onnx").metadata_props}
+    assert facts["evidence"] == ""
 
 
 @pytest.mark.parametrize("count", [0, 1, 7])

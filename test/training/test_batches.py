@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from msga_ros.training.prefetch import Prefetched
-from shared_data import shared_path
+import torch.nn.functional as F
+from host_access import HostAccess
 from synthetic_dump import synthetic_pair, write_dump
 
 from msga_ros.datasets.dumps import DumpFile
 from msga_ros.geometry.epipolar import essential_from_pose, symmetric_epipolar_distance_squared
-from msga_ros.training.batches import Batch, BatchConfig, BatchSource, choose_matches
+from msga_ros.network.evidence import EVIDENCE
+from msga_ros.training.batches import Batch, BatchConfig, BatchSource
+from msga_ros.training.synthetic_scenes.draws import Draws
 
 
 @pytest.fixture
@@ -35,7 +37,10 @@ def test_a_batch_depends_on_seed_and_iteration_alone(dump: str) -> None:
     other.batch(3)
     torch.manual_seed(5)
     first, second = one.batch(7), other.batch(7)
-    assert all(torch.equal(a, b) for a, b in zip(first.tensors(), second.tensors(), strict=True))
+    assert all(
+        torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)
+        for a, b in zip(first.tensors(), second.tensors(), strict=True)
+    )
     assert not torch.equal(
         BatchSource(settings, seed=2).batch(7).residual.sum(), first.residual.sum()
     )
@@ -71,9 +76,10 @@ def test_masks_leave_what_a_filter_leaves(dump: str) -> None:
         unknown_evidence=0.0,
     )
     batch = BatchSource(settings, seed=0).batch(0)
+    assert batch.valid.shape == (20, 400)  # whatever the filter leaves
     counts = batch.valid.sum(1)
-    assert int(counts.max()) == batch.valid.shape[1]  # no longer than needed
     assert len(counts.unique()) > 1
+    assert int(counts.max()) < 400
     assert float(batch.evidence[..., 0][batch.valid].max()) < 0.95
     assert float(batch.evidence[..., 1][batch.valid].min()) == 1
     padding = ~batch.valid
@@ -90,35 +96,6 @@ def test_synthetic_and_real_samples_of_different_sizes_share_a_batch(dump: str) 
     counts = batch.valid.sum(1)
     assert batch.valid.shape == (16, 400)
     assert 2 <= int((counts == 400).sum()) <= 14
-
-
-def test_a_filter_that_leaves_too_little_is_not_applied() -> None:
-    pair = synthetic_pair(0, matches=200)
-    pair = replace(pair, mutuals=np.zeros(200, dtype=bool))
-    generator = np.random.default_rng(0)
-    chosen = choose_matches(pair, generator, 500, filters=(0, 1, 0, 0, 0), fill=False)
-    assert sorted(chosen.tolist()) == list(range(200))
-    assert len(choose_matches(pair, generator, 80, filters=(0, 1, 0, 0, 0), fill=False)) == 80
-
-
-def test_chosen_matches_are_distinct_while_there_are_enough() -> None:
-    with DumpFile(shared_path("data/train-3.h5")) as dump:
-        pair = dump[0]
-    shares = []
-    for seed in range(20):
-        chosen = choose_matches(pair, np.random.default_rng(seed), 256)
-        assert len(set(chosen.tolist())) == 256
-        shares.append(np.mean(pair.residual[chosen] < 1e-4))
-    assert max(shares) > 1.5 * min(shares)  # prefilters of different strictness
-    assert len(choose_matches(pair, np.random.default_rng(0), 5000)) == 5000
-
-
-def test_matches_are_chosen_among_the_candidates_only() -> None:
-    pair = synthetic_pair(0, matches=300)
-    candidates = np.arange(100, 220)
-    for fill in (True, False):
-        chosen = choose_matches(pair, np.random.default_rng(1), 150, candidates, fill=fill)
-        assert set(chosen.tolist()) <= set(candidates.tolist())
 
 
 def test_crops_narrow_the_field_of_view(dump: str) -> None:
@@ -139,7 +116,16 @@ def test_wrong_focal_lengths_keep_labels_but_not_the_motion(dump: str) -> None:
     # The first sample is the same pair in both.
     one, other = right.residual[0] < 1e-4, wrong.residual[0] < 1e-4
     assert float((one == other).double().mean()) > 0.9
-    # The true motion is no longer what such coordinates obey.
+    # They are the distances to what such coordinates do obey.
+    pixels = right.correspondences[0].double(), wrong.correspondences[0].double()
+    scale = (pixels[1] / pixels[0]).median(0).values
+    assert float((scale - 1).abs().min()) > 1e-3
+    assert torch.allclose(pixels[1], pixels[0] * scale, atol=1e-6)
+    essential = essential_from_pose(right.rotation[0].double(), right.translation[0].double())
+    undo = [torch.diag(F.pad(1 / part, (0, 1), value=1.0)) for part in scale.split(2)]
+    obeyed = symmetric_epipolar_distance_squared(pixels[1], undo[1] @ essential @ undo[0])
+    assert torch.allclose(wrong.residual[0].double().sqrt(), obeyed.sqrt(), rtol=1e-2, atol=1e-5)
+    # The true motion is no longer that.
     of_truth = residual_to_motion(wrong)[0][other]
     assert float(of_truth.median()) > 10 * float(residual_to_motion(right)[0][one].median())
 
@@ -147,52 +133,112 @@ def test_wrong_focal_lengths_keep_labels_but_not_the_motion(dump: str) -> None:
 def test_a_swapped_batch_is_as_true(dump: str) -> None:
     settings = BatchConfig(dumps=(dump,), matches=1024, sizes=(128,), synthetic=0.5, fill=False)
     batch = BatchSource(settings, seed=0).batch(0)
+    told = torch.rand(batch.evidence.shape, generator=torch.Generator().manual_seed(0))
+    batch = replace(batch, evidence=told)
     back = batch.swapped()
+    # What turned and grew from the first view to the second does the opposite on the way back.
+    signs = torch.tensor([-1.0 if name in ("rotation", "log_scale") else 1.0 for name in EVIDENCE])
+    assert torch.equal(back.evidence, told * signs)
     assert torch.equal(back.residual, batch.residual)
     valid = batch.valid
     one, other = residual_to_motion(batch)[valid], residual_to_motion(back)[valid]
     assert torch.allclose(one.sqrt(), other.sqrt(), atol=1e-5, rtol=1e-3)
     again = back.swapped()
-    assert torch.equal(again.correspondences, batch.correspondences)
-    assert torch.allclose(again.translation, batch.translation, atol=1e-6)
+    for once, twice in zip(batch.tensors(), again.tensors(), strict=True):
+        assert torch.allclose(once, twice, atol=1e-6, equal_nan=True)
 
 
 def test_of_some_samples_the_descriptors_know_nothing(dump: str) -> None:
-    settings = BatchConfig(dumps=(dump,), matches=8000, sizes=(100,), unknown_evidence=0.5)
+    settings = BatchConfig(dumps=(dump,), matches=20000, sizes=(100,), unknown_evidence=0.5)
     evidence = BatchSource(settings, seed=0).batch(0).evidence
-    unknown = (evidence == torch.tensor([1.0, 0.0])).all(-1).all(-1)
-    assert 0.3 < float(unknown.double().mean()) < 0.7
+    unknown = evidence.isnan().all(-1).all(-1)
+    assert 0.35 < float(unknown.double().mean()) < 0.65
+    # Of the others ratio and mutual are known of every match.
+    assert bool(torch.isfinite(evidence[~unknown][..., :2]).all())
+
+
+def test_single_entries_are_hidden_from_whole_samples() -> None:
+    """But for ratio and mutual, and each on its own."""
+    shape = (400, 30)
+    known = torch.rand(*shape, len(EVIDENCE), generator=torch.Generator().manual_seed(0))
+    batch = Batch(
+        torch.zeros(*shape, 4),
+        torch.zeros(shape),
+        torch.eye(3).expand(400, 3, 3),
+        torch.ones(400, 3),
+        known,
+        torch.arange(30).expand(shape) < 25,
+    )
+    settings = BatchConfig(hidden_evidence=0.3, unknown_evidence=0.0, augment=False)
+    draws = Draws(torch.Generator().manual_seed(0))
+    found = BatchSource(settings, seed=0)._with_evidence_changed(batch, draws).evidence
+    hidden = found.isnan()[:, :25]
+    assert torch.equal(hidden.all(1), hidden.any(1))
+    shares = hidden[:, 0].double().mean(0)
+    assert shares[:2].tolist() == [0, 0]
+    assert float(shares[2:].min()) > 0.2 and float(shares[2:].max()) < 0.4
+    both = (hidden[:, 0, 2] & hidden[:, 0, 3]).double().mean()
+    assert 0.04 < float(both) < 0.15
+    assert torch.equal(found[:, :25][~hidden], known[:, :25][~hidden])
+    assert float(found[:, 25:].abs().max()) == 0  # padding says nothing
+
+
+def test_ratios_of_a_sample_are_spread_otherwise_in_their_order(dump: str) -> None:
+    settings = BatchConfig(
+        dumps=(dump,),
+        matches=2000,
+        sizes=(150,),
+        synthetic=0.0,
+        unknown_evidence=0.0,
+        filters=(1, 0, 0, 0, 0),
+    )
+    plain = BatchSource(replace(settings, augment=False), seed=0).batch(0).evidence[..., 0]
+    low, high = 0.5, 0.95  # those of a synthetic pair
+    assert float(torch.minimum((plain - low).abs(), (plain - high).abs()).max()) < 1e-6
+    found = BatchSource(settings, seed=0).batch(0).evidence[..., 0]
+    exponents = found.amin(1, keepdim=True).log() / np.log(low)
+    assert 0.7 < float(exponents.min()) < 0.9
+    assert 1.1 < float(exponents.max()) < 1.4
+    apart = [(found - ratio**exponents).abs() for ratio in (low, high)]
+    assert float(torch.minimum(*apart).max()) < 1e-4
+    assert all(float(part.amin(1).max()) < 1e-4 for part in apart)
 
 
 def test_only_the_scenes_that_are_named(dump: str) -> None:
     source = BatchSource(BatchConfig(dumps=(dump,), scenes=("scene1",)), seed=0)
-    assert {pair.scene for pair in source.pairs} == {"scene1"} and len(source.pairs) == 2
+    assert source.names == ["scene1 a1.jpg b1.jpg", "scene1 a3.jpg b3.jpg"]
+    with DumpFile(dump) as file:
+        lengths = {len(file[i].correspondences) for i in (1, 3)}
+    batch = BatchSource(
+        BatchConfig(
+            dumps=(dump,),
+            scenes=("scene1",),
+            synthetic=0.0,
+            matches=10000,
+            sizes=(500,),
+            fill=False,
+            filters=(1, 0, 0, 0, 0),
+        ),
+        seed=0,
+    ).batch(0)
+    assert set(batch.valid.sum(1).tolist()) == lengths
     with pytest.raises(ValueError, match="no pairs of scene7"):
         BatchSource(BatchConfig(dumps=(dump,), scenes=("scene1", "scene7")), seed=0)
 
 
-def test_prefetched_batches_are_those_of_the_source_in_any_order(dump: str) -> None:
-    settings = BatchConfig(dumps=(dump,), matches=256, sizes=(64,), synthetic=0.5)
-    source = BatchSource(settings, seed=0)
-    ahead = Prefetched(BatchSource(settings, seed=0))
-    for iteration in (0, 1, 2, 7, 3, 4):
-        expected, found = source.batch(iteration), ahead.batch(iteration)
-        pairs = zip(expected.tensors(), found.tensors(), strict=True)
-        assert all(torch.equal(one, other) for one, other in pairs)
-
-
-def test_an_error_while_prefetching_is_raised_where_the_batch_is_asked_for(dump: str) -> None:
-    class Broken(BatchSource):
-        def batch(self, iteration: int) -> Batch:
-            if iteration == 2:
-                raise OSError("gone")
-            return super().batch(iteration)
-
-    ahead = Prefetched(Broken(BatchConfig(dumps=(dump,), matches=256, sizes=(64,)), seed=0))
-    ahead.batch(0)
-    ahead.batch(1)
-    with pytest.raises(OSError, match="gone"):
-        ahead.batch(2)
+def test_no_batch_waits_for_the_device(dump: str) -> None:
+    """Constants are copied there once, with the first batch."""
+    settings = BatchConfig(
+        dumps=(dump,), matches=1000, sizes=(100,), synthetic=0.5, crops=0.5, focal_error=0.1
+    )
+    for fill in (True, False):
+        source = BatchSource(replace(settings, fill=fill), seed=0)
+        assert source._pairs is not None
+        with HostAccess(vars(source._pairs).values()) as access:
+            source.batch(0)
+            access.found.clear()
+            source.batch(1)
+        assert access.found == []
 
 
 def test_wrong_settings_are_refused() -> None:
