@@ -16,7 +16,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "geometry": set(),
     "simulation": {"geometry"},
     "frontend": {"configuration"},
-    "network": {"configuration", "geometry"},
+    "network": {"configuration", "geometry", "frontend"},
     "two_view": {"configuration", "geometry", "frontend", "network"},
     "odometry": {"geometry", "frontend"},
     "datasets": {"geometry", "frontend", "simulation"},
