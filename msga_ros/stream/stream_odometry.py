@@ -23,6 +23,8 @@ from msga_ros.stream.message_set import stamp_ns
 from msga_ros.stream.processor import Outcome, Pipeline
 from msga_ros.stream.reference_view import View
 
+NO_FIXED_KEYPOINTS = "the front end has no fixed keypoints that could be followed"
+
 CameraParameters = tuple[tuple[Any, ...], tuple[float, ...]]
 
 

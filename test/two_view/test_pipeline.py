@@ -430,7 +430,7 @@ def test_cuda_that_fails_goes_on_with_the_cpu(
             return self
 
     pipe = knowing(fountain)
-    pipe._inference._active = Failing()
+    pipe.sieve._inference._active = Failing()
     with caplog.at_level(logging.WARNING):
         first, second = run(pipe, fountain), run(pipe, fountain)
     assert first.status is second.status is Status.OK
