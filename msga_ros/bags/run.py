@@ -168,7 +168,7 @@ class _Work:
             try:
                 self._odometry.restore(state)
             except StateError as error:
-                self._complaints("state", "", f"starting anew: {error}")
+                self._complaints("state", "", f"starting from the beginning: {error}")
                 count = 0
         self._journal.cut(count)
 

@@ -166,8 +166,8 @@ def run(
     console.print(table(summaries))
     size = output.stat().st_size
     pairs = sum(summary.kept for summary in summaries)
-    told = f"{output}: {pairs} pairs, {size / 1e6:.1f} MB ({size / pairs / 1e3:.1f} kB a pair)"
-    console.print(told, highlight=False, soft_wrap=True)
+    line = f"{output}: {pairs} pairs, {size / 1e6:.1f} MB ({size / pairs / 1e3:.1f} kB a pair)"
+    console.print(line, highlight=False, soft_wrap=True)
     return summaries
 
 

@@ -218,7 +218,7 @@ class MsgaNode(LifecycleNode):
 
     def _on_jump_back(self, seconds: float) -> None:
         topic = next(iter(self._topics.values()))
-        text = f"time jumped back by {seconds:.3f} s: starting anew"
+        text = f"time jumped back by {seconds:.3f} s: starting again from here"
         self._reporter.complain("time_jump", topic, text)
         self._reset()
 

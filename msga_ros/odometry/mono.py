@@ -134,7 +134,7 @@ class MonoOdometry:
     def _solve(
         self, observations: Observations, focal: float
     ) -> tuple[TwoFrameSolution | None, bool]:
-        """The motion, and whether points told its length."""
+        """The motion, and whether its length is known from points."""
         config = self._config
         guess = self._from_points(observations, focal) if self._scaled else None
         by_points = guess is not None

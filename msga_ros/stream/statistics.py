@@ -66,7 +66,7 @@ class Statistics:
         self._last_set = clock()
 
     def activated(self) -> None:
-        """Start the watch for the first set anew."""
+        """Count the time without a set from now on."""
         with self._lock:
             self._last_set = self._clock()
             self._since_set.clear()
@@ -118,7 +118,7 @@ class Statistics:
             self._inliers = (inliers, inliers / matched if matched else 0.0)
 
     def motion(self, report: MotionReport) -> None:
-        """What the last stereo pair told of motion and rig."""
+        """The last stereo pair: motion and rig."""
         with self._lock:
             self._motion = report
 

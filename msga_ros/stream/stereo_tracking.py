@@ -56,7 +56,7 @@ class MotionReport:
 class StereoTracking:
     """Runs in the worker thread alone. `say(text)` hears of every session that begins.
 
-    `on_error(error)` hears of what the odometry did not foresee; it begins anew then, and the pair
+    `on_error(error)` hears of what the odometry did not foresee; it restarts then, and the pair
     itself is not lost.
     """
 

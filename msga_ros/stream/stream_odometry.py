@@ -97,7 +97,7 @@ class StreamOdometry:
         return self._located(update, left.header)
 
     def _begun(self, views: list[View], infos: Mapping[str, Any]) -> bool:
-        """Whether there is an odometry for these cameras, made anew where they have changed."""
+        """Whether there is an odometry for these cameras, a new one where they have changed."""
         rig = None
         if self._stereo:
             rig = rig_from_camera_info(infos["left"], infos["right"], self._rectified)

@@ -1,4 +1,4 @@
-"""The demo's ear: subscribes to what player and node publish and keeps the figures."""
+"""The demo's subscriptions: what player and node publish, as figures."""
 
 from __future__ import annotations
 

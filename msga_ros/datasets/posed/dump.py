@@ -133,9 +133,9 @@ def dump(
         reasons = Counter[str]()
         for summary in summaries:
             reasons.update(summary.rejected)
-        told = "; ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
+        rejected = "; ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
         parts.remove()
-        raise PosedImagesError(f"no pair was kept ({told or 'no candidates'})")
+        raise PosedImagesError(f"no pair was kept ({rejected or 'no candidates'})")
     names = (name for plan in plans for name in plan.in_order())
     parts.merge(names, output, {"settings": json.dumps(settings)})
     parts.remove()

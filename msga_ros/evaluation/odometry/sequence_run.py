@@ -73,7 +73,7 @@ def run_sequence(
     """Run all `estimators` frame by frame over the same features and putative matches.
 
     Args:
-        sequence: with a right camera, and the rig told by its poses, if `stereo`.
+        sequence: with a right camera, and the rig known from its poses, if `stereo`.
         estimators: names that `EstimatorRelate` knows.
         config: of front end, network and robust estimators.
         odometry: None: the defaults.
@@ -145,7 +145,7 @@ class _Runner:
         self._truth.append(None if pose is None else pose_matrix(pose.rotation.T, pose.centre))
 
     def result(self) -> Run:
-        # Mono may have begun anew before it knew a scale: what was before has no common frame.
+        # Mono may have restarted before it knew a scale: what was before has no common frame.
         begun = [
             i
             for i, update in enumerate(self.updates)
