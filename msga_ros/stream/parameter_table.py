@@ -24,6 +24,14 @@ PARAMETERS: tuple[Parameter, ...] = (
         choices=("stereo", "temporal"),
     ),
     given_at_start("autostart", True, "Configure and activate the node by itself."),
+    Parameter(
+        "run",
+        "subscribed",
+        "Work on the images while somebody listens to an output or the odometry runs always "
+        "(subscribed), or in any case (always). A node without a listener says so in the "
+        "diagnostics; with the first one it begins without a reference view.",
+        choices=("subscribed", "always"),
+    ),
     given_at_start(
         "image_transport",
         "raw",

@@ -79,7 +79,7 @@ class StreamOdometry:
         """
         if epoch != self._epoch:
             self._epoch = epoch
-            self.restart("a reset, a new activation, or time that jumped back")
+            self.restart("a reset, a new activation, time that jumped back, or nobody listened")
         if outcome is not None:
             self._relate.remember(outcome)
         if not self._begun(views, infos) or (self._stereo and outcome is None):

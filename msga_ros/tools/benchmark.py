@@ -176,7 +176,7 @@ class _Session:
                 return False
             now = (self.link.counters, len(self.link.poses))
             unchanged, last, seen = now == last, now, self.link.diagnostics
-            return unchanged and now[0].idle
+            return unchanged and now[0].settled
 
         self._wait(quiet, _QUIET_LIMIT, "the node did not finish")
 

@@ -140,6 +140,7 @@ class Monitor(Node):
                 self.statistics.complaint = values.get("last_bad_input", "")
             elif part == "processing":
                 self.statistics.node_processed = _number(values.get("processed"))
+                self.statistics.unwanted = _number(values.get("idle")) or 0
                 self.statistics.dropped = _number(values.get("dropped"))
             if status.level == DiagnosticStatus.ERROR:
                 self.statistics.problem = status.message
