@@ -73,8 +73,8 @@ class Counters:
 class Account:
     """Where the frames went: `sent = processed + sum(dropped.values()) + unaccounted`.
 
-    `dropped` has the node's reasons, and `lost_on_the_way`: frames of which a message never
-    arrived, and `nobody_listened`. `unaccounted` is what neither explains; anything but 0 is a defect.
+    `dropped` has the node's reasons, `lost_on_the_way`: frames of which a message never arrived,
+    and `nobody_listened`. `unaccounted` is what none explains; anything but 0 is a defect.
     """
 
     sent: int
