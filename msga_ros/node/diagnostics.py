@@ -26,9 +26,9 @@ class Condition:
 
     `state` is the lifecycle state, `failure` why the last transition failed ("" if none did),
     `device` where the network runs, `asked_device` where it should and `device_problem` why it does
-    not, `active` whether frames are taken, `idle` whether nobody wants a result, `silence` what is known about inputs that do not make
-    up sets for too long ("" while they do). `odometry` is the parameter `odometry.run`, and
-    `motion_problem` why something of it cannot be published.
+    not, `active` whether frames are taken, `idle` whether nobody wants a result, `silence` what is
+    known about inputs that do not make up sets for too long ("" while they do). `odometry` is the
+    parameter `odometry.run`, and `motion_problem` why something of it cannot be published.
     """
 
     state: str
