@@ -36,20 +36,27 @@ setup(
     install_requires=[
         "h5py>=3.8",
         "lightning-fabric>=2.2",
+        "matplotlib>=3.7",
         "numpy>=1.24",
         "opencv-python-headless>=4.6",
         "poselib>=2.0.4",
         "PyYAML>=6.0",
         "rich>=13",
         "safetensors>=0.4",
+        "scipy>=1.10",
         "torch>=2.2",
-        "typer>=0.12",
+        "typer>=0.12.5",
     ],
     extras_require={
         # Dumps on several machines (`msga dump`).
         "ray": ["ray>=2.9"],
         # Recorded bags without ROS (`msga bag`). Pure Python but for its compression and SQLite.
-        "bags": ["rosbags>=0.11.9,<0.12"],
+        # The compressions are those of rosbags; damaged bags are read with them directly.
+        "bags": [
+            "rosbags>=0.11.9,<0.12",
+            "lz4>=4.0",
+            "backports.zstd>=1.0; python_version < '3.14'",
+        ],
         # Networks as ONNX files (`msga export`), and ONNX Runtime instead of torch to run them.
         "onnx": ["onnx>=1.16", "onnxscript>=0.5", "onnxruntime>=1.18"],
         # A log of `msga train` for TensorBoard beside the CSV file.
