@@ -7,7 +7,10 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from msga_ros.node.node import MsgaNode
 
 # SIGINT and SIGTERM are seen after so many seconds at the latest.
 _POLL = 0.2
@@ -54,11 +57,12 @@ def run(args: Sequence[str] | None = None) -> int:
     return 0
 
 
-def spin(node: Any, executor: Any, stop: threading.Event) -> None:
+def spin(node: MsgaNode, executor: Any, stop: threading.Event) -> None:
     """Spin until `stop` or the end of the context.
 
     An exception in a callback must not end the node: rclpy raises one, for instance, when a client
-    asks for a lifecycle transition that is not possible now.
+    asks for a lifecycle transition that is not possible now. The callbacks of the node count their
+    own; what comes here is counted and said as well.
     """
     from rclpy.executors import ExternalShutdownException
 
@@ -68,4 +72,4 @@ def spin(node: Any, executor: Any, stop: threading.Event) -> None:
         except ExternalShutdownException:
             return
         except Exception as error:
-            node.get_logger().error(f"{type(error).__name__}: {error}", throttle_duration_sec=1.0)
+            node.report_exception("executor", error)

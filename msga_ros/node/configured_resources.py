@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from msga_ros.node.outputs import Outputs
@@ -54,7 +55,7 @@ class ConfiguredResources:
         if now.stereo:
             say = node.get_logger().info
             self._stereo_tracking = StereoTracking(
-                model.pipeline, now["rectified"], say, reporter.error
+                model.pipeline, now["rectified"], say, partial(reporter.exception, "odometry")
             )
         self._processor = Processor(model.pipeline, topics, reporter.complain, image_bridge())
         self._worker: Worker[MessageSet] = Worker(
@@ -152,4 +153,4 @@ class ConfiguredResources:
 
     def _on_error(self, message_set: MessageSet, error: Exception) -> None:
         self._statistics.dropped("error")
-        self._reporter.error(error)
+        self._reporter.exception("work on a set", error)

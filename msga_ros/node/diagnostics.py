@@ -12,7 +12,7 @@ from msga_ros.node.motion_diagnostics import odometry_status, rig_status
 from msga_ros.stream.statistics import Snapshot
 from msga_ros.stream.stereo_tracking import MotionReport
 
-# Trouble with the input stays visible for so many seconds.
+# Trouble stays visible for so many seconds.
 _MEMORY = 10.0
 
 _IDLE = "idle: no subscriber"
@@ -118,11 +118,15 @@ def _processing(condition: Condition, now: Snapshot) -> tuple[bytes, str, Values
     values: list[tuple[str, object]] = [
         ("rate_hz", f"{now.rate:.2f}"),
         ("processed", now.processed),
-        ("errors", now.errors),
+        ("errors", sum(now.errors.values())),
         ("dropped", sum(now.dropped.values())),
         ("idle", now.unwanted),
     ]
     values += [(f"dropped {reason}", count) for reason, count in sorted(now.dropped.items())]
+    values += [(f"errors {place}", count) for place, count in sorted(now.errors.items())]
+    error_age, error = now.last_error or (math.inf, "")
+    if error:
+        values += [("last_error", error), ("last_error_age_s", f"{error_age:.1f}")]
     values += _latencies(now.median_ms, now.p99_ms)
     if now.inlier_ratio is not None:
         values += [
@@ -130,6 +134,8 @@ def _processing(condition: Condition, now: Snapshot) -> tuple[bytes, str, Values
             ("inliers", now.inliers),
             ("last_status", now.last_status),
         ]
+    if error_age <= _MEMORY:
+        return DiagnosticStatus.ERROR, f"unexpected exception in {error}", values
     if not condition.active:
         return DiagnosticStatus.OK, "not active", values
     if condition.idle:

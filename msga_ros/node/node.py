@@ -16,14 +16,13 @@ from std_srvs.srv import Trigger
 from msga_ros.configuration.yaml_dataclass import ConfigError
 from msga_ros.node.configured_resources import ConfiguredResources
 from msga_ros.node.diagnostics import Condition, diagnostics_message
-from msga_ros.node.inputs import Inputs, input_topic
+from msga_ros.node.inputs import input_topic
 from msga_ros.node.parameters import Parameters
+from msga_ros.node.reception import Reception
 from msga_ros.node.reporting import LogForwarder, Reporter
-from msga_ros.node.ros_libraries import filters_module
-from msga_ros.node.transitions import guard_transitions
+from msga_ros.node.transitions import guard_transitions, guarded_service, reported
 from msga_ros.stream.message_set import STEREO_INPUTS, TEMPORAL_INPUTS
 from msga_ros.stream.model_loading import Model, load_model
-from msga_ros.stream.pairing import Pairing
 from msga_ros.stream.settings import Settings, SettingsError
 from msga_ros.stream.statistics import Snapshot, Statistics
 from msga_ros.two_view.config import PipelineConfig
@@ -50,34 +49,43 @@ class MsgaNode(LifecycleNode):
         self._reporter = Reporter(self.get_logger(), self._statistics)
         self._log_forwarder = LogForwarder(self.get_logger())
         self._resources: ConfiguredResources | None = None
-        self._inputs: Inputs | None = None
-        self._pairing: Pairing | None = None
         self._failure = ""
-        self._epoch = 0
 
-        self._params = Parameters(self, self._on_parameters)
+        guarded = self._reporter.guarded
+        self._params = Parameters(self, self._on_parameters, self._reporter.exception)
         settings = self.settings
         names = STEREO_INPUTS if settings.stereo else TEMPORAL_INPUTS
         transport = settings["image_transport"]
         self._topics = {name: input_topic(self, name, transport) for name in names}
+        self._reception = Reception(
+            self, self._topics, self._statistics, self._reporter, self._on_set
+        )
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._reset_service = self.create_service(Trigger, "~/reset", self._on_reset)
+        self._reset_service = self.create_service(
+            Trigger, "~/reset", guarded_service(self._reporter, "reset service", self._on_reset)
+        )
         # Not bound to simulated time: the diagnostics go on while a bag is paused.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         period = settings["publish.diagnostics_period"]
-        self._diagnostics_timer = self.create_timer(period, self._on_timer, clock=steady)
+        self._diagnostics_timer = self.create_timer(
+            period, guarded("diagnostics timer", self._on_timer), clock=steady
+        )
         self._jump_handle = self.get_clock().create_jump_callback(
             JumpThreshold(
                 min_forward=None,
                 min_backward=Duration(seconds=-max(settings["sync.jump_back"], 1e-9)),
                 on_clock_change=False,
             ),
-            post_callback=lambda jump: self._on_jump_back(-jump.delta.nanoseconds * 1e-9),
+            post_callback=lambda jump: guarded("clock callback", self._reception.jumped_back)(
+                -jump.delta.nanoseconds * 1e-9
+            ),
         )
         guard_transitions(self)
         self._start_timer = None
         if settings["autostart"]:
-            self._start_timer = self.create_timer(0.0, self._autostart, clock=steady)
+            self._start_timer = self.create_timer(
+                0.0, guarded("start timer", self._autostart), clock=steady
+            )
 
     @property
     def settings(self) -> Settings:
@@ -95,7 +103,11 @@ class MsgaNode(LifecycleNode):
             self.trigger_shutdown()
         self._log_forwarder.close()
 
-    # Transitions. An exception in one would be swallowed by rclpy, so each says what went wrong.
+    def report_exception(self, place: str, error: Exception) -> None:
+        """Count and log what a callback did not catch."""
+        self._reporter.exception(place, error)
+
+    # Transitions. rclpy swallows an exception in one, so each says what went wrong.
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model and run it once; FAILURE with a reason in log and diagnostics."""
@@ -120,23 +132,8 @@ class MsgaNode(LifecycleNode):
         """Publishers first, then the subscriptions."""
         settings = self.settings
         result: TransitionCallbackReturn = super().on_activate(state)
-        self._epoch += 1
-        self._statistics.activated()
-        self._pairing = Pairing(
-            tuple(self._topics),
-            self._on_set,
-            self._on_refused_set,
-            self._on_jump_back,
-            queue_size=settings["sync.queue_size"],
-            slop=settings["sync.slop"],
-            jump_back=settings["sync.jump_back"],
-            filters=filters_module(),
-        )
-        transport = settings["image_transport"]
         try:
-            self._inputs = Inputs(
-                self, self._topics, transport, self._on_message, self._reporter.complain
-            )
+            self._reception.start(settings)
         except Exception as error:  # a QoS override that cannot be
             super().on_deactivate(state)
             return self._failed("activate", error)
@@ -144,24 +141,27 @@ class MsgaNode(LifecycleNode):
         self.get_logger().info("active, listening to " + ", ".join(self._topics.values()))
         return result
 
+    @reported
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Take no more frames, finish the one in hand, then silence the publishers."""
-        self._stop_receiving()
+        self._reception.stop()
         if self._resources is not None:
             self._resources.drain()
         result: TransitionCallbackReturn = super().on_deactivate(state)
         self.get_logger().info("inactive")
         return result
 
+    @reported
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the model and everything else that `configure` made."""
         self._release()
         result: TransitionCallbackReturn = super().on_cleanup(state)
         return result
 
+    @reported
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Finish the work in hand and end the worker."""
-        self._stop_receiving()
+        self._reception.stop()
         self._release()
         result: TransitionCallbackReturn = super().on_shutdown(state)
         return result
@@ -169,7 +169,7 @@ class MsgaNode(LifecycleNode):
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """A transition broke off: back to unconfigured, with nothing left over."""
         self.get_logger().error("a transition failed, back to unconfigured")
-        self._stop_receiving()
+        self._reception.stop()
         self._release()
         return _SUCCESS
 
@@ -179,12 +179,6 @@ class MsgaNode(LifecycleNode):
         self.get_logger().error(self._failure)
         self._publish_diagnostics()
         return _FAILURE
-
-    def _stop_receiving(self) -> None:
-        if self._inputs is not None:
-            self._inputs.close()
-        self._inputs = None
-        self._pairing = None
 
     def _release(self) -> None:
         if self._resources is not None:
@@ -199,39 +193,17 @@ class MsgaNode(LifecycleNode):
         if self.state == "unconfigured" and self.trigger_configure() == _SUCCESS:
             self.trigger_activate()
 
-    # In the executor thread: receive, pair, hand over.
+    # In the executor thread: sets to the worker, services, parameters.
 
-    def _on_message(self, name: str, message: Any) -> None:
-        self._statistics.received(self._topics[name])
-        if self._pairing is not None:
-            self._pairing.add(name, message)
-
-    def _on_set(self, messages: Mapping[str, Any]) -> None:
-        self._statistics.complete_set()
+    def _on_set(self, messages: Mapping[str, Any], epoch: int) -> None:
         if self._resources is not None:
-            self._resources.put(messages, self._epoch)
-
-    def _on_refused_set(self, reason: str) -> None:
-        self._statistics.dropped(reason)
-        topic = next(iter(self._topics.values()))
-        self._reporter.warn(reason, f"{topic}: messages were dropped: {reason}")
-
-    def _on_jump_back(self, seconds: float) -> None:
-        topic = next(iter(self._topics.values()))
-        text = f"time jumped back by {seconds:.3f} s: starting again from here"
-        self._reporter.complain("time_jump", topic, text)
-        self._reset()
+            self._resources.put(messages, epoch)
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._reset()
+        self._reception.reset()
         response.success = True
         response.message = "synchroniser and reference view are forgotten"
         return response
-
-    def _reset(self) -> None:
-        self._epoch += 1
-        if self._pairing is not None:
-            self._pairing.reset()
 
     def _on_parameters(self, old: Settings, new: Settings) -> None:
         if self._resources is not None and old.pipeline != new.pipeline:
@@ -239,8 +211,7 @@ class MsgaNode(LifecycleNode):
                 self._resources.reconfigure(new.pipeline)
             except ConfigError as error:
                 raise SettingsError(str(error)) from None
-        if self._pairing is not None:
-            self._pairing.set_slop(new["sync.slop"])
+        self._reception.set_slop(new["sync.slop"])
 
     # Diagnostics.
 
@@ -251,14 +222,7 @@ class MsgaNode(LifecycleNode):
             self._reporter.warn("no input", silence)
 
     def _silence(self, now: Snapshot) -> str:
-        """What is known about inputs that make up no set for too long; "" while they do."""
-        if self._inputs is None or now.since_set < self.settings["publish.no_input_warning"]:
-            return ""
-        received = {
-            name: now.received_since_set.get(topic, 0) for name, topic in self._topics.items()
-        }
-        newest = self._pairing.newest if self._pairing is not None else {}
-        return self._inputs.explain_silence(now.since_set, received, newest)
+        return self._reception.silence(now, self.settings["publish.no_input_warning"])
 
     def _publish_diagnostics(self) -> None:
         settings = self.settings
@@ -273,7 +237,7 @@ class MsgaNode(LifecycleNode):
             device_problem=model.device_problem if model is not None else "",
             frontend=settings["frontend.name"],
             mode=settings["mode"],
-            active=self._inputs is not None,
+            active=self._reception.active,
             idle=self._resources is not None and not self._resources.wanted,
             silence=self._silence(now),
             odometry=settings["odometry.run"],

@@ -61,10 +61,17 @@ class Parameters:
     """The parameters of `node`; `settings` is always a consistent value.
 
     `on_change(old, new)` is called, in the executor thread, after a change was accepted; if it
-    raises `SettingsError` the change is refused with that reason.
+    raises `SettingsError` the change is refused with that reason. Any other exception refuses it,
+    too, and goes to `on_exception(place, error)`.
     """
 
-    def __init__(self, node: Any, on_change: Callable[[Settings, Settings], None]) -> None:
+    def __init__(
+        self,
+        node: Any,
+        on_change: Callable[[Settings, Settings], None],
+        on_exception: Callable[[str, Exception], None],
+    ) -> None:
+        self._on_exception = on_exception
         self._on_change = on_change
         values = _declared(node, PARAMETERS)
         # What a stage has of its own is known once the stage is.
@@ -87,5 +94,8 @@ class Parameters:
             self._on_change(self.settings, new)
         except SettingsError as error:
             return SetParametersResult(successful=False, reason=str(error))
+        except Exception as error:
+            self._on_exception("parameter callback", error)
+            return SetParametersResult(successful=False, reason=f"{type(error).__name__}: {error}")
         self.settings = new
         return SetParametersResult(successful=True)

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec
 
 from msga_ros.stream.statistics import Statistics, Throttle
+
+Arguments = ParamSpec("Arguments")
+UNEXPECTED = "unexpected exception"
 
 
 class Reporter:
@@ -24,13 +30,24 @@ class Reporter:
         if more is not None:
             self._logger.warning(line + _more(more))
 
-    def error(self, error: Exception) -> None:
-        """Work on one set failed in a way that nobody foresaw; the node goes on."""
+    def exception(self, place: str, error: Exception) -> None:
+        """Something failed in `place` in a way that nobody foresaw; the node goes on."""
         text = f"{type(error).__name__}: {error}"
-        self._statistics.error(text)
-        more = self._throttle.admit(f"error {type(error).__name__}")
+        self._statistics.error(place, text)
+        more = self._throttle.admit(f"exception {place} {type(error).__name__}")
         if more is not None:
-            self._logger.error(f"one set of images was lost to {text}{_more(more)}")
+            self._logger.error(f"{UNEXPECTED} in {place}: {text}{_origin(error)}{_more(more)}")
+
+    def guarded(self, place: str, callback: Callable[Arguments, None]) -> Callable[Arguments, None]:
+        """`callback`, whose exceptions are counted for `place` instead of raised."""
+
+        def guarded_callback(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+            try:
+                callback(*args, **kwargs)
+            except Exception as error:
+                self.exception(place, error)
+
+        return guarded_callback
 
     def warn(self, key: str, text: str) -> None:
         """Log a warning, throttled by `key`."""
@@ -60,6 +77,14 @@ class LogForwarder(logging.Handler):
         """Stop forwarding."""
         logging.getLogger("msga_ros").removeHandler(self)
         super().close()
+
+
+def _origin(error: Exception) -> str:
+    """The line of code that raised `error`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return ""
+    return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno}, {frames[-1].name})"
 
 
 def _more(count: int) -> str:

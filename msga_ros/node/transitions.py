@@ -2,9 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
 
 from lifecycle_msgs.srv import ChangeState
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+
+from msga_ros.node.reporting import Reporter
+
+Node = TypeVar("Node", bound=Any)
+Response = TypeVar("Response")
+Transition = Callable[[Node, LifecycleState], TransitionCallbackReturn]
+
+
+def reported(transition: Transition[Node]) -> Transition[Node]:
+    """A transition whose exception is counted and logged before rclpy takes it for an ERROR."""
+
+    @wraps(transition)
+    def wrapped(node: Node, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return transition(node, state)
+        except Exception as error:
+            node.report_exception(transition.__name__, error)
+            raise
+
+    return wrapped
+
+
+def guarded_service(
+    reporter: Reporter, place: str, service: Callable[[Any, Response], Response]
+) -> Callable[[Any, Response], Response]:
+    """A service whose exception is counted and answered with `success = False`."""
+
+    def guarded(request: Any, response: Any) -> Any:
+        try:
+            return service(request, response)
+        except Exception as error:
+            reporter.exception(place, error)
+            response.success = False
+            response.message = f"{type(error).__name__}: {error}"
+            return response
+
+    return guarded
 
 
 def guard_transitions(node: Any) -> None:

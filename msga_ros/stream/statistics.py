@@ -35,7 +35,8 @@ class Snapshot:
     inliers: int | None
     last_status: str
     since_set: float  # since the last complete set, or since activation
-    errors: int
+    errors: Mapping[str, int]  # unexpected exceptions by place
+    last_error: tuple[float, str] | None  # age, text
     unwanted: int  # complete sets that came while nobody listened
     motion: MotionReport | None = None  # of the last stereo pair
 
@@ -59,7 +60,8 @@ class Statistics:
         self._last_bad: tuple[float, str] | None = None
         self._sets = 0
         self._processed = 0
-        self._errors = 0
+        self._errors: Counter[str] = Counter()
+        self._last_error: tuple[float, str] | None = None
         self._unwanted = 0
         self._recent = _Recent()
         self._inliers: tuple[int, float] | None = None
@@ -103,11 +105,11 @@ class Statistics:
             self._bad[kind] += 1
             self._last_bad = (self._clock(), text)
 
-    def error(self, text: str) -> None:
-        """Work on a set ended with an unexpected exception."""
+    def error(self, place: str, text: str) -> None:
+        """Something in `place` ended with an unexpected exception."""
         with self._lock:
-            self._errors += 1
-            self._last_bad = (self._clock(), text)
+            self._errors[place] += 1
+            self._last_error = (self._clock(), f"{place}: {text}")
 
     def processed(self, timings_ms: Mapping[str, float]) -> None:
         """A set went through, with the time that every stage took."""
@@ -134,7 +136,7 @@ class Statistics:
         with self._lock:
             now = self._clock()
             stages = {name: np.array(values) for name, values in self._recent.stages.items()}
-            last_bad = self._last_bad
+            last_bad, last_error = self._last_bad, self._last_error
             return Snapshot(
                 received=dict(self._received),
                 received_since_set=dict(self._since_set),
@@ -150,7 +152,8 @@ class Statistics:
                 inliers=None if self._inliers is None else self._inliers[0],
                 last_status=self._status,
                 since_set=now - self._last_set,
-                errors=self._errors,
+                errors=dict(self._errors),
+                last_error=None if last_error is None else (now - last_error[0], last_error[1]),
                 unwanted=self._unwanted,
                 motion=self._motion,
             )

@@ -24,6 +24,8 @@ from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from msga_ros.node.reporting import UNEXPECTED
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 STEREO = ("left/image", "left/camera_info", "right/image", "right/camera_info")
 TEMPORAL = ("image", "camera_info")
@@ -78,7 +80,9 @@ class NodeProcess:
         command: Sequence[str] = ("-m", "msga_ros.node"),
         input_qos: QoSProfile = qos_profile_sensor_data,
         listen: bool = True,
+        raises: bool = False,
     ) -> None:
+        self._raises = raises  # else an unexpected exception in the node is a failure of the test
         self._subscriptions: dict[str, Any] = {}
         self._listen_to_outputs = listen
         self.messages: dict[str, list[Any]] = {}
@@ -152,9 +156,12 @@ class NodeProcess:
         self._executor.shutdown()
         self.node.destroy_node()
         self._context.try_shutdown()
-        if kind is not None:
-            print(self.log())
+        log = self.log()
         self._log.close()
+        if kind is not None:
+            print(log)
+        elif not self._raises:
+            assert UNEXPECTED not in log, log
 
     def stop(self, number: signal.Signals = signal.SIGTERM, timeout: float = 30.0) -> int:
         """Send a signal and wait for the end; the exit code."""

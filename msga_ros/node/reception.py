@@ -1,0 +1,118 @@
+"""What an active node receives: subscriptions, and the messages of one instant as a set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msga_ros.node.inputs import Inputs
+from msga_ros.node.reporting import Reporter
+from msga_ros.node.ros_libraries import filters_module
+from msga_ros.stream.pairing import Pairing
+from msga_ros.stream.settings import Settings
+from msga_ros.stream.statistics import Snapshot, Statistics
+
+
+class Reception:
+    """Subscribes while the node is active; used in the executor thread alone.
+
+    `topics`: resolved topic of each input. `on_set(messages, epoch)` gets each complete set by
+    input name; a set of a later epoch does not go on from those before (new activation, reset, jump
+    back in time).
+    """
+
+    def __init__(
+        self,
+        node: Any,
+        topics: Mapping[str, str],
+        statistics: Statistics,
+        reporter: Reporter,
+        on_set: Callable[[Mapping[str, Any], int], None],
+    ) -> None:
+        self._node = node
+        self._topics = topics
+        self._statistics = statistics
+        self._reporter = reporter
+        self._on_set = on_set
+        self._inputs: Inputs | None = None
+        self._pairing: Pairing | None = None
+        self._epoch = 0
+
+    @property
+    def active(self) -> bool:
+        """Whether messages are taken."""
+        return self._inputs is not None
+
+    def start(self, settings: Settings) -> None:
+        """Subscribe. Raises what rclpy raises, for a QoS override that cannot be."""
+        self._epoch += 1
+        self._statistics.activated()
+        self._pairing = Pairing(
+            tuple(self._topics),
+            self._on_complete,
+            self._on_refused,
+            self.jumped_back,
+            queue_size=settings["sync.queue_size"],
+            slop=settings["sync.slop"],
+            jump_back=settings["sync.jump_back"],
+            filters=filters_module(),
+        )
+        self._inputs = Inputs(
+            self._node,
+            self._topics,
+            settings["image_transport"],
+            self._reporter.guarded("message callback", self._on_message),
+            self._reporter.complain,
+        )
+
+    def stop(self) -> None:
+        """Unsubscribe and forget what waits for its partners."""
+        if self._inputs is not None:
+            self._inputs.close()
+        self._inputs = None
+        self._pairing = None
+
+    def set_slop(self, slop: float) -> None:
+        """Change the largest difference of the stamps of a set, seconds."""
+        if self._pairing is not None:
+            self._pairing.set_slop(slop)
+
+    def reset(self) -> None:
+        """Forget what was received; the next set begins a new epoch."""
+        self._epoch += 1
+        if self._pairing is not None:
+            self._pairing.reset()
+
+    def jumped_back(self, seconds: float) -> None:
+        """Time, by the clock or by the stamps, went back by so much."""
+        text = f"time jumped back by {seconds:.3f} s: starting anew"
+        self._reporter.complain("time_jump", self._first_topic, text)
+        self.reset()
+
+    def silence(self, now: Snapshot, limit: float) -> str:
+        """What is known about inputs that make up no set for `limit` s; "" while they do."""
+        if self._inputs is None or now.since_set < limit:
+            return ""
+        received = {
+            name: now.received_since_set.get(topic, 0) for name, topic in self._topics.items()
+        }
+        newest = self._pairing.newest if self._pairing is not None else {}
+        return self._inputs.explain_silence(now.since_set, received, newest)
+
+    def _on_message(self, name: str, message: Any) -> None:
+        self._statistics.received(self._topics[name])
+        if self._pairing is not None:
+            self._pairing.add(name, message)
+
+    def _on_complete(self, messages: Mapping[str, Any]) -> None:
+        self._statistics.complete_set()
+        self._on_set(messages, self._epoch)
+
+    def _on_refused(self, reason: str) -> None:
+        self._statistics.dropped(reason)
+        text = f"{self._first_topic}: messages were dropped: {reason}"
+        self._reporter.warn(reason, text)
+
+    @property
+    def _first_topic(self) -> str:
+        return next(iter(self._topics.values()))
