@@ -6,6 +6,7 @@ nothing here depends on training; `test_pipeline_accuracy.py` has the trained on
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sys
 import threading
@@ -24,10 +25,11 @@ from msga_ros.frontend import FrontendError
 from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
 from msga_ros.geometry.pose import essential_matrix, pose_error_deg, rotation_angle_deg
+from msga_ros.geometry.robust import SOLVERS
 from msga_ros.network import CheckpointError, MSGANet, MSGANetResult, save_checkpoint
 from msga_ros.network import inlier_probability as probability_of
 from msga_ros.network.match_scores import MatchScores
-from msga_ros.two_view.config import PipelineConfig
+from msga_ros.two_view.config import PipelineConfig, refinements
 from msga_ros.two_view.pipeline import Status, TwoViewPipeline, TwoViewResult
 from msga_ros.two_view.sieves.none import NoSieve
 from msga_ros.two_view.stages import NormalisedMatches, create_frontend
@@ -37,7 +39,8 @@ SMALL = Camera.pinhole(300.0, 300.0, 160.0, 120.0)
 
 
 class KnownEssential(MSGANet):
-    """In place of the network: the true essential matrix, and every distance to it."""
+    """In place of the network: the true essential matrix, every distance to it, and as scores
+    which matches are close to it."""
 
     def __init__(self, rotation: np.ndarray, translation: np.ndarray) -> None:
         torch.nn.Module.__init__(self)  # without the layers, which take time to make
@@ -57,8 +60,9 @@ class KnownEssential(MSGANet):
         residual = symmetric_epipolar_distance_squared(rows, self.essential)
         residual = residual.masked_fill(~valid, torch.inf)
         nothing = residual[:, :0]
+        logits = torch.where(residual < 1e-4, 3.0, -3.0).masked_fill(~valid, -torch.inf)
         return MSGANetResult(
-            logits=(nothing,) * 5,
+            logits=(logits,) * 5,
             kept=(nothing.long(), nothing.long()),
             essential=self.essential[None],
             residual=residual,
@@ -139,6 +143,31 @@ def test_right_matches_give_the_right_pose(fountain: PosedPair, frontend: str, r
     np.testing.assert_allclose(np.linalg.norm(result.essential), 1.0)
 
 
+def test_each_refinement_is_its_own(fountain: PosedPair) -> None:
+    """`pose.refine` names what computes the motion: from the matches with a good score alone."""
+    features = [knowing(fountain).extract(one) for one in (fountain.image0, fountain.image1)]
+    cameras = (fountain.camera0, fountain.camera1)
+    found = {}
+    for refine in refinements():
+        result = knowing(fountain, **{"pose.refine": refine}).relate(*features, *cameras)
+        found[refine] = result.rotation
+        if refine == "none":
+            continue
+        rows = np.hstack([one.normalize(points) for one, points in zip(
+            cameras, (result.keypoints0, result.keypoints1), strict=True
+        )])  # fmt: skip
+        truth = torch.from_numpy(essential_matrix(fountain.rotation, fountain.translation))
+        good = symmetric_epipolar_distance_squared(torch.from_numpy(rows), truth).numpy() < 1e-4
+        threshold = 1.0 / np.mean([one.mean_focal for one in cameras])
+        direct = SOLVERS.load(refine)(
+            rows[good, :2], rows[good, 2:], threshold, score=np.full(good.sum(), 3.0),
+            essential=truth.numpy(),
+        )  # fmt: skip
+        assert rotation_angle_deg(direct.rotation.T @ result.rotation) < 1e-3
+    angles = [rotation_angle_deg(a.T @ b) for a, b in itertools.combinations(found.values(), 2)]
+    assert len(found) >= 4 and min(angles) > 2e-3
+
+
 @pytest.mark.parametrize("refine", ["none", "poselib"])
 def test_result_is_consistent(fountain: PosedPair, refine: str) -> None:
     pipe = knowing(fountain, **{"pose.refine": refine})
@@ -153,7 +182,8 @@ def test_result_is_consistent(fountain: PosedPair, refine: str) -> None:
     counts = result.counts
     assert (counts.detected0, counts.detected1) == (len(features0), len(features1))
     assert counts.matched == count
-    assert counts.network_inliers == np.count_nonzero(result.inlier_probability > 0.5)
+    if refine == "none":
+        assert counts.network_inliers == np.count_nonzero(result.inlier_probability > 0.5)
     assert counts.geometric_inliers == np.count_nonzero(result.inlier)
     assert counts.geometric_inliers <= counts.network_inliers
     assert np.all(result.inlier_probability[result.inlier] > 0.5)
@@ -177,17 +207,20 @@ def test_result_is_consistent(fountain: PosedPair, refine: str) -> None:
 
 
 def test_probability_is_a_half_at_the_configured_threshold(fountain: PosedPair) -> None:
-    strict = run(knowing(fountain, **{"network.inlier_threshold": 1e-6}), fountain)
-    loose = run(knowing(fountain, **{"network.inlier_threshold": 1e-4}), fountain)
+    own = {"pose.refine": "none"}
+    strict = run(knowing(fountain, **own, **{"network.inlier_threshold": 1e-6}), fountain)
+    loose = run(knowing(fountain, **own, **{"network.inlier_threshold": 1e-4}), fountain)
     assert strict.counts.network_inliers == np.count_nonzero(strict.inlier_probability > 0.5)
     assert strict.counts.network_inliers < loose.counts.network_inliers
 
 
 def test_swap_of_the_views_gives_the_inverse_pose(fountain: PosedPair) -> None:
-    there = run(knowing(fountain), fountain)
-    back = run(knowing(fountain.swapped()), fountain.swapped())
-    np.testing.assert_allclose(back.rotation, there.rotation.T, atol=1e-5)
-    np.testing.assert_allclose(back.translation, -there.rotation.T @ there.translation, atol=1e-5)
+    for refine, tolerance in (("none", 1e-5), ("poselib", 5e-3)):
+        there = run(knowing(fountain, **{"pose.refine": refine}), fountain)
+        back = run(knowing(fountain.swapped(), **{"pose.refine": refine}), fountain.swapped())
+        np.testing.assert_allclose(back.rotation, there.rotation.T, atol=tolerance)
+        moved = -there.rotation.T @ there.translation
+        np.testing.assert_allclose(back.translation, moved, atol=tolerance)
 
 
 def test_frontend_filters_apply_before_the_network(fountain: PosedPair) -> None:
@@ -320,11 +353,12 @@ def test_missing_and_corrupt_checkpoints_are_errors(tmp_path: Path) -> None:
 
 
 def test_reconfigure_takes_effect_and_refuses_what_it_cannot_change(fountain: PosedPair) -> None:
-    pipe = knowing(fountain)
+    pipe = knowing(fountain, **{"pose.refine": "none"})
     before = run(pipe, fountain)
     changed = PipelineConfig.load(
         **{
             "network.device": "cpu",
+            "pose.refine": "none",
             "network.inlier_threshold": 1e-6,
             "frontend.max_keypoints": 300,
         }
