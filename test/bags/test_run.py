@@ -253,8 +253,37 @@ def test_loop_in_time_starts_anew(tmp_path: Path, drive: Drive, process: Any) ->
     pairs = [(stamp(one.reference_header), stamp(one.header)) for one in poses]
     once = [(drive.stamp(0), drive.stamp(1)), (drive.stamp(1), drive.stamp(2))]
     assert pairs == once * 2  # and never from the last frame to the first
+    # The trajectory is that of the first session: what comes later has another origin.
+    tum = np.loadtxt(target / "trajectory_tum.txt")
+    kitti = np.loadtxt(target / "trajectory_kitti.txt").reshape(-1, 12)
+    assert 1 < summary.poses == len(tum) == len(kitti) <= 3
+    assert (np.diff(tum[:, 0]) > 0).all()
     ids = [set(one.track_ids[one.inlier].tolist()) for one in read(target)["/msga/correspondences"]]
     assert not ids[0] & ids[2] - {0}  # no track goes through the jump
+
+
+@pytest.mark.parametrize(("size", "sets"), [(1, 1), (10, 3)])
+def test_the_queue_is_as_long_as_the_parameter_says(
+    tmp_path: Path, drive: Drive, process: Any, size: int, sets: int
+) -> None:
+    """A recorder that wrote all images first, and then all their camera_infos."""
+    items = drive.mono(range(3))
+    late = [(topic, kind, time + 10**10, one) for topic, kind, time, one in items[1::2]]
+    source = write(tmp_path / "in", [*items[::2], *late])
+    parameters = {"mode": "temporal", "sync.queue_size": size}
+    _, summary, _ = process(source, parameters=parameters, trajectory=False)
+    assert summary.sets == sets
+
+
+@pytest.mark.parametrize(("jump_back", "jumps"), [(0.05, 1), (5.0, 0)])
+def test_how_far_time_may_go_back_is_what_the_parameter_says(
+    tmp_path: Path, drive: Drive, process: Any, jump_back: float, jumps: int
+) -> None:
+    again = [(topic, kind, time + 10**10, one) for topic, kind, time, one in drive.mono([1])]
+    source = write(tmp_path / "in", [*drive.mono(range(3)), *again])  # the last set comes late
+    parameters = {"mode": "temporal", "sync.jump_back": jump_back}
+    _, summary, _ = process(source, parameters=parameters, trajectory=False)
+    assert (summary.tally.jumps, summary.sets) == (jumps, 3 + jumps)
 
 
 def test_unreadable_message_costs_its_set_alone(tmp_path: Path, drive: Drive, process: Any) -> None:

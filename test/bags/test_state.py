@@ -6,6 +6,7 @@ import io
 import json
 import math
 import pathlib
+import struct
 import zipfile
 from typing import Any
 
@@ -240,6 +241,15 @@ def test_a_zip_that_unpacks_to_more_is_refused() -> None:
             target.writestr(name, source.read(name))
     with pytest.raises(StateError, match="not compressed"):
         from_bytes(buffer.getvalue(), {})
+
+
+def test_what_says_that_it_is_larger_than_its_file_is_not_unpacked() -> None:
+    """The directory of the archive announces two gigabytes: refused before they are asked for."""
+    plain = packed([], 1, np.zeros(10))
+    at = plain.rindex(b"PK\x01\x02") + 20
+    garbled = plain[:at] + struct.pack("<II", 1 << 31, 1 << 31) + plain[at + 8 :]
+    with pytest.raises(StateError, match="larger than itself"):
+        from_bytes(garbled, {})
 
 
 def test_garbled_bytes_are_refused_or_still_a_state() -> None:

@@ -81,6 +81,20 @@ def test_all_estimators_are_judged_on_the_same_pairs(dump: Path, weights: Path) 
     assert rows["msga-linear"].f < 60.0
 
 
+def test_a_pair_without_a_pose_counts_as_the_worst(tmp_path: Path) -> None:
+    """Half of the pairs have too few matches for any motion: half of everything is lost."""
+    pairs = [synthetic_pair(seed, matches=count) for seed, count in ((1, 300), (2, 4), (3, 300))]
+    pairs.append(synthetic_pair(5, matches=3))
+    records = evaluate([write_dump(tmp_path / "few.h5", pairs)], ["oracle+poselib"])
+    assert [record.success for record in records] == [True, False, True, False]
+    assert [math.isinf(record.error) for record in records] == [False, True, False, True]
+    (row,) = summarise(records)
+    assert row.failures == 2
+    assert (row.map5, row.map20) == (50.0, 50.0)
+    assert 40.0 < row.auc5 < row.auc20 < 50.0
+    assert 40.0 < row.recall <= 50.0
+
+
 def test_several_checkpoints_are_judged_one_by_one(dump: Path, weights: Path) -> None:
     other = random_network(weights.with_name("other.safetensors"), seed=1)
     rows = summarise(evaluate([dump], ["msga", "ratio+poselib"], [weights, other], limit=2))

@@ -12,6 +12,7 @@ from shared_data import shared_path
 from synthetic_dump import random_network, synthetic_pair
 
 from msga_ros.datasets.dumps import DumpFile, Pair
+from msga_ros.evaluation import estimators
 from msga_ros.evaluation.estimators import (
     DEFAULT_ESTIMATORS,
     Estimate,
@@ -24,6 +25,7 @@ from msga_ros.evaluation.estimators import (
 from msga_ros.evaluation.metrics import precision_recall_f
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.geometry.pose import pose_error_deg
+from msga_ros.geometry.robust.base import RobustEstimate, failure
 from msga_ros.network import MSGANet, MSGANetConfig
 from msga_ros.network.match_scores import MatchScores
 from msga_ros.two_view.config import PipelineConfig
@@ -62,6 +64,43 @@ def test_classical_estimators_find_the_motion_and_its_inliers(name: str, seed: i
     assert estimate.milliseconds > 0
 
 
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("ratio", [True, True, False, False, False, False, False]),
+        ("mutual+ratio", [True, False, True, True, False, False, False]),
+        ("oracle", [True, True, False, True, True, False, True]),
+        ("oracle-tight", [True, False, False, True, False, False, True]),
+    ],
+)
+def test_a_pruner_keeps_what_its_name_says(
+    name: str, kept: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The published baselines: ratio test 0.8; mutual check and ratio test 0.9."""
+    pair = synthetic_pair(1, matches=7)
+    pair = replace(
+        pair,
+        ratios=np.array([0.79, 0.79, 0.81, 0.89, 0.91, 0.95, 0.91], np.float32),
+        mutuals=np.array([True, False, True, True, True, True, True]),
+        residual=np.array([9e-6, 9e-5, 2e-4, 9e-6, 9e-5, 2e-4, 9e-6], np.float32),
+        focal0=np.array([400.0, 600.0]),
+        focal1=np.array([1400.0, 1600.0]),
+    )
+    seen = []
+
+    def recording(method: str, rows: np.ndarray, threshold: float, *rest: object) -> RobustEstimate:
+        seen.append((method, rows, threshold))
+        return failure(len(rows))
+
+    monkeypatch.setattr(estimators, "solve", recording)
+    asked = replace(CONFIG, pose=replace(CONFIG.pose, threshold_px=2.0))
+    assert not create(f"{name}+magsac", asked)(pair).success
+    ((method, rows, threshold),) = seen
+    assert method == "magsac"
+    np.testing.assert_array_equal(rows, pair.correspondences[kept])
+    assert threshold == pytest.approx(2.0 / 1000.0)  # the mean of all four focal lengths
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_oracle_finds_the_motion_among_nine_tenths_of_outliers(seed: int) -> None:
     pair = synthetic_pair(seed, outliers=0.9, matches=500)
@@ -98,6 +137,33 @@ def test_the_networks_own_pose_is_that_of_its_essential_matrix(sieve: MSGASieve)
     np.testing.assert_array_equal(estimate.inlier, scores.residual < 1e-4)
     np.testing.assert_allclose(estimate.rotation @ estimate.rotation.T, np.eye(3), atol=1e-9)
     assert estimate.iterations == 0
+
+
+def test_the_network_sees_ratios_and_mutual_checks_of_the_dump() -> None:
+    """An unknown ratio is one that says nothing."""
+    told = []
+
+    class Listening:
+        device = torch.device("cpu")
+        verifies = True
+
+        def __call__(
+            self, rows: np.ndarray, valid: np.ndarray, evidence: np.ndarray
+        ) -> MatchScores:
+            told.append(evidence)
+            return MatchScores(np.eye(3), np.zeros(len(rows)), np.zeros(len(rows)))
+
+        def on(self, device: torch.device) -> Listening:
+            return self
+
+    pair = synthetic_pair(4, matches=50)
+    assert 5 < pair.mutuals.sum() < 45
+    listening = SharedSieve(MSGASieve(Listening(), NetworkConfig(device="cpu")))
+    create("msga", CONFIG, listening)(pair)
+    np.testing.assert_array_equal(told[0], np.column_stack([pair.ratios, pair.mutuals]))
+    create("msga", CONFIG, listening)(replace(pair, ratios=np.full(50, np.nan, np.float32)))
+    np.testing.assert_array_equal(told[1][:, 0], np.ones(50))
+    np.testing.assert_array_equal(told[1][:, 1], pair.mutuals)
 
 
 def test_the_prefilter_hides_matches_from_the_network_but_not_from_verification(

@@ -14,6 +14,7 @@ FISHEYE = Camera(CAMERA.k, "equidistant", np.array([0.05, -0.01, 0.002, 0.0]), 6
 BASELINE = 0.3
 START_NS = 1_000_000_000_123_456_789
 PERIOD_NS = 100_000_000
+LATER_NS = 2_000_000  # cameras without a common trigger: the right image is from after the left one
 SPEED = np.array([0.4, 0.0, 1.5])  # m/s, in the axes of the left camera
 
 
@@ -42,7 +43,7 @@ class Scene:
 
     def stereo(self, frame: int, **fields: Any) -> SimpleNamespace:
         views = (self.pixels(frame), self.pixels(frame, True))
-        stamps = (self.stamp(frame), self.stamp(frame))
+        stamps = (self.stamp(frame), self.stamp(frame) + LATER_NS)
         return self._message(0, views, stamps, ("left", "right"), fields)
 
     def temporal(self, frame0: int, frame1: int, **fields: Any) -> SimpleNamespace:

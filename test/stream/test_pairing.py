@@ -147,6 +147,16 @@ def test_one_silent_input_fills_no_memory_and_comes_back(module: ModuleType) -> 
     assert run.feed(("b", 1990), ("a", 2000), ("b", 2000)).sets == [(1990, 1990), (2000, 2000)]
 
 
+@pytest.mark.parametrize("slop", [0.0, 0.002])
+def test_a_queue_is_as_long_as_it_is_asked_to_be(module: ModuleType, slop: float) -> None:
+    """A partner may come as many messages late as the queue holds, and no later."""
+    for size in (3, 20):
+        late = [("b", 10.0 * i) for i in range(40)]
+        run = Recorder(module, queue_size=size, slop=slop)
+        run.feed(*(("a", 10.0 * i) for i in range(40)), *late)
+        assert [one[0] for one in run.sets] == [10.0 * i for i in range(40 - size, 40)]
+
+
 def test_late_partner_within_the_queue(module: ModuleType) -> None:
     run = Recorder(module)
     run.feed(("a", 0), ("a", 10), ("a", 20), ("b", 0), ("b", 10), ("b", 20))
