@@ -180,10 +180,10 @@ class _SieveEstimator:
         motion = None
         if self._solver:
             rows = pair.correspondences.astype(np.float64)
-            candidate = scores.candidates(self._config.network.score_threshold)
+            limit = self._config.network.score_threshold
             threshold = _threshold(pair, self._config)
             found, _ = robust_estimate(
-                self._solver, scores, rows, candidate, threshold, self._config.pose
+                self._solver, scores, rows, limit, threshold, self._config.pose
             )
             motion = _found(found)
         if motion is None:

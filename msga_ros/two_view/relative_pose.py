@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from msga_ros.geometry.covariance import covariance_of_either, relative_pose_covariance
 from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
 from msga_ros.geometry.pose import PoseError, median_parallax, pose_from_essential
-from msga_ros.geometry.robust.base import RobustEstimate
+from msga_ros.geometry.robust import SCORE_BLIND
+from msga_ros.geometry.robust.base import RobustEstimate, failure, verified
 from msga_ros.geometry.robust.rival import strongest_rival
+from msga_ros.geometry.robust.selection import most_likely
 from msga_ros.geometry.significance import chance_of_agreement, expected_false_alarms
 from msga_ros.geometry.triangulation import parallax_angles
 from msga_ros.network.inference import MatchScores
@@ -22,6 +24,10 @@ from msga_ros.two_view.stages import solver
 
 Array = NDArray[np.float64]
 
+# A solver that knows no scores is asked about the matches with a score so far from the threshold,
+# with so many times the distance of an inlier. Chosen on the development places.
+_SCORE_MARGINS = (-0.75, 0.75)
+_SAMPLING_REACH = 1.5
 # Motions this far from each other are told apart; well beyond what a covariance stands for.
 _QUITE_DIFFERENT_DEG = 20.0
 
@@ -115,26 +121,30 @@ def robust_estimate(
     method: str,
     scores: MatchScores,
     correspondences: Array,
-    candidate: NDArray[np.bool_],
+    score_threshold: float,
     threshold: float,
     config: PoseConfig,
 ) -> tuple[RobustEstimate, RobustEstimate | None]:
-    """The motion of the matches that are `candidate` (N,), and which of *these* agree with it.
+    """The motion of the candidates, matches above `score_threshold`, and which of *these* agree.
 
     `method` is a name of `SOLVERS`; `threshold` is in normalised units.
     Second comes a quite different motion that explains the matches as well, if there is one (see
     `config.min_lead`); one that explains them better, by cost and by number, takes the place of the
     first.
     """
+    candidate = scores.candidates(score_threshold)
     points0, points1 = correspondences[candidate, :2], correspondences[candidate, 2:]
-    found = solve(
-        method,
-        correspondences[candidate],
-        threshold,
-        config,
-        scores.score[candidate],
-        scores.essential,
-    )
+    if method in SCORE_BLIND:
+        found = _sampled(method, scores, correspondences, score_threshold, threshold, config)
+    else:
+        found = solve(
+            method,
+            correspondences[candidate],
+            threshold,
+            config,
+            scores.score[candidate],
+            scores.essential,
+        )
     if not found.success or not config.min_lead > 0:
         return found, None
     rival = strongest_rival(points0, points1, found, threshold, _QUITE_DIFFERENT_DEG)
@@ -146,6 +156,33 @@ def robust_estimate(
     if rival.deficit < 0 and other.inlier.sum() >= found.inlier.sum():
         return other, found if -rival.deficit < config.min_lead else None
     return found, other if rival.deficit < config.min_lead else None
+
+
+def _sampled(
+    method: str,
+    scores: MatchScores,
+    correspondences: Array,
+    score_threshold: float,
+    threshold: float,
+    config: PoseConfig,
+) -> RobustEstimate:
+    """The motion of a solver that knows no scores: it is asked twice, about more matches than the
+    candidates and about fewer, and the scores decide between the answers."""
+    candidate = scores.candidates(score_threshold)
+    usable = np.isfinite(scores.score) & np.isfinite(correspondences).all(1)
+    limits = [score_threshold + margin for margin in _SCORE_MARGINS]
+    parts = [usable & scores.candidates(limit) for limit in limits]
+    if np.array_equal(parts[0], parts[1]):
+        parts = parts[:1]
+    reach = _SAMPLING_REACH * threshold
+    answers = [solve(method, correspondences[part], reach, config) for part in parts]
+    best = most_likely(answers, correspondences[usable], scores.score[usable], threshold)
+    drawn = sum(answer.iterations for answer in answers)
+    if best is None:
+        return failure(int(candidate.sum()), drawn)
+    points0, points1 = correspondences[candidate, :2], correspondences[candidate, 2:]
+    found = verified(best.essential, points0, points1, threshold)
+    return dataclasses.replace(found, iterations=drawn)
 
 
 @dataclass(frozen=True)
@@ -166,7 +203,12 @@ def _refined(
 ) -> _Solution | None:
     candidate = scores.candidates(config.network.score_threshold)
     found, other = robust_estimate(
-        config.pose.refine, scores, correspondences, candidate, threshold, config.pose
+        config.pose.refine,
+        scores,
+        correspondences,
+        config.network.score_threshold,
+        threshold,
+        config.pose,
     )
     if not found.success:
         return None

@@ -44,7 +44,7 @@ def test_it_takes_cost_and_number(
         "poselib",
         scores,
         scene.correspondences.astype(np.float64),
-        np.ones(COUNT, dtype=bool),
+        0.0,
         2e-3,
         PoseConfig(min_lead=1.0),
     )

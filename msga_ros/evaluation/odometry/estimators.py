@@ -179,7 +179,8 @@ class EstimatorRelate:
             rows, pose = putative.normalised.correspondences, self._config.pose
             threshold = pose.threshold_px / putative.focal
             if scores is not None:
-                found, _ = robust_estimate(solver, scores, rows, kept, threshold, pose)
+                limit = self._config.network.score_threshold
+                found, _ = robust_estimate(solver, scores, rows, limit, threshold, pose)
             else:
                 found = solve(solver, rows[kept], threshold, pose)
             kept[kept] = found.inlier

@@ -17,3 +17,6 @@ SOLVERS = Registry(
         "magsac": f"{__name__}.magsac:estimate",
     },
 )
+
+# Those that sample: what a sieve says of a match beyond yes and no is lost on them.
+SCORE_BLIND = frozenset({"poselib", "magsac"})
