@@ -24,13 +24,13 @@ from rich.console import Console
 from rich.progress import track
 
 from msga_ros.datasets.dumps import DumpFile, Pair
-from msga_ros.evaluation.estimators import Estimator, SharedNetwork, create
+from msga_ros.evaluation.estimators import Estimator, SharedSieve, create
 from msga_ros.evaluation.metrics import pose_auc
 from msga_ros.geometry.pose import pose_error_deg
 from msga_ros.network import MSGANet, find_weights
-from msga_ros.network.inference import Inference, load_network
 from msga_ros.network.onnx_export import export_onnx
 from msga_ros.two_view.config import PipelineConfig
+from msga_ros.two_view.sieves.msga import MSGASieve, NetworkConfig
 
 _SAMPLING = {
     "": {},
@@ -127,11 +127,11 @@ def _learned(weights: str, folder: Path) -> Iterator[Row]:
         runtimes[", ONNX Runtime"] = folder / "net.onnx"
         export_onnx(MSGANet.load(path), runtimes[", ONNX Runtime"])
     for runtime, file in runtimes.items():
-        inference = Inference(load_network(file), "cpu")
+        sieve = MSGASieve.load(NetworkConfig(weights=str(file), device="cpu"))
         for budget, settings in _NETWORK.items():
             config = PipelineConfig.load(None, **settings)
             # A network each: what another has judged is not to be had for nothing.
-            estimator = create("msga+poselib", config, SharedNetwork(inference))
+            estimator = create("msga+poselib", config, SharedSieve(sieve))
             yield Row(f"msga+poselib{runtime}", budget, estimator)
 
 

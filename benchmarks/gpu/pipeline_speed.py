@@ -122,7 +122,7 @@ def measure_stages(records: Records) -> None:
     except ImportError:
         print("stages: PoseLib is not installed", flush=True)
         return
-    for weights in ("msga_net", "msga_net_lite"):
+    for weights in ("msga_net",):
         for frontend in ("sift", "orb"):
             for busy in (False, True) if records.device.type == "cuda" else (False,):
                 name = f"{frontend} {weights}{', device busy' if busy else ''}"

@@ -42,7 +42,7 @@ class Journal:
     """The entries of one run in `folder`; `fingerprint` says what the run works on, and how."""
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
-        """Goes on with what lies in `folder` if its fingerprint is the same, or starts anew."""
+        """Goes on with what lies in `folder` if its fingerprint is the same, else begins."""
         self.folder = folder
         self._path = folder / "journal.bin"
         stamp = folder / "fingerprint"

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from msga_ros.bags.errors import BagError
+from msga_ros.configuration.yaml_dataclass import flatten
 from msga_ros.stream.parameter_table import BY_NAME
 from msga_ros.stream.settings import Settings, SettingsError
 
@@ -38,13 +39,7 @@ def _parameters(document: Any) -> dict[str, Any]:
         if isinstance(value, dict) and "ros__parameters" in value:
             document = value["ros__parameters"] or {}
             break
-    flat: dict[str, Any] = {}
-    for name, value in document.items():
-        if isinstance(value, dict):
-            flat.update({f"{name}.{inner}": one for inner, one in value.items()})
-        else:
-            flat[name] = value
-    return flat
+    return flatten(document)
 
 
 def _typed(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from msga_ros.stream.processor import Outcome, Pipeline, Processor
 from msga_ros.stream.reference_view import View
 from msga_ros.stream.settings import Settings
 
-_SHOWN = 3  # unreadable messages that are told one by one; after that they are counted
+_SHOWN = 3  # unreadable messages that are reported one by one; the others are only counted
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def message_sets(
 
     def jumped(seconds: float) -> None:
         tally.jumps += 1
-        warn(f"time jumps back by {seconds:.3f} s: starting anew from there")
+        warn(f"time jumps back by {seconds:.3f} s: starting again from there")
 
     def dropped(_: str, number: int = 1) -> None:
         tally.dropped += number
@@ -101,7 +101,7 @@ class Replayer(Processor):
     """The node's processor, whose state can be written down and taken up again.
 
     The state names the set that the reference view is from; `restore` gets that set again and
-    extracts its features anew, which gives the same ones.
+    extracts its features again, which gives the same ones.
     """
 
     def __init__(

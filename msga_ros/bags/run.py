@@ -26,7 +26,11 @@ from msga_ros.geometry.camera import CameraError
 from msga_ros.network import find_weights
 from msga_ros.stream.processor import Outcome, Pipeline
 from msga_ros.stream.settings import Settings
-from msga_ros.stream.stream_odometry import OdometryResult, persistent_ids
+from msga_ros.stream.stream_odometry import (
+    NO_FIXED_KEYPOINTS,
+    OdometryResult,
+    persistent_ids,
+)
 
 Warn = Callable[[str], None]
 Progress = Callable[[int, int], None]  # messages read, messages in all
@@ -131,7 +135,7 @@ class _Work:
         if one.number >= self._done:
             self._journal.append(self._entry(one))
             if self._odometry is not None:
-                self._state = (self._journal.count, self._odometry.state())
+                self._state = self._state_of(self._odometry)
                 if self._journal.count % _KEEP_EVERY == 0:
                     self.keep_state()
             return
@@ -141,6 +145,14 @@ class _Work:
         if one.number == self._done - 1:
             self._replayer.restore(state, self._reference)
             self._reference = None
+
+    def _state_of(self, odometry: ResumableOdometry) -> tuple[int, bytes]:
+        """The sets that are done and the odometry's state after them; (0, b"") if it has none."""
+        try:
+            return self._journal.count, odometry.state()
+        except StateError as error:
+            self._complaints("state", "", f"if interrupted, the run begins again: {error}")
+            return 0, b""
 
     def keep_state(self) -> None:
         """Have the odometry on the disk as it was after the last set that is done."""
@@ -156,7 +168,7 @@ class _Work:
             try:
                 self._odometry.restore(state)
             except StateError as error:
-                self._complaints("state", "", f"starting anew: {error}")
+                self._complaints("state", "", f"starting from the beginning: {error}")
                 count = 0
         self._journal.cut(count)
 
@@ -184,6 +196,9 @@ class _Work:
 
     def _locate(self, one: RecordedSet, outcome: Outcome | None) -> OdometryResult | None:
         if self._odometry is None or not self._replayer.views:
+            return None
+        if not self._replayer.views[0].features.fixed_keypoints:
+            self._complaints("odometry", "", f"no trajectory: {NO_FIXED_KEYPOINTS}")
             return None
         infos = {side: one.messages.get(f"{side}/camera_info") for side in ("left", "right")}
         return self._odometry.update(self._replayer.views, outcome, infos, one.epoch)

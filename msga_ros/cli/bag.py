@@ -141,13 +141,9 @@ def run(request: Request, console: Console) -> Summary:
     )
 
     def load() -> object:
-        from msga_ros.network import find_weights
-        from msga_ros.network.inference import load_network
         from msga_ros.two_view.pipeline import TwoViewPipeline
 
-        network = settings.pipeline.network
-        weights = find_weights(network.weights, network.device)
-        return TwoViewPipeline(settings.pipeline, load_network(weights))
+        return TwoViewPipeline(settings.pipeline)
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with interruptible(), Progress(*columns, TimeRemainingColumn(), console=console) as bar:

@@ -27,7 +27,7 @@ from msga_ros.training.synthetic_scenes import synthetic_batch
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds from matches on the host to the verdict on the host, one pair at a time."""
+    """Milliseconds from matches on the host to the scores on the host, one pair at a time."""
 
     matches: int
     device: str

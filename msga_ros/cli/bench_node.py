@@ -23,7 +23,7 @@ from rich.table import Table
 
 from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
 from msga_ros.cli.settings import parse_settings
-from msga_ros.cli.shared import Mode, Weights, console
+from msga_ros.cli.shared import FrontendName, Mode, Weights, console
 from msga_ros.network import find_weights
 from msga_ros.tools.benchmark import BenchmarkOptions, measure
 from msga_ros.tools.benchmark_figures import Run
@@ -38,7 +38,7 @@ def command(
     size: Annotated[
         list[str] | None, typer.Option(help="WIDTHxHEIGHT; repeatable. 640x480 and 1280x720.")
     ] = None,
-    frontend: Annotated[str, typer.Option(help="sift, orb or akaze.")] = "orb",
+    frontend: FrontendName = "orb",
     keypoints: Annotated[int, typer.Option(min=8, help="Kept in each view.")] = 1000,
     rate: Annotated[float, typer.Option(min=0.1, help="Frames a second.")] = 10.0,
     seconds: Annotated[float, typer.Option(min=0.1, help="Of sending, for each size.")] = 10.0,
@@ -53,7 +53,7 @@ def command(
     with reported_errors():
         options = BenchmarkOptions(
             mode=mode.value,
-            frontend=frontend,
+            frontend=frontend or "orb",
             keypoints=keypoints,
             rate=rate,
             seconds=seconds,

@@ -10,7 +10,7 @@ import typer
 
 from msga_ros.cli.errors import USAGE, UsageError, reported_errors
 from msga_ros.cli.settings import parse_settings
-from msga_ros.cli.shared import Mode
+from msga_ros.cli.shared import FrontendName, Mode
 from msga_ros.tools.demo import BAD_SOURCE, DemoOptions
 from msga_ros.tools.demo import run as run_demo
 
@@ -29,7 +29,7 @@ def command(
     rate: Annotated[
         float | None, typer.Option(min=0, help="Frames a second; 0: as they were taken.")
     ] = None,
-    frontend: Annotated[str | None, typer.Option(help="sift, orb or akaze.")] = None,
+    frontend: FrontendName = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder of the logs and the pictures.")
     ] = None,

@@ -18,7 +18,7 @@ from msga_ros.cli.cameras import calibrated_camera
 from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
 from msga_ros.cli.progress import progress_bar
 from msga_ros.cli.settings import overrides
-from msga_ros.cli.shared import ConfigFile, Settings, console
+from msga_ros.cli.shared import ConfigFile, FrontendName, Settings, console
 from msga_ros.datasets.posed.base import PosedScene
 from msga_ros.datasets.posed.dump import DumpConfig, SceneSummary, dump
 from msga_ros.datasets.posed.executors import Executor, local, ray_cluster
@@ -96,7 +96,7 @@ def command(
     min_parallax: Annotated[
         float, typer.Option(min=0, help="Median of those matches, degrees.")
     ] = 1.5,
-    frontend: Annotated[str | None, typer.Option(help="sift, orb or akaze.")] = None,
+    frontend: FrontendName = None,
     max_size: Annotated[
         int | None, typer.Option(min=0, help="Longest side, pixels, that features are found at.")
     ] = None,
@@ -166,8 +166,8 @@ def run(
     console.print(table(summaries))
     size = output.stat().st_size
     pairs = sum(summary.kept for summary in summaries)
-    told = f"{output}: {pairs} pairs, {size / 1e6:.1f} MB ({size / pairs / 1e3:.1f} kB a pair)"
-    console.print(told, highlight=False, soft_wrap=True)
+    line = f"{output}: {pairs} pairs, {size / 1e6:.1f} MB ({size / pairs / 1e3:.1f} kB a pair)"
+    console.print(line, highlight=False, soft_wrap=True)
     return summaries
 
 

@@ -20,7 +20,7 @@ from msga_ros.cli.progress import progress_bar
 from msga_ros.cli.settings import overrides
 from msga_ros.cli.shared import ConfigFile, Device, Settings, console
 from msga_ros.evaluation.dump_evaluation import evaluate
-from msga_ros.evaluation.estimators import DEFAULT_ESTIMATORS
+from msga_ros.evaluation.estimators import DEFAULT_ESTIMATORS, solvers
 from msga_ros.evaluation.examples import estimate_again
 from msga_ros.evaluation.records import PairRecord, RecordFile
 from msga_ros.evaluation.report import chosen_examples, report
@@ -28,6 +28,7 @@ from msga_ros.evaluation.report_pictures import Images
 from msga_ros.evaluation.tables import EvaluationRow, summarise
 from msga_ros.network import find_weights
 from msga_ros.two_view.config import PipelineConfig
+from msga_ros.two_view.sieves import SIEVES
 
 
 class Grouping(Enum):
@@ -45,9 +46,9 @@ def command(
         typer.Option(
             "--estimator",
             "-e",
-            help="Repeatable. PRUNER+SOLVER, or msga alone. Pruners: msga, ratio, mutual+ratio, "
-            "oracle, oracle-tight; solvers: poselib, magsac. "
-            "Default: msga, msga+poselib, ratio+magsac, ratio+poselib.",
+            help="Repeatable. PRUNER+SOLVER, or a sieve alone. Pruners: the sieves "
+            f"{', '.join(SIEVES.names())}; ratio, mutual+ratio, oracle, oracle-tight. "
+            f"Solvers: {', '.join(solvers())}. Default: {', '.join(DEFAULT_ESTIMATORS)}.",
         ),
     ] = None,
     weights: Annotated[

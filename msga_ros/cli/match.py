@@ -20,8 +20,9 @@ from rich.table import Table
 from msga_ros.cli.cameras import View, find_view
 from msga_ros.cli.errors import FAILED, UsageError, existing_file, reported_errors, writable_file
 from msga_ros.cli.settings import overrides
-from msga_ros.cli.shared import ConfigFile, Device, Settings, Weights, console
+from msga_ros.cli.shared import ConfigFile, Device, FrontendName, Settings, Weights, console
 from msga_ros.geometry.pose import pose_error_deg, rotation_angle_deg
+from msga_ros.two_view.config import refinements
 from msga_ros.two_view.drawing import draw_before_after, draw_matches
 from msga_ros.two_view.pipeline import Status, TwoViewPipeline, TwoViewResult
 
@@ -67,10 +68,10 @@ def command(
     rectified: Annotated[
         bool, typer.Option("--rectified", help="The images are rectified: use the file's P.")
     ] = False,
-    frontend: Annotated[str | None, typer.Option(help="sift, orb or akaze.")] = None,
+    frontend: FrontendName = None,
     refine: Annotated[
         str | None,
-        typer.Option(help="Refinement of the pose: none, graduated, poselib or magsac."),
+        typer.Option(help=f"Refinement of the pose, one of {', '.join(refinements())}."),
     ] = None,
     config: ConfigFile = None,
     settings: Settings = None,

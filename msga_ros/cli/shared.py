@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from msga_ros.frontend import FRONTENDS
+
 if TYPE_CHECKING:
     from rich.console import Console
 
+FrontendName = Annotated[
+    str | None, typer.Option("--frontend", help=f"One of {', '.join(FRONTENDS.names())}.")
+]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="Pipeline configuration or node parameters, YAML.")
 ]

@@ -124,13 +124,9 @@ def _pairs(request: Request, console: Console) -> Iterator[ShownPair]:
     settings = read_settings(request.config, request.parameters)
 
     def load() -> Any:
-        from msga_ros.network import find_weights
-        from msga_ros.network.inference import load_network
         from msga_ros.two_view.pipeline import TwoViewPipeline
 
-        network = settings.pipeline.network
-        weights = find_weights(network.weights, network.device)
-        return TwoViewPipeline(settings.pipeline, load_network(weights))
+        return TwoViewPipeline(settings.pipeline)
 
     source = Source(request.source, settings, request.topics, namespace)
     return open_pairs(

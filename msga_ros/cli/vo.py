@@ -23,12 +23,14 @@ from msga_ros.cli.shared import ConfigFile, Device, Settings, Weights, console
 from msga_ros.datasets.sequences.base import Sequence as FrameSequence
 from msga_ros.datasets.sequences.base import SequenceError
 from msga_ros.datasets.sequences.source import open_sequence
+from msga_ros.evaluation.estimators import solvers
 from msga_ros.evaluation.odometry.estimators import DEFAULT_ESTIMATORS
 from msga_ros.evaluation.odometry.sequence_run import Run, run_sequence
 from msga_ros.evaluation.odometry.trajectory_error import TrajectoryError
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.trajectory import write_kitti, write_tum
 from msga_ros.two_view.config import PipelineConfig
+from msga_ros.two_view.sieves import SIEVES
 
 _GROUP = "odometry."
 
@@ -72,8 +74,9 @@ def command(
         typer.Option(
             "--estimator",
             "-e",
-            help="Repeatable. PRUNER or PRUNER+SOLVER; pruners: msga, ratio, mutual+ratio; "
-            "solvers: poselib, magsac. Default: msga, msga+poselib, ratio+magsac, ratio+poselib.",
+            help="Repeatable. PRUNER or PRUNER+SOLVER. Pruners: the sieves "
+            f"{', '.join(SIEVES.names())}; ratio, mutual+ratio. "
+            f"Solvers: {', '.join(solvers())}. Default: {', '.join(DEFAULT_ESTIMATORS)}.",
         ),
     ] = None,
     frames: Annotated[int, typer.Option(min=0, help="At most that many; 0: all.")] = 0,

@@ -47,7 +47,7 @@ def flatten(groups: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def build(kind: type, group: str, entries: dict[str, Any]) -> Any:
     types = typing.get_type_hints(kind)
-    known = {f.name for f in dataclasses.fields(kind)}
+    known = {f.name for f in dataclasses.fields(kind)} - {"own"}
     checked: dict[str, Any] = {}
     for name, value in entries.items():
         require(name in known, f"unknown configuration entry '{group}.{name}'")

@@ -66,7 +66,7 @@ class Pair:
     def evidence(self) -> NDArray[np.float32]:
         """`(N, 5)`, columns `EVIDENCE`, sizes in focal lengths: as the network takes them."""
         optional = (self.rotations, self.log_scales, self.distances)
-        evidence = evidence_columns(self.ratios, self.mutuals, *optional)
+        evidence = evidence_columns(len(self.ratios), self.ratios, self.mutuals, *optional)
         return normalised_evidence(evidence, self.focal0.mean(), self.focal1.mean())
 
     @property

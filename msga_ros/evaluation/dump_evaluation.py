@@ -16,14 +16,15 @@ from pathlib import Path
 
 import msga_ros
 from msga_ros.datasets.dumps import INLIER_THRESHOLD, DumpFile, Pair
-from msga_ros.evaluation.estimators import Estimator, SharedNetwork, create, uses_network
+from msga_ros.evaluation.estimators import NETWORK, Estimator, SharedSieve, create, sieve_of
 from msga_ros.evaluation.memory import PeakMemory
 from msga_ros.evaluation.metrics import precision_recall_f
 from msga_ros.evaluation.records import PairRecord, RecordFile, RecordKey
 from msga_ros.geometry.pose import pose_error_deg
 from msga_ros.network import find_weights
-from msga_ros.network.inference import Inference, load_network
 from msga_ros.two_view.config import PipelineConfig
+from msga_ros.two_view.sieves.msga import MSGASieve
+from msga_ros.two_view.stages import create_sieve
 
 _PACKAGED = Path(msga_ros.__file__).resolve().parent / "weights"
 
@@ -149,30 +150,35 @@ class Judge:
 def judges(
     names: Sequence[str], weights: Sequence[str | Path], config: PipelineConfig
 ) -> Iterator[Judge]:
-    """The estimators, those with a network once for each checkpoint; arguments of `evaluate`."""
+    """The estimators, those with the network once for each checkpoint; arguments of `evaluate`."""
     settings = _digest([msga_ros.__version__, json.dumps(dataclasses.asdict(config))])
-    loaded: list[tuple[str, SharedNetwork, str]] | None = None
+    made: dict[str, list[tuple[str, SharedSieve, str]]] = {}
     for name in dict.fromkeys(names):
-        if not uses_network(name):
+        sieve = sieve_of(name)
+        if not sieve:
             yield Judge(create(name, config), "", settings)
             continue
-        if loaded is None:
-            sources = weights or (config.network.weights,)
-            loaded = [
-                _load(find_weights(source, config.network.device), config.network.device)
-                for source in sources
-            ]
-        for label, network, digest in loaded:
-            judge = create(name, config, network)
+        if sieve not in made:
+            made[sieve] = list(_sieves(sieve, weights, config))
+        for label, shared, digest in made[sieve]:
+            judge = create(name, config, shared)
             yield Judge(judge, label, _digest([settings, digest]))
 
 
-def _load(path: Path, device: str) -> tuple[str, SharedNetwork, str]:
-    """Label, network and a digest of the checkpoint's content and of the device."""
-    inference = Inference(load_network(path), device)
-    label = path.name if path.resolve().parent == _PACKAGED else str(path)
-    content = hashlib.sha256(path.read_bytes()).hexdigest()
-    return label, SharedNetwork(inference), _digest([content, inference.device])
+def _sieves(
+    name: str, weights: Sequence[str | Path], config: PipelineConfig
+) -> Iterator[tuple[str, SharedSieve, str]]:
+    """Label, sieve, and a digest of what it depends on: the network once for each checkpoint."""
+    if name != NETWORK:
+        yield "", SharedSieve(create_sieve(config, name)), _digest([name])
+        return
+    for source in weights or (config.network.weights,):
+        path = find_weights(source, config.network.device)
+        network = dataclasses.replace(config.network, weights=str(path))
+        sieve = MSGASieve.load(network)
+        label = path.name if path.resolve().parent == _PACKAGED else str(path)
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        yield label, SharedSieve(sieve), _digest([content, sieve.device])
 
 
 def _chosen(path: Path, stride: int, limit: int) -> list[int]:

@@ -1,13 +1,14 @@
 """Estimators of two-view motion that are judged on the same putative matches.
 
-A name is `PRUNER+SOLVER`, or one of two that take no random sample: `msga`, the network followed
-by `msga_ros.geometry.robust.graduated` on its scores, and `msga-linear`, the weighted eight-point
+A name is `PRUNER+SOLVER`, or one that takes no random sample: a sieve (`msga`, ...) followed by
+`msga_ros.geometry.robust.graduated` on its scores, and `msga-linear`, the weighted eight-point
 solution inside the network. The others:
 
-- pruners: `msga` (the network's inliers), `ratio` (ratio test 0.8), `mutual+ratio` (mutual check
-  and ratio test 0.9), `oracle` (true inliers at the published threshold of 1e-4) and
-  `oracle-tight` (at 1e-5), the last two being the bounds that no pruner can know;
-- solvers: every robust estimator of `msga_ros.geometry.robust` (`poselib`, `magsac`, ...).
+- pruners: a sieve such as `msga` (what scores above `network.score_threshold`), `ratio` (ratio test
+  0.8), `mutual+ratio` (mutual check and ratio test 0.9), `oracle` (true inliers at the published
+  threshold of 1e-4) and `oracle-tight` (at 1e-5), the last two being the bounds that no pruner can
+  know;
+- solvers: those of `msga_ros.geometry.robust` that sample (`poselib`, `magsac`, ...).
 
 Whatever the estimator, its inliers are *all* matches within the published threshold of its
 essential matrix (full-size verification), so that precision and recall compare like with like; but
@@ -31,16 +32,20 @@ from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.matching import passing
 from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
 from msga_ros.geometry.pose import PoseError, essential_matrix, pose_from_essential
-from msga_ros.geometry.robust import ROBUST_ESTIMATORS, RobustEstimate
-from msga_ros.network.inference import Inference, MatchScores
+from msga_ros.geometry.robust import SOLVERS
+from msga_ros.geometry.robust.base import RobustEstimate
+from msga_ros.network.match_scores import MatchScores
 from msga_ros.two_view.config import PipelineConfig
-from msga_ros.two_view.relative_pose import robust_estimate, sampled_estimate
+from msga_ros.two_view.relative_pose import robust_estimate, solve
+from msga_ros.two_view.sieves import SIEVES
+from msga_ros.two_view.stages import NormalisedMatches, Sieve
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 NETWORK = "msga"
 LINEAR = "msga-linear"
+GRADUATED = "graduated"  # what follows a sieve that is named alone
 DEFAULT_ESTIMATORS = ("msga", "msga+poselib", "ratio+magsac", "ratio+poselib")
 
 
@@ -94,42 +99,47 @@ _PRUNERS: dict[str, Callable[[Pair], Bools]] = {
 }
 
 
-# Refinements of the estimators without RANSAC; "": none.
-_WITHOUT_SAMPLES = {NETWORK: "graduated", LINEAR: ""}
-
-
 def available() -> tuple[str, ...]:
     """All names that `create` knows."""
-    pruned = (f"{pruner}+{solver}" for pruner in (NETWORK, *_PRUNERS) for solver in _solvers())
-    return (NETWORK, LINEAR, *pruned)
+    sieves = SIEVES.names()
+    pruned = (f"{pruner}+{solver}" for pruner in (*sieves, *_PRUNERS) for solver in solvers())
+    return (*sieves, LINEAR, *pruned)
 
 
-def uses_network(name: str) -> bool:
-    """Whether the estimator has weights."""
-    return name.split("+")[0] in (NETWORK, LINEAR)
+def sieve_of(name: str) -> str:
+    """The sieve that the estimator starts with; "" for what needs none."""
+    first = NETWORK if name == LINEAR else name.split("+")[0]
+    return first if first in SIEVES else ""
 
 
-def create(name: str, config: PipelineConfig, network: SharedNetwork | None = None) -> Estimator:
+def solvers() -> tuple[str, ...]:
+    """The solvers that draw random samples: what can follow a pruner by name."""
+    return tuple(name for name in SOLVERS.names() if name != GRADUATED)
+
+
+def create(name: str, config: PipelineConfig, sieve: SharedSieve | None = None) -> Estimator:
     """The estimator of that name.
 
     Args:
         name: one of `available()`.
-        config: `frontend.ratio`, `mutual` and `max_matches` filter what the network sees,
+        config: `frontend.ratio`, `mutual` and `max_matches` filter what a sieve sees,
             `network.score_threshold` what it hands to a solver; `pose.threshold_px`, `confidence`,
             `max_iterations` and `seed` are the solver's.
-        network: needed where `uses_network(name)`.
+        sieve: that of `sieve_of(name)`, where that is one.
 
     Raises:
-        EstimatorError: unknown name, or no network where one is needed.
+        EstimatorError: unknown name, or no sieve where one is needed.
     """
     if name not in available():
         raise EstimatorError(f"unknown estimator {name!r}; there are: {', '.join(available())}")
     pruner, _, solver = name.rpartition("+")
-    if not uses_network(name):
+    if not sieve_of(name):
         return _PrunedEstimator(name, _PRUNERS[pruner], solver, config)
-    if network is None:
-        raise EstimatorError(f"estimator {name!r} needs a network")
-    return _NetworkEstimator(name, network, _WITHOUT_SAMPLES.get(name, solver), config)
+    if sieve is None:
+        raise EstimatorError(f"estimator {name!r} needs its sieve")
+    if not pruner:
+        solver = "" if name == LINEAR else GRADUATED
+    return _SieveEstimator(name, sieve, solver, config)
 
 
 class _PrunedEstimator:
@@ -147,27 +157,25 @@ class _PrunedEstimator:
         started = time.perf_counter()
         rows = pair.correspondences[self._prune(pair)].astype(np.float64)
         threshold = _threshold(pair, self._config)
-        motion = _found(sampled_estimate(self._solver, rows, threshold, self._config.pose))
+        motion = _found(solve(self._solver, rows, threshold, self._config.pose))
         return _estimate(pair, motion, _milliseconds_since(started))
 
 
-class _NetworkEstimator:
-    """The network, then its own weighted solution or a robust estimator on its best matches.
+class _SieveEstimator:
+    """A sieve, then its own weighted solution or a robust estimator on its best matches.
 
-    As in the pipeline, what the front end filters out the network does not see, and the network's
-    own pose stands where a refinement finds none. Unlike there, a pose of few inliers is a pose.
+    As in the pipeline, what the front end filters out the sieve does not see, and the sieve's own
+    pose stands where a refinement finds none. Unlike there, a pose of few inliers is a pose.
     """
 
-    def __init__(
-        self, name: str, network: SharedNetwork, solver: str, config: PipelineConfig
-    ) -> None:
+    def __init__(self, name: str, sieve: SharedSieve, solver: str, config: PipelineConfig) -> None:
         self.name = name
-        self._network = network
+        self._sieve = sieve
         self._solver = solver
         self._config = config
 
     def __call__(self, pair: Pair) -> Estimate:
-        scores, milliseconds = self._network(pair, self._config.frontend)
+        scores, milliseconds = self._sieve(pair, self._config.frontend)
         started = time.perf_counter()
         motion = None
         if self._solver:
@@ -183,26 +191,26 @@ class _NetworkEstimator:
                 pair, scores.essential, scores.inliers(self._config.network.inlier_threshold)
             )
         estimate = _estimate(pair, motion, milliseconds + _milliseconds_since(started))
-        if self._network.verifies:
+        if self._sieve.verifies:
             return estimate
         looked_at = np.isfinite(scores.residual)
         return dataclasses.replace(estimate, inlier=estimate.inlier & looked_at)
 
 
-class SharedNetwork:
-    """A network whose scores on the last pair is kept: several estimators start from the same.
+class SharedSieve:
+    """A sieve whose scores on the last pair are kept: several estimators start from the same.
 
-    The time it took then is every estimator's, as if each had run the network itself.
+    The time it took then is every estimator's, as if each had run the sieve itself.
     """
 
-    def __init__(self, inference: Inference) -> None:
-        self._inference = inference
+    def __init__(self, sieve: Sieve) -> None:
+        self._sieve = sieve
         self._last: tuple[Pair, FrontendConfig, MatchScores, float] | None = None
 
     @property
     def verifies(self) -> bool:
-        """As `Inference.verifies`."""
-        return self._inference.verifies
+        """As `Sieve.verifies`."""
+        return self._sieve.verifies
 
     def __call__(self, pair: Pair, config: FrontendConfig) -> tuple[MatchScores, float]:
         """The scores on all `N` matches, of which those that `config` filters out have an infinite
@@ -216,7 +224,8 @@ class SharedNetwork:
         started = time.perf_counter()
         seen = np.flatnonzero(_prefilter(pair, config))
         everyone = np.ones(len(seen), dtype=bool)
-        scores = self._inference(pair.correspondences[seen], everyone, pair.evidence[seen])
+        rows = pair.correspondences[seen].astype(np.float64)
+        scores = self._sieve(NormalisedMatches(rows, everyone, pair.evidence[seen]))
         residual = np.full(len(pair.correspondences), np.inf)
         score = np.full(len(pair.correspondences), -np.inf)
         residual[seen], score[seen] = scores.residual, scores.score
@@ -229,10 +238,6 @@ def _prefilter(pair: Pair, config: FrontendConfig) -> Bools:
 
 def _milliseconds_since(started: float) -> float:
     return 1e3 * (time.perf_counter() - started)
-
-
-def _solvers() -> tuple[str, ...]:
-    return tuple(ROBUST_ESTIMATORS)
 
 
 def _own_motion(pair: Pair, essential: Floats, inlier: Bools) -> _Motion | None:

@@ -6,11 +6,12 @@ scale spaces", BMVC 2013.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.frontend.base import Frontend
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.detector import DetectorFrontend
 
@@ -19,10 +20,13 @@ from msga_ros.frontend.detector import DetectorFrontend
 _THRESHOLD = 1e-4
 
 
-def create(config: FrontendConfig) -> Frontend:
+def create(config: FrontendConfig) -> DetectorFrontend:
     """The front end `akaze`."""
-    detector = cv2.AKAZE_create(threshold=_THRESHOLD)  # type: ignore[attr-defined]
-    return DetectorFrontend("akaze", config, detector, 61, np.uint8, _locate)
+    return DetectorFrontend("akaze", config, _detector, 61, np.uint8, _locate)
+
+
+def _detector(_: int) -> Any:
+    return cv2.AKAZE_create(threshold=_THRESHOLD)  # type: ignore[attr-defined]
 
 
 def _locate(

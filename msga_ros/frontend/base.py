@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,17 @@ class FrontendError(ValueError):
 
 @dataclass(frozen=True)
 class Features:
-    """Keypoints of one image, strongest first, and a descriptor of each.
+    """What a front end keeps of one image: keypoints, strongest first, and a descriptor of each.
 
     `keypoints` (N, 2) float32: pixels (u, v) of the image as received, the centre of its top-left
     pixel at (0, 0). `scores` (N,) float32: the detector's response, higher is stronger.
     `descriptors` (N, D): float32 to be compared by their Euclidean distance, or uint8 holding bits
-    to be compared by their Hamming distance. `image_size`: (width, height) as received.
+    to be compared by their Hamming distance. `image_size`: (width, height) as received. `angles`
+    (N,) radians and `sizes` (N,) pixels of the keypoints, NaN where unknown.
+
+    `payload`: whatever else the front end needs of the image when it matches (a pyramid,
+    descriptors on a device); it is kept as long as the view is. Not `fixed_keypoints`: the points
+    are found when both images are seen, N is 0, and nothing can be tracked from view to view.
     """
 
     keypoints: NDArray[np.float32]
@@ -32,6 +37,14 @@ class Features:
     image_size: tuple[int, int]
     angles: NDArray[np.float32] | None = None
     sizes: NDArray[np.float32] | None = None
+    payload: Any = field(default=None, compare=False, repr=False)
+    fixed_keypoints: bool = True
+
+    @classmethod
+    def without_keypoints(cls, image_size: tuple[int, int], payload: Any) -> Features:
+        """Of a front end that finds its points only when it sees both images."""
+        none = np.empty((0, 2), np.float32)
+        return cls(none, none[:, 0], none, image_size, payload=payload, fixed_keypoints=False)
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -39,47 +52,55 @@ class Features:
 
 @dataclass(frozen=True)
 class Matches:
-    """Nearest neighbours from view 0 to view 1, ordered by their index in view 0.
+    """Putative matches of two views.
 
-    `indices0`, `indices1` (M,) int64: into the features of each view. `ratio` (M,) float32:
-    distance to the nearest neighbour over distance to the second nearest, in [0, 1]; 1.0 where
-    there is no second one, because nothing then says that the match is distinctive. `mutual` (M,)
-    bool: the neighbour's nearest neighbour in view 0 is this match.
+    `keypoints0`, `keypoints1` (M, 2) float32: pixels of the images as received. `indices0`,
+    `indices1` (M,) int64: which features they are; None where keypoints are not fixed.
+    `confidence` (M,) in [0, 1]: how sure the matcher itself is, None where it does not say.
 
-    What else is known of a match, each (M,) float32 with NaN where it is unknown, or None:
+    What descriptors and keypoints say of a match, each (M,) float32 with NaN where it is unknown,
+    or None: `ratio`, distance to the nearest neighbour over distance to the second nearest, in
+    [0, 1], 1.0 where there is no second one, because nothing then says that the match is
+    distinctive; `mutual`, bool: the neighbour's nearest neighbour in view 0 is this match;
     `rotation`, by how much the keypoint turns from view 0 to view 1, radians in [-pi, pi);
     `log_scale`, the binary logarithm of its size in view 1, in pixels, over that in view 0;
     `distance` of the descriptors, in [0, 1]: the Euclidean one of unit vectors over sqrt(2) and at
     most 1, the Hamming one over the number of bits.
     """
 
-    indices0: NDArray[np.int64]
-    indices1: NDArray[np.int64]
-    ratio: NDArray[np.float32]
-    mutual: NDArray[np.bool_]
+    keypoints0: NDArray[np.float32]
+    keypoints1: NDArray[np.float32]
+    indices0: NDArray[np.int64] | None = None
+    indices1: NDArray[np.int64] | None = None
+    ratio: NDArray[np.float32] | None = None
+    mutual: NDArray[np.bool_] | None = None
     rotation: NDArray[np.float32] | None = None
     log_scale: NDArray[np.float32] | None = None
     distance: NDArray[np.float32] | None = None
+    confidence: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
-        return len(self.indices0)
+        return len(self.keypoints0)
+
+    @property
+    def feature_indices(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """`indices0`, `indices1`, for what cannot do without; `FrontendError` if there are none."""
+        if self.indices0 is None or self.indices1 is None:
+            raise FrontendError("matches of a front end without fixed keypoints name no features")
+        return self.indices0, self.indices1
 
     @property
     def evidence(self) -> NDArray[np.float32]:
         """(M, 5), the columns `EVIDENCE`; NaN is unknown. `log_scale` is one of pixels."""
-        optional = (self.rotation, self.log_scale, self.distance)
-        return evidence_columns(self.ratio, self.mutual, *optional)
+        known = (self.ratio, self.mutual, self.rotation, self.log_scale, self.distance)
+        return evidence_columns(len(self), *known)
 
 
-def evidence_columns(
-    ratio: NDArray[np.floating[Any]],
-    mutual: NDArray[np.bool_],
-    *optional: NDArray[np.floating[Any]] | None,
-) -> NDArray[np.float32]:
-    """(M, 5) float32, the columns `EVIDENCE`; those that are None become NaN."""
-    unknown = np.full(len(ratio), np.nan, np.float32)
-    others = (unknown if column is None else column for column in optional)
-    return np.column_stack((ratio, mutual, *others)).astype(np.float32)
+def evidence_columns(count: int, *columns: NDArray[Any] | None) -> NDArray[np.float32]:
+    """(M, 5) float32, the columns `EVIDENCE` of `count` matches; those that are None become NaN."""
+    unknown = np.full(count, np.nan, np.float32)
+    known = (unknown if column is None else column for column in columns)
+    return np.column_stack(tuple(known)).astype(np.float32)
 
 
 def normalised_evidence(
@@ -95,20 +116,3 @@ def normalised_evidence(
     if np.isfinite(change):
         normalised[:, EVIDENCE.index("log_scale")] += np.float32(change)
     return normalised
-
-
-class Frontend(Protocol):
-    """A way from images to putative matches. One thread at a time uses an instance."""
-
-    @property
-    def name(self) -> str:
-        """The name that the configuration chooses it by."""
-
-    def extract(self, image: NDArray[np.generic]) -> Features:
-        """Features of `image`: (H, W) uint8 or uint16, or (H, W, 3) BGR of the same types.
-
-        An image without texture has zero keypoints. `FrontendError` if it is no image at all.
-        """
-
-    def match(self, features0: Features, features1: Features) -> Matches:
-        """Nearest neighbours that pass the ratio test and the mutual check, where those are on."""

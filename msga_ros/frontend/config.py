@@ -11,7 +11,7 @@ from msga_ros.configuration.yaml_dataclass import require
 class FrontendConfig:
     """Images to putative matches."""
 
-    name: str = "sift"  # which front end; msga_ros.frontend.available() lists them
+    name: str = "sift"  # which front end; `FRONTENDS` lists them
     max_keypoints: int = 2000  # strongest keypoints kept in each view
     max_image_size: int = (
         0  # longest side, in pixels, that features are extracted at; 0: as received
@@ -19,6 +19,7 @@ class FrontendConfig:
     ratio: float = 0.95  # ratio test: keep best / second-best distance below this; 1.0: off
     mutual: bool = True  # keep only matches that are each other's nearest neighbours
     max_matches: int = 0  # of those, keep so many with the smallest ratios; 0: all
+    own: object | None = None  # `Config` of the front end; None: as by default
 
     def __post_init__(self) -> None:
         require(self.max_keypoints >= 8, "frontend.max_keypoints must be at least 8")

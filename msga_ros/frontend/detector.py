@@ -21,16 +21,17 @@ Describe = Callable[[NDArray[Any]], NDArray[Any]]
 class DetectorFrontend:
     """Detects with OpenCV, keeps the strongest keypoints, matches by nearest neighbours.
 
-    `detector` is a `cv2.Feature2D`; `width` and `kind` are the length and the type of its final
-    descriptors. `locate(points (N, 2), octaves (N,), (width, height))` undoes a bias of the
-    detector's coordinates. `describe` maps the raw descriptors to those that are compared.
+    `detector(max_keypoints)` makes a `cv2.Feature2D`; `width` and `kind` are the length and the
+    type of its final descriptors. `locate(points (N, 2), octaves (N,), (width, height))` undoes a
+    bias of the detector's coordinates. `describe` maps the raw descriptors to those that are
+    compared.
     """
 
     def __init__(
         self,
         name: str,
         config: FrontendConfig,
-        detector: Any,
+        detector: Callable[[int], Any],
         width: int,
         kind: DTypeLike,
         locate: Locate | None = None,
@@ -38,7 +39,8 @@ class DetectorFrontend:
     ) -> None:
         self.name = name
         self._config = config
-        self._detector = detector
+        self._make_detector = detector
+        self._detector = detector(config.max_keypoints)
         self._width = width
         self._kind = kind
         self._locate = locate
@@ -76,6 +78,17 @@ class DetectorFrontend:
             # OpenCV counts clockwise on the screen, which is from +x towards +y; -1 is unknown.
             np.where(degrees < 0, np.float32(np.nan), np.deg2rad(degrees)).astype(np.float32),
             (diameters * scaled.enlargement).astype(np.float32),
+        )
+
+    def reconfigured(self, config: FrontendConfig) -> DetectorFrontend:
+        return DetectorFrontend(
+            self.name,
+            config,
+            self._make_detector,
+            self._width,
+            self._kind,
+            self._locate,
+            self._describe,
         )
 
     def match(self, features0: Features, features1: Features) -> Matches:

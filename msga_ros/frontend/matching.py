@@ -33,8 +33,9 @@ def match_features(
             f"and {descriptors1.shape[1:]} {descriptors1.dtype}"
         )
     if len(descriptors0) == 0 or len(descriptors1) == 0:
-        none, nothing = np.empty(0, np.int64), np.empty(0, np.float32)
-        return Matches(none, none, nothing, np.empty(0, np.bool_), nothing, nothing, nothing)
+        point, index = np.empty((0, 2), np.float32), np.empty(0, np.int64)
+        value, flag = np.empty(0, np.float32), np.empty(0, np.bool_)
+        return Matches(point, point, index, index, value, flag, value, value, value)
 
     nearest, best, second, reverse = _both_ways(descriptors0, descriptors1)
     ratios = np.ones(len(best), np.float32)
@@ -44,6 +45,8 @@ def match_features(
     keep = passing(ratios, is_mutual, ratio, mutual, most)
     indices0, indices1 = indices[keep], nearest[keep]
     return Matches(
+        features0.keypoints[indices0],
+        features1.keypoints[indices1],
         indices0,
         indices1,
         ratios[keep],

@@ -5,11 +5,12 @@ Rublee, Rabaud, Konolige and Bradski, "ORB: an efficient alternative to SIFT or 
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.frontend.base import Frontend
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.detector import DetectorFrontend
 
@@ -20,14 +21,15 @@ _SCALE_FACTOR = 1.2
 _FAST_THRESHOLD = 5
 
 
-def create(config: FrontendConfig) -> Frontend:
+def create(config: FrontendConfig) -> DetectorFrontend:
     """The front end `orb`."""
-    detector = cv2.ORB_create(  # type: ignore[attr-defined]
-        nfeatures=config.max_keypoints,
-        scaleFactor=_SCALE_FACTOR,
-        fastThreshold=_FAST_THRESHOLD,
+    return DetectorFrontend("orb", config, _detector, 32, np.uint8, _locate)
+
+
+def _detector(max_keypoints: int) -> Any:
+    return cv2.ORB_create(  # type: ignore[attr-defined]
+        nfeatures=max_keypoints, scaleFactor=_SCALE_FACTOR, fastThreshold=_FAST_THRESHOLD
     )
-    return DetectorFrontend("orb", config, detector, 32, np.uint8, _locate)
 
 
 def _locate(

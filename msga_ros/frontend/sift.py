@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.frontend.base import Frontend
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.detector import DetectorFrontend
 
@@ -25,12 +24,15 @@ _CONTRAST_THRESHOLD = 1e-5
 _DOUBLING_BIAS = 0.25
 
 
-def create(config: FrontendConfig) -> Frontend:
+def create(config: FrontendConfig) -> DetectorFrontend:
     """The front end `sift`."""
-    detector = cv2.SIFT_create(  # type: ignore[attr-defined]
-        nfeatures=config.max_keypoints, contrastThreshold=_CONTRAST_THRESHOLD
+    return DetectorFrontend("sift", config, _detector, 128, np.float32, _locate, root_sift)
+
+
+def _detector(max_keypoints: int) -> Any:
+    return cv2.SIFT_create(  # type: ignore[attr-defined]
+        nfeatures=max_keypoints, contrastThreshold=_CONTRAST_THRESHOLD
     )
-    return DetectorFrontend("sift", config, detector, 128, np.float32, _locate, root_sift)
 
 
 def root_sift(descriptors: NDArray[Any]) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ class MatchScores:
         return self.residual < inlier_threshold
 
 
+@runtime_checkable
 class Network(Protocol):
     """A network on one device, ready to judge the matches of one pair after another."""
 

@@ -46,6 +46,8 @@ class ConfiguredResources:
         self._settings = settings
         self._statistics = statistics
         self._reporter = reporter
+        self._idle_spells = 0  # how often the last listener has left
+        self._idle = False
         now = settings()
         self._outputs = Outputs(node, now, reporter.complain)
         self._stereo_tracking = None
@@ -69,9 +71,24 @@ class ConfiguredResources:
         """Why something of the odometry cannot be published; "" where all is well."""
         return self._outputs.motion_problem
 
-    def put(self, message_set: MessageSet) -> None:
-        """Hand a complete set to the worker; called in the executor thread."""
-        self._worker.put(message_set)
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody listens to an output, or work is done in any case."""
+        return self._outputs.wanted(self._settings())
+
+    def put(self, messages: Mapping[str, Any], epoch: int) -> None:
+        """Hand a complete set to the worker if it is wanted; called in the executor thread.
+
+        The first set that is wanted again begins an epoch: what was seen before nobody listened is
+        too old to be its reference.
+        """
+        idle = not self.wanted
+        self._idle_spells += idle and not self._idle
+        self._idle = idle
+        if idle:
+            self._statistics.unwanted()
+            return
+        self._worker.put(MessageSet(messages, epoch=epoch + self._idle_spells))
 
     def reconfigure(self, config: PipelineConfig) -> None:
         """Change live parameters of the pipeline. Raises `ConfigError` and changes nothing."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from msga_ros.node.motion_diagnostics import odometry_status, rig_status
 from msga_ros.stream.statistics import Snapshot
+from msga_ros.stream.stereo_tracking import MotionReport
 
 # Trouble with the input stays visible for so many seconds.
 _MEMORY = 10.0
+
+_IDLE = "idle: no subscriber"
 
 Values = Iterable[tuple[str, object]]
 
@@ -23,9 +26,9 @@ class Condition:
 
     `state` is the lifecycle state, `failure` why the last transition failed ("" if none did),
     `device` where the network runs, `asked_device` where it should and `device_problem` why it does
-    not, `active` whether frames are taken, `silence` what is known about inputs that do not make
-    up sets for too long ("" while they do). `odometry` is the parameter `odometry.run`, and
-    `motion_problem` why something of it cannot be published.
+    not, `active` whether frames are taken, `idle` whether nobody wants a result, `silence` what is
+    known about inputs that do not make up sets for too long ("" while they do). `odometry` is the
+    parameter `odometry.run`, and `motion_problem` why something of it cannot be published.
     """
 
     state: str
@@ -37,6 +40,7 @@ class Condition:
     frontend: str
     mode: str
     active: bool
+    idle: bool
     silence: str
     odometry: str
     motion_problem: str
@@ -56,8 +60,11 @@ def diagnostics_message(
         _status(prefix, "processing", *_processing(condition, now)),
     ]
     if condition.mode == "stereo":
-        odometry = odometry_status(condition.odometry, condition.motion_problem, now.motion)
-        rig = rig_status(now.motion, condition.rig_tolerance_px)
+        motion = now.motion
+        if condition.idle:  # the last report is of the time before
+            motion = replace(motion or MotionReport(), wanted=False, running=False, problem=_IDLE)
+        odometry = odometry_status(condition.odometry, condition.motion_problem, motion)
+        rig = rig_status(motion, condition.rig_tolerance_px)
         message.status += [
             _status(prefix, "odometry", *odometry),
             _status(prefix, "rig", *rig),
@@ -113,6 +120,7 @@ def _processing(condition: Condition, now: Snapshot) -> tuple[bytes, str, Values
         ("processed", now.processed),
         ("errors", now.errors),
         ("dropped", sum(now.dropped.values())),
+        ("idle", now.unwanted),
     ]
     values += [(f"dropped {reason}", count) for reason, count in sorted(now.dropped.items())]
     values += _latencies(now.median_ms, now.p99_ms)
@@ -124,6 +132,8 @@ def _processing(condition: Condition, now: Snapshot) -> tuple[bytes, str, Values
         ]
     if not condition.active:
         return DiagnosticStatus.OK, "not active", values
+    if condition.idle:
+        return DiagnosticStatus.OK, _IDLE, values
     text = f"{now.rate:.1f} Hz"
     if now.last_status == "TOO_FEW_MATCHES":
         text += "; TOO_FEW_MATCHES: the last two views have too few matches that agree on a motion"

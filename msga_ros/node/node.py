@@ -21,7 +21,7 @@ from msga_ros.node.parameters import Parameters
 from msga_ros.node.reporting import LogForwarder, Reporter
 from msga_ros.node.ros_libraries import filters_module
 from msga_ros.node.transitions import guard_transitions
-from msga_ros.stream.message_set import STEREO_INPUTS, TEMPORAL_INPUTS, MessageSet
+from msga_ros.stream.message_set import STEREO_INPUTS, TEMPORAL_INPUTS
 from msga_ros.stream.model_loading import Model, load_model
 from msga_ros.stream.pairing import Pairing
 from msga_ros.stream.settings import Settings, SettingsError
@@ -209,7 +209,7 @@ class MsgaNode(LifecycleNode):
     def _on_set(self, messages: Mapping[str, Any]) -> None:
         self._statistics.complete_set()
         if self._resources is not None:
-            self._resources.put(MessageSet(messages, epoch=self._epoch))
+            self._resources.put(messages, self._epoch)
 
     def _on_refused_set(self, reason: str) -> None:
         self._statistics.dropped(reason)
@@ -218,7 +218,7 @@ class MsgaNode(LifecycleNode):
 
     def _on_jump_back(self, seconds: float) -> None:
         topic = next(iter(self._topics.values()))
-        text = f"time jumped back by {seconds:.3f} s: starting anew"
+        text = f"time jumped back by {seconds:.3f} s: starting again from here"
         self._reporter.complain("time_jump", topic, text)
         self._reset()
 
@@ -252,13 +252,13 @@ class MsgaNode(LifecycleNode):
 
     def _silence(self, now: Snapshot) -> str:
         """What is known about inputs that make up no set for too long; "" while they do."""
-        if self._inputs is None or now.idle < self.settings["publish.no_input_warning"]:
+        if self._inputs is None or now.since_set < self.settings["publish.no_input_warning"]:
             return ""
         received = {
             name: now.received_since_set.get(topic, 0) for name, topic in self._topics.items()
         }
         newest = self._pairing.newest if self._pairing is not None else {}
-        return self._inputs.explain_silence(now.idle, received, newest)
+        return self._inputs.explain_silence(now.since_set, received, newest)
 
     def _publish_diagnostics(self) -> None:
         settings = self.settings
@@ -274,6 +274,7 @@ class MsgaNode(LifecycleNode):
             frontend=settings["frontend.name"],
             mode=settings["mode"],
             active=self._inputs is not None,
+            idle=self._resources is not None and not self._resources.wanted,
             silence=self._silence(now),
             odometry=settings["odometry.run"],
             motion_problem=self._resources.motion_problem if self._resources is not None else "",

@@ -44,6 +44,20 @@ class Outputs:
         """Why something of the odometry cannot be published; "" where all is well."""
         return "" if self._motion is None else self._motion.problem
 
+    def wanted(self, settings: Settings) -> bool:
+        """Whether any work shall be done: see the parameter `run`."""
+        topics = (
+            self._relative_pose,
+            self._correspondences,
+            self._matches_image,
+            self._markers,
+        )
+        return (
+            settings["run"] == "always"
+            or any(map(listened_to, topics))
+            or self.wants_motion(settings)
+        )
+
     def wants_motion(self, settings: Settings) -> bool:
         """Whether the odometry shall run: see the parameter `odometry.run`."""
         run = settings["odometry.run"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rcl_interfaces.msg import (
@@ -18,7 +18,7 @@ from rclpy.exceptions import (
 )
 
 from msga_ros.configuration.parameter import Parameter
-from msga_ros.stream.parameter_table import BY_NAME, PARAMETERS
+from msga_ros.stream.parameter_table import BY_NAME, PARAMETERS, own_parameters
 from msga_ros.stream.settings import Settings, SettingsError
 
 
@@ -42,6 +42,21 @@ def descriptor(parameter: Parameter) -> ParameterDescriptor:
     return described
 
 
+def _declared(node: Any, parameters: Sequence[Parameter]) -> dict[str, Any]:
+    """Declare `parameters` on `node`; their values. Raises `SettingsError`."""
+    for one in parameters:
+        try:
+            node.declare_parameter(one.name, one.default, descriptor(one))
+        except (
+            InvalidParameterTypeException,
+            InvalidParameterValueException,
+        ) as error:
+            overrides = getattr(node, "_parameter_overrides", {})
+            given = overrides[one.name].value if one.name in overrides else None
+            raise SettingsError(one.check(given) or str(error)) from None
+    return {one.name: node.get_parameter(one.name).value for one in parameters}
+
+
 class Parameters:
     """The parameters of `node`; `settings` is always a consistent value.
 
@@ -51,18 +66,10 @@ class Parameters:
 
     def __init__(self, node: Any, on_change: Callable[[Settings, Settings], None]) -> None:
         self._on_change = on_change
-        for one in PARAMETERS:
-            try:
-                node.declare_parameter(one.name, one.default, descriptor(one))
-            except (
-                InvalidParameterTypeException,
-                InvalidParameterValueException,
-            ) as error:
-                overrides = getattr(node, "_parameter_overrides", {})
-                given = overrides[one.name].value if one.name in overrides else None
-                raise SettingsError(one.check(given) or str(error)) from None
+        values = _declared(node, PARAMETERS)
+        # What a stage has of its own is known once the stage is.
         self.settings = Settings.from_values(
-            {one.name: node.get_parameter(one.name).value for one in PARAMETERS}
+            {**values, **_declared(node, own_parameters(Settings.from_values(values).values))}
         )
         node.add_on_set_parameters_callback(self._on_set)
         for name in getattr(node, "_parameter_overrides", {}):
@@ -72,7 +79,7 @@ class Parameters:
                 node.get_logger().warning(f"there is no parameter {name}{hint}")
 
     def _on_set(self, parameters: list[Any]) -> SetParametersResult:
-        changes = {one.name: one.value for one in parameters if one.name in BY_NAME}
+        changes = {one.name: one.value for one in parameters if one.name in self.settings.values}
         if not changes:
             return SetParametersResult(successful=True)
         try:

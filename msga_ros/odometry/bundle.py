@@ -135,11 +135,11 @@ class Bundle:
             hessian[-3:, -3:] += sigma**2 * belief.information
         solve = basis @ np.linalg.inv(hessian) @ basis.T
         some = solve[:6] @ reduced.transpose(0, 2, 1)
-        by_rig, believed = np.zeros((6, 3)), None
+        by_rig, posterior = np.zeros((6, 3)), None
         if belief is not None:
             by_rig = sigma**2 * solve[:6, 6:] @ np.linalg.cholesky(belief.information)
-            told = normal[6:, 6:] - normal[6:, :6] @ np.linalg.solve(normal[:6, :6], normal[:6, 6:])
-            believed = RigBelief(state.turn, belief.information + told / sigma**2)
+            seen = normal[6:, 6:] - normal[6:, :6] @ np.linalg.solve(normal[:6, :6], normal[:6, 6:])
+            posterior = RigBelief(state.turn, belief.information + seen / sigma**2)
         count = len(inlier)
         sensitivity = np.zeros((count, 6, ROWS))
         sensitivity[inlier] = some
@@ -158,15 +158,15 @@ class Bundle:
             sensitivity=sensitivity,
             sigma=sigma,
             by_rig=by_rig,
-            rig=believed,
+            rig=posterior,
         )
 
     def _cost(self, system: System, sigma: float, state: State) -> float:
         squared = system.squared[self.usable] / sigma**2
         limit = CHI2_95[system.freedom[self.usable]]
-        bent = np.minimum(squared, 2 * np.sqrt(np.minimum(limit, 1e9) * squared) - limit)
-        bent = np.where(squared <= limit, squared, bent)
-        cost = float((self._weight[self.usable] * bent).sum())
+        robust = np.minimum(squared, 2 * np.sqrt(np.minimum(limit, 1e9) * squared) - limit)
+        robust = np.where(squared <= limit, squared, robust)
+        cost = float((self._weight[self.usable] * robust).sum())
         if self._belief is not None:
             away = state.turn - self._belief.mean
             cost += float(away @ self._belief.information @ away)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.pose import invert_pose, rotation_angle_deg
-from msga_ros.geometry.robust import ROBUST_ESTIMATORS
+from msga_ros.geometry.robust import poselib
 from msga_ros.geometry.triangulation import parallax_angles
 from msga_ros.odometry.absolute import absolute_pose, points_in_current, predicted
 from msga_ros.odometry.config import OdometryConfig
@@ -134,7 +134,7 @@ class MonoOdometry:
     def _solve(
         self, observations: Observations, focal: float
     ) -> tuple[TwoFrameSolution | None, bool]:
-        """The motion, and whether points told its length."""
+        """The motion, and whether its length is known from points."""
         config = self._config
         guess = self._from_points(observations, focal) if self._scaled else None
         by_points = guess is not None
@@ -173,7 +173,7 @@ class MonoOdometry:
     def _from_matches(self, observations: Observations, focal: float) -> tuple[Array, Array] | None:
         """The same from the matches alone; as far away as the last motion says, at first 1."""
         config = self._config
-        estimate = ROBUST_ESTIMATORS["poselib"](
+        estimate = poselib.estimate(
             observations.left0,
             observations.left1,
             config.reprojection_px / 2 / focal,

@@ -52,7 +52,7 @@ def solve_two_frames(
         belief: how well the rig's rotation is known; None: exactly.
         sigma: standard deviation of an image coordinate, pixels. None: estimated from the
             residuals, at least `minimum_sigma`.
-        gate_sigma: largest sigma, pixels, that outliers are told from inliers with.
+        gate_sigma: largest sigma, pixels, that separates outliers from inliers.
         scale_known: False: nothing tells the length of the translation; it stays as it was.
         iterations: at most, before and after the outliers are taken out.
     """

@@ -29,7 +29,7 @@ from msga_ros.frontend.sift import root_sift
 from msga_ros.geometry.camera import Camera
 from msga_ros.network import find_weights
 from msga_ros.network.inference import Inference, load_network
-from msga_ros.two_view.config import NetworkConfig
+from msga_ros.two_view.sieves.msga import NetworkConfig
 
 # What RTAB-Map hands over as the model unless `PyMatcher/Model` says otherwise.
 _NO_MODEL = ("", "indoor", "outdoor")
@@ -81,16 +81,17 @@ def match(
     features1 = _features(kptsTo, scoresTo, descriptorsTo, size)
     matches = match_features(features0, features1, ratio=1.0, mutual=False)
     camera = _camera(_state["camera"], size)
-    points0 = camera.normalize(features0.keypoints[matches.indices0])
-    points1 = camera.normalize(features1.keypoints[matches.indices1])
+    points0 = camera.normalize(matches.keypoints0)
+    points1 = camera.normalize(matches.keypoints1)
     rows = np.hstack((points0, points1))
     scores = _state["inference"](rows, np.isfinite(rows).all(axis=1), matches.evidence)
     probability = 1.0 / (1.0 + scores.residual / _state["inlier_threshold"])
     order = np.argsort(-probability, kind="stable")
     order = order[probability[order] >= _state["match_threshold"]]
     # Several keypoints may have the same nearest neighbour: the most probable one keeps it.
-    order = order[np.sort(np.unique(matches.indices1[order], return_index=True)[1])]
-    pairs = np.column_stack((matches.indices0[order], matches.indices1[order]))
+    indices0, indices1 = matches.feature_indices
+    order = order[np.sort(np.unique(indices1[order], return_index=True)[1])]
+    pairs = np.column_stack((indices0[order], indices1[order]))
     return np.ascontiguousarray(pairs, dtype=np.int32)
 
 

@@ -29,14 +29,12 @@ class Model:
 def load_model(config: PipelineConfig) -> Model:
     """Load and warm up the pipeline of `config`.
 
-    Raises `CheckpointError`, `FrontendError`, `ConfigError` or `OSError` with the reason.
+    Raises `CheckpointError`, `FrontendError`, `SieveError`, `ConfigError` or `OSError` with the
+    reason.
     """
     # Torch takes seconds to import; a node that is only asked for its parameters need not wait.
-    from msga_ros.network import find_weights
-    from msga_ros.network.inference import load_network
     from msga_ros.two_view.pipeline import TwoViewPipeline
 
-    path = find_weights(config.network.weights, config.network.device)
-    pipeline = TwoViewPipeline(config, load_network(path))
+    pipeline = TwoViewPipeline(config)
     pipeline.warm_up()
-    return Model(pipeline, path.name)
+    return Model(pipeline, pipeline.sieve.source or config.sieve.name)

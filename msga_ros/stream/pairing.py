@@ -2,7 +2,7 @@
 
 Guards around `message_filters` (original or stand-in alike): `slop = 0` means the exact
 synchroniser, because the original's approximate one compares with a strict `<`; the callback never
-raises, because the original would stay locked; the filters are built anew after a jump back in
+raises, because the original would stay locked; the filters are built again after a jump back in
 time, because the original's approximate one can stay silent after it.
 """
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from msga_ros.configuration.parameter import Parameter, given_at_start
-from msga_ros.two_view.config import REFINEMENTS, PipelineConfig
+from msga_ros.frontend import FRONTENDS
+from msga_ros.two_view.config import PipelineConfig, refinements
+from msga_ros.two_view.sieves import SIEVES
 
 ODOMETRY_FRAME = "msga_odom"
 
@@ -20,6 +24,14 @@ PARAMETERS: tuple[Parameter, ...] = (
         choices=("stereo", "temporal"),
     ),
     given_at_start("autostart", True, "Configure and activate the node by itself."),
+    Parameter(
+        "run",
+        "subscribed",
+        "Work on the images while somebody listens to an output or the odometry runs always "
+        "(subscribed), or in any case (always). A node without a listener says so in the "
+        "diagnostics; with the first one it begins without a reference view.",
+        choices=("subscribed", "always"),
+    ),
     given_at_start(
         "image_transport",
         "raw",
@@ -90,7 +102,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     given_at_start(
         "frontend.name",
         _PIPELINE.frontend.name,
-        "Feature detector and descriptor: sift, orb or akaze.",
+        "Feature detector and descriptor.",
+        choices=FRONTENDS.names(),
     ),
     Parameter(
         "frontend.max_keypoints",
@@ -127,6 +140,13 @@ PARAMETERS: tuple[Parameter, ...] = (
         maximum=1_000_000,
     ),
     given_at_start(
+        "sieve.name",
+        _PIPELINE.sieve.name,
+        "What tells true matches from false ones: msga, the network; or none: all matches go to "
+        "the refinement of the pose.",
+        choices=SIEVES.names(),
+    ),
+    given_at_start(
         "network.weights",
         _PIPELINE.network.weights,
         "Weights: a set in the package (msga_net, msga_net_lite, ...) or the path of a checkpoint "
@@ -158,7 +178,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         _PIPELINE.pose.refine,
         "Pose from the network's own weighted solution (none), or from its best matches: graduated "
         "(no random sampling), poselib or magsac (RANSAC).",
-        choices=REFINEMENTS,
+        choices=refinements(),
     ),
     Parameter(
         "pose.threshold_px",
@@ -304,3 +324,19 @@ PARAMETERS: tuple[Parameter, ...] = (
 )
 
 BY_NAME: Mapping[str, Parameter] = {one.name: one for one in PARAMETERS}
+
+
+def own_parameters(values: Mapping[str, Any]) -> tuple[Parameter, ...]:
+    """The settings that the front end and the sieve of `values` have of their own.
+
+    Raises `FrontendError` or `SieveError` for a name that there is not.
+    """
+    found: list[Parameter] = []
+    for group, registry in (("frontend", FRONTENDS), ("sieve", SIEVES)):
+        name = values.get(f"{group}.name", BY_NAME[f"{group}.name"].default)
+        kind = getattr(registry.load(name), "Config", None)
+        for field in () if kind is None else dataclasses.fields(kind):
+            text = field.metadata.get("description", f"Of the {registry.kind} {name}.")
+            default: Any = field.default
+            found.append(Parameter(f"{group}.{name}.{field.name}", default, text))
+    return tuple(found)

@@ -115,7 +115,9 @@ class Processor:
             self._reference = current if settings.reference.usable(current) else None
             return None
         result = self._relate(reference, current, timings)
-        ids = self._tracks.follow(reference, current, result)
+        ids: NDArray[np.uint64] = np.zeros(len(result.inlier), dtype=np.uint64)
+        if result.indices0 is not None:  # else no feature could be followed
+            ids = self._tracks.follow(reference, current, result)
         if settings.reference.replaces(current, result):
             self._reference = current
         return Outcome(reference, current, result, ids, False, settings["rectified"], None)

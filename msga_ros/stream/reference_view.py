@@ -50,7 +50,7 @@ class ReferencePolicy:
 
     def usable(self, view: View) -> bool:
         """Whether `view` has enough features to be compared with."""
-        return len(view.features) >= self.min_features
+        return not view.features.fixed_keypoints or len(view.features) >= self.min_features
 
     def replaces(self, current: View, result: Any) -> bool:
         """Whether `current` becomes the reference after `result` (a `TwoViewResult`)."""

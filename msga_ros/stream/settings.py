@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from msga_ros.configuration.parameter import Value
+from msga_ros.configuration.parameter import Parameter, Value
 from msga_ros.configuration.yaml_dataclass import ConfigError
-from msga_ros.stream.parameter_table import BY_NAME, PARAMETERS
+from msga_ros.stream.parameter_table import PARAMETERS, own_parameters
 from msga_ros.stream.reference_view import ReferencePolicy
 from msga_ros.two_view.config import PipelineConfig
 
-_PIPELINE_GROUPS = ("frontend", "network", "pose")
+_PIPELINE_GROUPS = ("frontend", "sieve", "network", "pose")
 
 
 class SettingsError(ValueError):
@@ -30,14 +30,11 @@ class Settings:
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Settings:
         """Check `values` (a missing one takes its default). Raises `SettingsError`."""
-        unknown = sorted(set(values) - set(BY_NAME))
+        merged = _checked(PARAMETERS, values)
+        merged.update(_checked(own_parameters(merged), values))
+        unknown = sorted(set(values) - set(merged))
         if unknown:
             raise SettingsError(f"unknown parameter {unknown[0]}")
-        merged = {one.name: values.get(one.name, one.default) for one in PARAMETERS}
-        for name, value in merged.items():
-            reason = BY_NAME[name].check(value)
-            if reason is not None:
-                raise SettingsError(reason)
         pipeline_values = {
             name: value for name, value in merged.items() if name.split(".")[0] in _PIPELINE_GROUPS
         }
@@ -65,3 +62,12 @@ class Settings:
     def stereo(self) -> bool:
         """Mode stereo; otherwise temporal."""
         return bool(self.values["mode"] == "stereo")
+
+
+def _checked(parameters: Sequence[Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {one.name: values.get(one.name, one.default) for one in parameters}
+    for one in parameters:
+        reason = one.check(merged[one.name])
+        if reason is not None:
+            raise SettingsError(reason)
+    return merged

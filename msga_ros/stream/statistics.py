@@ -34,8 +34,9 @@ class Snapshot:
     inlier_ratio: float | None
     inliers: int | None
     last_status: str
-    idle: float  # since the last complete set, or since activation
+    since_set: float  # since the last complete set, or since activation
     errors: int
+    unwanted: int  # complete sets that came while nobody listened
     motion: MotionReport | None = None  # of the last stereo pair
 
 
@@ -59,6 +60,7 @@ class Statistics:
         self._sets = 0
         self._processed = 0
         self._errors = 0
+        self._unwanted = 0
         self._recent = _Recent()
         self._inliers: tuple[int, float] | None = None
         self._status = ""
@@ -66,7 +68,7 @@ class Statistics:
         self._last_set = clock()
 
     def activated(self) -> None:
-        """Start the watch for the first set anew."""
+        """Count the time without a set from now on."""
         with self._lock:
             self._last_set = self._clock()
             self._since_set.clear()
@@ -89,6 +91,11 @@ class Statistics:
         """A complete set was thrown away, and why."""
         with self._lock:
             self._dropped[reason] += 1
+
+    def unwanted(self) -> None:
+        """A complete set came while nobody listened; that is no drop."""
+        with self._lock:
+            self._unwanted += 1
 
     def bad_input(self, kind: str, text: str) -> None:
         """A message could not be used as it should."""
@@ -118,7 +125,7 @@ class Statistics:
             self._inliers = (inliers, inliers / matched if matched else 0.0)
 
     def motion(self, report: MotionReport) -> None:
-        """What the last stereo pair told of motion and rig."""
+        """The last stereo pair: motion and rig."""
         with self._lock:
             self._motion = report
 
@@ -142,8 +149,9 @@ class Statistics:
                 inlier_ratio=None if self._inliers is None else self._inliers[1],
                 inliers=None if self._inliers is None else self._inliers[0],
                 last_status=self._status,
-                idle=now - self._last_set,
+                since_set=now - self._last_set,
                 errors=self._errors,
+                unwanted=self._unwanted,
                 motion=self._motion,
             )
 

@@ -15,6 +15,7 @@ from msga_ros.odometry.rig import RigCheck, RigMonitor
 from msga_ros.odometry.updates import OdometryStatus
 from msga_ros.stream.processor import Outcome, Pipeline
 from msga_ros.stream.stream_odometry import (
+    NO_FIXED_KEYPOINTS,
     CameraParameters,
     OdometryResult,
     StreamOdometry,
@@ -55,7 +56,7 @@ class MotionReport:
 class StereoTracking:
     """Runs in the worker thread alone. `say(text)` hears of every session that begins.
 
-    `on_error(error)` hears of what the odometry did not foresee; it begins anew then, and the pair
+    `on_error(error)` hears of what the odometry did not foresee; it restarts then, and the pair
     itself is not lost.
     """
 
@@ -87,10 +88,12 @@ class StereoTracking:
         if rig is None:
             self.report = MotionReport(wanted=wanted, problem=_NO_BASELINE)
             return outcome, None
-        located = self._locate(outcome, infos, epoch) if wanted else None
+        followed = outcome.result.indices0 is not None
+        located = self._locate(outcome, infos, epoch) if wanted and followed else None
         if located is None:
             self._odometry.restart("the odometry was not asked for, or failed, before")
-            self.report = self._without_odometry(outcome, rig, wanted)
+            problem = NO_FIXED_KEYPOINTS if wanted and not followed else ""
+            self.report = replace(self._without_odometry(outcome, rig, wanted), problem=problem)
             return outcome, None
         self._monitor = None
         self.report = self._with_odometry(located, outcome)
@@ -150,7 +153,7 @@ class StereoTracking:
 def _inlier_points(outcome: Outcome) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Normalised points (N, 2) of the matches that hold, left and right."""
     result = outcome.result
-    rows = unique_rows(result)
+    rows = np.flatnonzero(result.inlier) if result.indices0 is None else unique_rows(result)
     return (
         outcome.reference.camera.normalize(result.keypoints0[rows]),
         outcome.current.camera.normalize(result.keypoints1[rows]),

@@ -23,6 +23,8 @@ from msga_ros.stream.message_set import stamp_ns
 from msga_ros.stream.processor import Outcome, Pipeline
 from msga_ros.stream.reference_view import View
 
+NO_FIXED_KEYPOINTS = "the front end has no fixed keypoints that could be followed"
+
 CameraParameters = tuple[tuple[Any, ...], tuple[float, ...]]
 
 
@@ -77,7 +79,7 @@ class StreamOdometry:
         """
         if epoch != self._epoch:
             self._epoch = epoch
-            self.restart("a reset, a new activation, or time that jumped back")
+            self.restart("a reset, a new activation, time that jumped back, or nobody listened")
         if outcome is not None:
             self._relate.remember(outcome)
         if not self._begun(views, infos) or (self._stereo and outcome is None):
@@ -95,7 +97,7 @@ class StreamOdometry:
         return self._located(update, left.header)
 
     def _begun(self, views: list[View], infos: Mapping[str, Any]) -> bool:
-        """Whether there is an odometry for these cameras, made anew where they have changed."""
+        """Whether there is an odometry for these cameras, a new one where they have changed."""
         rig = None
         if self._stereo:
             rig = rig_from_camera_info(infos["left"], infos["right"], self._rectified)

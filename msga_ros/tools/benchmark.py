@@ -63,7 +63,7 @@ class BenchmarkOptions:
 def measure(options: BenchmarkOptions, size: tuple[int, int], say: Callable[[str], None]) -> Run:
     """Start the node, send it frames of `size` (width, height), end it; what was measured.
 
-    `say` is told what is going on. Raises `BenchmarkError` where the node does not come up, fails,
+    `say` gets a line of progress. Raises `BenchmarkError` where the node does not come up, fails,
     or gives no pose at all; `KeyboardInterrupt` after SIGINT or SIGTERM, with the node ended;
     `ImportError` without ROS.
     """
@@ -176,7 +176,7 @@ class _Session:
                 return False
             now = (self.link.counters, len(self.link.poses))
             unchanged, last, seen = now == last, now, self.link.diagnostics
-            return unchanged and now[0].idle
+            return unchanged and now[0].settled
 
         self._wait(quiet, _QUIET_LIMIT, "the node did not finish")
 

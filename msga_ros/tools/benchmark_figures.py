@@ -25,6 +25,7 @@ class Counters:
     complete_sets: int = 0
     processed: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)  # sets by reason
+    unwanted: int = 0  # sets that came while nobody listened
 
     @classmethod
     def from_diagnostics(cls, inputs: Mapping[str, str], processing: Mapping[str, str]) -> Counters:
@@ -34,6 +35,7 @@ class Counters:
             complete_sets=int(inputs.get("complete_sets", 0)),
             processed=int(processing.get("processed", 0)),
             dropped=_prefixed(processing, "dropped "),
+            unwanted=int(processing.get("idle", 0)),
         )
 
     def since(self, before: Counters) -> Counters:
@@ -47,12 +49,14 @@ class Counters:
                 for reason, count in _difference(self.dropped, before.dropped).items()
                 if count
             },
+            self.unwanted - before.unwanted,
         )
 
     @property
-    def idle(self) -> bool:
-        """Whether every complete set was processed or dropped."""
-        return self.complete_sets == self.processed + self._dropped_after_completion
+    def settled(self) -> bool:
+        """Whether every complete set was processed, dropped, or not wanted."""
+        done = self.processed + self._dropped_after_completion + self.unwanted
+        return self.complete_sets == done
 
     @property
     def refused(self) -> int:
@@ -69,8 +73,8 @@ class Counters:
 class Account:
     """Where the frames went: `sent = processed + sum(dropped.values()) + unaccounted`.
 
-    `dropped` has the node's reasons, and `lost_on_the_way`: frames of which a message never
-    arrived. `unaccounted` is what neither explains; anything but 0 is a defect.
+    `dropped` has the node's reasons, `lost_on_the_way`: frames of which a message never arrived,
+    and `nobody_listened`. `unaccounted` is what none explains; anything but 0 is a defect.
     """
 
     sent: int
@@ -86,6 +90,8 @@ class Account:
         missing = sum(sent - count for count in counted.received.values())
         lost = max(min(incomplete, missing), 0)
         dropped = dict(counted.dropped)
+        if counted.unwanted:
+            dropped["nobody_listened"] = counted.unwanted
         if lost:
             dropped["lost_on_the_way"] = lost
         unaccounted = sent - counted.processed - sum(dropped.values())

@@ -1,4 +1,4 @@
-"""The benchmark's mouth and ear: sends the frames, collects the poses and the diagnostics."""
+"""The benchmark's connection to the node: publishes frames, collects poses and diagnostics."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Link(Node):
 
     @property
     def counters(self) -> Counters:
-        """The node's counters as it last told them."""
+        """The node's counters as last published."""
         return Counters.from_diagnostics(self.values("input"), self.values("processing"))
 
     def values(self, part: str) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""The demo's ear: subscribes to what player and node publish and keeps the figures."""
+"""The demo's subscriptions: what player and node publish, as figures."""
 
 from __future__ import annotations
 
@@ -140,6 +140,7 @@ class Monitor(Node):
                 self.statistics.complaint = values.get("last_bad_input", "")
             elif part == "processing":
                 self.statistics.node_processed = _number(values.get("processed"))
+                self.statistics.unwanted = _number(values.get("idle")) or 0
                 self.statistics.dropped = _number(values.get("dropped"))
             if status.level == DiagnosticStatus.ERROR:
                 self.statistics.problem = status.message

@@ -66,16 +66,17 @@ class DemoStatistics:
     node_sets: int | None = None  # complete sets of messages
     node_processed: int | None = None
     dropped: int | None = None
+    unwanted: int = 0  # sets that came while nobody listened
     complaint: str = ""  # about the input
     problem: str = ""  # why it does not work at all
     diagnostics: int = 0  # how many came
 
     @property
     def node_is_idle(self) -> bool:
-        """Whether every set that the node has received is processed or dropped."""
+        """Whether every set that the node has received is processed, dropped or not wanted."""
         if self.node_sets is None or self.node_processed is None or self.dropped is None:
             return False
-        return self.node_processed + self.dropped >= self.node_sets
+        return self.node_processed + self.dropped + self.unwanted >= self.node_sets
 
     def errors(self, report: PoseReport) -> tuple[float, float] | None:
         """Rotation and translation-direction error in degrees; None where the truth is unknown."""

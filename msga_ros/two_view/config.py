@@ -2,40 +2,45 @@
 
 The same file serves the library and the node: either the groups stand at the top level, or below
 `<node>/ros__parameters` as in a ROS 2 parameter file. Groups and names are those of the node's
-parameters (`frontend.*`, `network.*`, `pose.*`).
+parameters (`frontend.*`, `sieve.*`, `network.*`, `pose.*`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from msga_ros.configuration.stage_settings import own_settings
 from msga_ros.configuration.yaml_dataclass import build, flatten, read_yaml, require
+from msga_ros.frontend import FRONTENDS
 from msga_ros.frontend.config import FrontendConfig
+from msga_ros.geometry.robust import SOLVERS
+from msga_ros.two_view.sieves import SIEVES
+from msga_ros.two_view.sieves.msga import NetworkConfig
 
-REFINEMENTS = ("none", "graduated", "poselib", "magsac")  # of the pose: see `PoseConfig.refine`
+NO_REFINEMENT = "none"  # of the pose: the sieve's own solution stands
+
+
+def refinements() -> tuple[str, ...]:
+    """What `pose.refine` may be."""
+    return (NO_REFINEMENT, *SOLVERS.names())
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
-    """Putative matches to inlier probabilities."""
+class SieveConfig:
+    """Which sieve tells true matches from false ones."""
 
-    weights: str = ""  # set in the package or path; empty: msga_net on a GPU, else msga_net_lite
-    device: str = "auto"  # auto (CUDA where there is one), cpu, cuda or cuda:N
-    inlier_threshold: float = 1e-4  # squared symmetric epipolar distance, normalised coordinates
-    score_threshold: float = 0.0  # logit above which a match goes to the refinement of the pose
-
-    def __post_init__(self) -> None:
-        require(self.inlier_threshold > 0, "network.inlier_threshold must be positive")
+    name: str = "msga"  # `SIEVES` lists them; none: all matches pass, the solver alone decides
+    own: object | None = None  # `Config` of the sieve; None: as by default
 
 
 @dataclass(frozen=True)
 class PoseConfig:
     """Inliers to relative pose."""
 
-    # none (the network's weighted solution), or from its best matches: graduated (no sampling),
-    # poselib or magsac (RANSAC)
+    # none (the sieve's own solution), or from its best matches one of `SOLVERS`: graduated (no
+    # sampling), poselib or magsac (RANSAC)
     refine: str = "poselib"
     threshold_px: float = 1.0  # epipolar error of an inlier in refinement, pixels
     min_inliers: int = 12  # fewer: status TOO_FEW_MATCHES
@@ -52,8 +57,8 @@ class PoseConfig:
 
     def __post_init__(self) -> None:
         require(
-            self.refine in REFINEMENTS,
-            f"pose.refine must be one of {', '.join(REFINEMENTS)}, not {self.refine!r}",
+            self.refine == NO_REFINEMENT or self.refine in SOLVERS,
+            f"pose.refine must be one of {', '.join(refinements())}, not {self.refine!r}",
         )
         require(self.threshold_px > 0, "pose.threshold_px must be positive")
         require(self.min_inliers >= 8, "pose.min_inliers must be at least 8")
@@ -71,6 +76,7 @@ class PipelineConfig:
     frontend: FrontendConfig = field(default_factory=FrontendConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     pose: PoseConfig = field(default_factory=PoseConfig)
+    sieve: SieveConfig = field(default_factory=SieveConfig)
 
     @classmethod
     def load(cls, path: str | Path | None = None, **overrides: Any) -> PipelineConfig:
@@ -79,6 +85,8 @@ class PipelineConfig:
         An override is a whole group (`pose={"refine": "poselib"}`) or one entry with a dotted name
         (`**{"pose.refine": "poselib"}`). Groups of the file that are the node's alone (`sync`,
         `publish`, ...) are ignored; an unknown entry inside a pipeline group is a `ConfigError`.
+        Settings that a front end or a sieve has of its own are `frontend.NAME.ENTRY` and
+        `sieve.NAME.ENTRY`.
         """
         groups: dict[str, dict[str, Any]] = {name: {} for name in _GROUPS}
         if path is not None:
@@ -91,11 +99,23 @@ class PipelineConfig:
             group, _, entry = name.partition(".")
             require(group in groups and bool(entry), f"unknown configuration entry {name!r}")
             groups[group][entry] = value
-        return cls(**{name: build(_GROUPS[name], name, groups[name]) for name in _GROUPS})
+        return cls(**{name: _group(name, entries) for name, entries in groups.items()})
 
 
 _GROUPS: dict[str, type] = {
     "frontend": FrontendConfig,
+    "sieve": SieveConfig,
     "network": NetworkConfig,
     "pose": PoseConfig,
 }
+_OWN = {"frontend": FRONTENDS, "sieve": SIEVES}  # groups whose implementations have settings too
+
+
+def _group(name: str, entries: dict[str, Any]) -> Any:
+    common = {key: value for key, value in entries.items() if "." not in key}
+    config = build(_GROUPS[name], name, common)
+    own = {key: value for key, value in entries.items() if "." in key}
+    if not own:
+        return config
+    require(name in _OWN, f"unknown configuration entry '{name}.{next(iter(own), '')}'")
+    return replace(config, own=own_settings(_OWN[name], name, config.name, own))

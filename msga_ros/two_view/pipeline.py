@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 import math
 import threading
 import time
@@ -13,99 +12,72 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from msga_ros import frontend
 from msga_ros.configuration.yaml_dataclass import ConfigError
-from msga_ros.frontend import Features, Frontend
-from msga_ros.frontend.base import normalised_evidence
+from msga_ros.frontend.base import EVIDENCE, Features, Matches
 from msga_ros.geometry.camera import Camera, CameraError
-from msga_ros.network import MSGANet, find_weights
-from msga_ros.network.inference import Inference, load_network
+from msga_ros.network import MSGANet
 from msga_ros.network.match_scores import Network
-from msga_ros.two_view.config import PipelineConfig, PoseConfig
+from msga_ros.two_view.config import NO_REFINEMENT, PipelineConfig, PoseConfig
 from msga_ros.two_view.relative_pose import Motion, estimate_motion, unknown_motion
+from msga_ros.two_view.result import Counts, Status, TwoViewResult
+from msga_ros.two_view.sieves.msga import MSGASieve
+from msga_ros.two_view.stages import (
+    Frontend,
+    NormalisedMatches,
+    OnDevice,
+    Sieve,
+    create_frontend,
+    create_sieve,
+)
+
+__all__ = ["Counts", "Status", "TwoViewPipeline", "TwoViewResult"]
 
 # Entries that a running pipeline cannot change: see `TwoViewPipeline.reconfigure`.
-_FIXED_ENTRIES = ("frontend.name", "network.weights", "network.device")
-
-
-class Status(enum.IntEnum):
-    """What the pose of a `TwoViewResult` is worth; the numbers of `RelativePose.msg`."""
-
-    OK = 0
-    TOO_FEW_MATCHES = 1  # too few agree on a motion; rotation, translation, ... are NaN
-    DEGENERATE = 2  # hardly any parallax, or another motion as likely: the direction is unknown
+_FIXED_ENTRIES = ("frontend.name", "sieve.name", "network.weights", "network.device")
 
 
 @dataclass(frozen=True)
-class Counts:
-    """How many keypoints and matches each stage left."""
-
-    detected0: int
-    detected1: int
-    matched: int
-    network_inliers: int
-    geometric_inliers: int
-
-
-@dataclass(frozen=True)
-class TwoViewResult:
-    """Putative matches of two views, which of them hold, and the motion between the views.
-
-    Row i of the (N, ...) arrays is putative match i, in the front end's order.
-
-    `keypoints0`, `keypoints1` (N, 2) float32: pixels of the images as received. `indices0`,
-    `indices1` (N,): into the `Features` of each view. `inlier` (N,) bool: the match agrees with the
-    pose. `inlier_probability` (N,) float32: the network's, 0.5 at `network.inlier_threshold`; 0 for
-    a match that the camera model cannot explain.
-
-    `essential` (3, 3), Frobenius norm 1, `[x1, 1] E [x0, 1]^T = 0`; `rotation` (3, 3) and unit
-    `translation` (3,): `x1 = R x0 + t`. `covariance` (6, 6): of the pose of view 1 in view 0, see
-    `msga_ros.geometry.covariance`; NaN where the matches do not determine it. These four are
-    float64, and NaN with status TOO_FEW_MATCHES. Without refinement `essential` is the network's
-    eight-point solution, of which `rotation` and `translation` are the nearest motion.
-    `median_parallax`: of the inliers, in rad; NaN with status TOO_FEW_MATCHES.
-
-    `timings`: milliseconds of the stages `match`, `network`, `pose`, and `extract` (both views)
-    where the pipeline did the extraction; the work of the device is included.
-    """
-
-    keypoints0: NDArray[np.float32]
-    keypoints1: NDArray[np.float32]
-    indices0: NDArray[np.int64]
-    indices1: NDArray[np.int64]
-    inlier: NDArray[np.bool_]
-    inlier_probability: NDArray[np.float32]
-    essential: NDArray[np.float64]
-    rotation: NDArray[np.float64]
-    translation: NDArray[np.float64]
-    covariance: NDArray[np.float64]
-    status: Status
-    median_parallax: float
-    counts: Counts
-    timings: dict[str, float]
-
-
-@dataclass(frozen=True)
-class _Settings:
+class _Stages:
     """What one call works with, from its beginning to its end."""
 
     config: PipelineConfig
     frontend: Frontend
+    sieve: Sieve
 
 
 class TwoViewPipeline:
-    """Front end, network and geometry, put together by a configuration.
+    """Front end, sieve and solver, put together by a configuration.
 
     One thread works with a pipeline while others may `reconfigure` it: each call sees either the
     old settings or the new ones, never a mixture.
     """
 
-    def __init__(self, config: PipelineConfig, net: MSGANet | Network) -> None:
-        """`net` in evaluation mode on the CPU; `config` says where it shall run."""
-        self._settings = _Settings(config, frontend.create(config.frontend))
-        self._inference = Inference(net, config.network.device)
+    def __init__(
+        self,
+        config: PipelineConfig,
+        sieve: Sieve | MSGANet | Network | None = None,
+        frontend: Frontend | None = None,
+    ) -> None:
+        """The stages are made as `config` says where they are not given.
+
+        `sieve` may also be a network, in evaluation mode on the CPU; `config.network` says where it
+        shall run.
+
+        Raises:
+            FrontendError, SieveError: no front end, or no sieve, of that name.
+            CheckpointError: a checkpoint is missing, unreadable or does not fit.
+            ConfigError: no such device.
+        """
+        _check_solved(config)
+        if isinstance(sieve, (torch.nn.Module, Network)):
+            sieve = MSGASieve(sieve, config.network)
+        self._stages = _Stages(
+            config,
+            frontend or create_frontend(config.frontend),
+            sieve or create_sieve(config),
+        )
         self._writing = threading.Lock()
 
     @classmethod
@@ -114,41 +86,55 @@ class TwoViewPipeline:
 
         Raises:
             ConfigError: an unknown entry, a value of the wrong type or out of range.
-            FrontendError: no front end of that name.
-            CheckpointError: a checkpoint is missing, unreadable or does not fit.
+            FrontendError, SieveError, CheckpointError: see `__init__`.
         """
-        config = PipelineConfig.load(path, **overrides)
-        return cls(
-            config, load_network(find_weights(config.network.weights, config.network.device))
-        )
+        return cls(PipelineConfig.load(path, **overrides))
 
     @property
     def config(self) -> PipelineConfig:
         """The configuration in force."""
-        return self._settings.config
+        return self._stages.config
+
+    @property
+    def sieve(self) -> Sieve:
+        """What tells true matches from false ones."""
+        return self._stages.sieve
 
     @property
     def device(self) -> torch.device:
-        """Where the network runs now."""
-        return self._inference.device
+        """Where the sieve runs now."""
+        sieve = self._stages.sieve
+        return torch.device(sieve.device if isinstance(sieve, OnDevice) else "cpu")
 
     @property
     def device_problem(self) -> str:
-        """Why the network runs on the CPU though CUDA was meant; "" where all is well."""
-        return self._inference.problem
+        """Why a stage runs on the CPU though CUDA was meant; "" where all is well."""
+        stages = (self._stages.frontend, self._stages.sieve)
+        problems = (stage.device_problem for stage in stages if isinstance(stage, OnDevice))
+        return "; ".join(problem for problem in problems if problem)
 
     def reconfigure(self, config: PipelineConfig) -> None:
         """Take over `config` from the next call on; cheap, and from any thread.
 
-        Raises `ConfigError`, and changes nothing, where `config` has another front end, other
-        weights or another device: those take a new pipeline.
+        Only the stages that it concerns are changed; no weights are loaded, and features that were
+        extracted before stay valid. Raises `ConfigError`, and changes nothing, where `config` has
+        another front end, sieve, weights or device: those take a new pipeline.
         """
+        _check_solved(config)
         with self._writing:
+            old = self._stages
             for entry in _FIXED_ENTRIES:
-                old, new = _entry(self.config, entry), _entry(config, entry)
-                if old != new:
-                    raise ConfigError(f"{entry} cannot change while running: {old!r} to {new!r}")
-            self._settings = _Settings(config, frontend.create(config.frontend))
+                before, after = _entry(old.config, entry), _entry(config, entry)
+                if before != after:
+                    raise ConfigError(
+                        f"{entry} cannot change while running: {before!r} to {after!r}"
+                    )
+            frontend, sieve = old.frontend, old.sieve
+            if config.frontend != old.config.frontend:
+                frontend = frontend.reconfigured(config.frontend)
+            if (config.sieve, config.network) != (old.config.sieve, old.config.network):
+                sieve = sieve.reconfigured(config)
+            self._stages = _Stages(config, frontend, sieve)
 
     def warm_up(self, image_size: tuple[int, int] = (640, 480)) -> None:
         """One run on made-up images (width, height), so that the first real one is quick."""
@@ -162,7 +148,7 @@ class TwoViewPipeline:
 
     def extract(self, image: NDArray[np.generic]) -> Features:
         """Features of an image, mono or BGR of 8 or 16 bits; `FrontendError` from anything else."""
-        return self._settings.frontend.extract(image)
+        return self._stages.frontend.extract(image)
 
     def __call__(
         self,
@@ -172,11 +158,11 @@ class TwoViewPipeline:
         camera1: Camera,
     ) -> TwoViewResult:
         """Relate two images; see `extract` and `relate`."""
-        settings, clock = self._settings, _Clock()
-        features0 = settings.frontend.extract(image0)
-        features1 = settings.frontend.extract(image1)
+        stages, clock = self._stages, _Clock()
+        features0 = stages.frontend.extract(image0)
+        features1 = stages.frontend.extract(image1)
         extraction = clock.lap()
-        result = self._relate(settings, features0, features1, camera0, camera1)
+        result = _relate(stages, features0, features1, camera0, camera1)
         return dataclasses.replace(result, timings={"extract": extraction, **result.timings})
 
     def relate(
@@ -190,62 +176,121 @@ class TwoViewPipeline:
             CameraError: a camera is of another image size than the features.
             FrontendError: the features are of two different front ends.
         """
-        return self._relate(self._settings, features0, features1, camera0, camera1)
+        return _relate(self._stages, features0, features1, camera0, camera1)
 
-    def _relate(
+    def relate_matches(
         self,
-        settings: _Settings,
-        features0: Features,
-        features1: Features,
+        keypoints0: ArrayLike,
+        keypoints1: ArrayLike,
         camera0: Camera,
         camera1: Camera,
+        evidence: ArrayLike | None = None,
+        confidence: ArrayLike | None = None,
     ) -> TwoViewResult:
-        config = settings.config
-        _check_size(0, features0, camera0)
-        _check_size(1, features1, camera1)
-        clock, timings = _Clock(), {}
+        """Remove the outliers of matches from elsewhere, and estimate the motion `x1 = R x0 + t`.
 
-        matches = settings.frontend.match(features0, features1)
-        keypoints0 = features0.keypoints[matches.indices0]
-        keypoints1 = features1.keypoints[matches.indices1]
-        timings["match"] = clock.lap()
+        Args:
+            keypoints0, keypoints1: (M, 2) pixels of the images as received.
+            camera0, camera1: of the two views.
+            evidence: (M, 1 to 5) what is known of each match, the first columns of `EVIDENCE` (see
+                `Matches`): the ratio test's ratio, the mutual check, ...; NaN: unknown.
+            confidence: (M,) in [0, 1], of whoever made the matches; for sieves that ask for it.
 
-        points0, points1 = camera0.normalize(keypoints0), camera1.normalize(keypoints1)
-        correspondences = np.hstack((points0, points1))
-        valid = np.isfinite(correspondences.sum(axis=1))
-        evidence = normalised_evidence(matches.evidence, camera0.mean_focal, camera1.mean_focal)
-        scores = self._inference(correspondences, valid, evidence)
-        timings["network"] = clock.lap()
-
-        mean_focal = (camera0.mean_focal + camera1.mean_focal) / 2
-        motion = estimate_motion(scores, correspondences, config, mean_focal)
-        status = _status(motion, config.pose)
-        if status is Status.TOO_FEW_MATCHES:
-            motion = unknown_motion(motion)
-        timings["pose"] = clock.lap()
-
-        return TwoViewResult(
-            keypoints0=keypoints0,
-            keypoints1=keypoints1,
-            indices0=matches.indices0,
-            indices1=matches.indices1,
-            inlier=motion.inlier,
-            inlier_probability=motion.inlier_probability.astype(np.float32),
-            essential=motion.essential,
-            rotation=motion.rotation,
-            translation=motion.translation,
-            covariance=motion.covariance,
-            status=status,
-            median_parallax=motion.median_parallax,
-            counts=Counts(
-                detected0=len(features0),
-                detected1=len(features1),
-                matched=len(matches),
-                network_inliers=int(motion.candidate.sum()),
-                geometric_inliers=int(motion.inlier.sum()),
-            ),
-            timings=timings,
+        Raises:
+            ValueError: arrays of another shape.
+        """
+        return _relate_matches(
+            self._stages,
+            _given_matches(keypoints0, keypoints1, evidence, confidence),
+            camera0,
+            camera1,
+            (0, 0),
+            {},
         )
+
+
+def _relate(
+    stages: _Stages, features0: Features, features1: Features, camera0: Camera, camera1: Camera
+) -> TwoViewResult:
+    _check_size(0, features0, camera0)
+    _check_size(1, features1, camera1)
+    clock = _Clock()
+    matches = stages.frontend.match(features0, features1)
+    timings = {"match": clock.lap()}
+    detected = (len(features0), len(features1))
+    return _relate_matches(stages, matches, camera0, camera1, detected, timings)
+
+
+def _relate_matches(
+    stages: _Stages,
+    matches: Matches,
+    camera0: Camera,
+    camera1: Camera,
+    detected: tuple[int, int],
+    timings: dict[str, float],
+) -> TwoViewResult:
+    """Sieve and solver; `timings` are those of the work before."""
+    config, clock = stages.config, _Clock()
+    normalised = NormalisedMatches.of(matches, camera0, camera1)
+    scores = stages.sieve(normalised)
+    sieving = clock.lap()
+
+    mean_focal = (camera0.mean_focal + camera1.mean_focal) / 2
+    motion = estimate_motion(scores, normalised.correspondences, config, mean_focal)
+    status = _status(motion, config.pose)
+    if status is Status.TOO_FEW_MATCHES:
+        motion = unknown_motion(motion)
+
+    return TwoViewResult(
+        keypoints0=matches.keypoints0,
+        keypoints1=matches.keypoints1,
+        indices0=matches.indices0,
+        indices1=matches.indices1,
+        inlier=motion.inlier,
+        inlier_probability=motion.inlier_probability.astype(np.float32),
+        essential=motion.essential,
+        rotation=motion.rotation,
+        translation=motion.translation,
+        covariance=motion.covariance,
+        status=status,
+        median_parallax=motion.median_parallax,
+        counts=Counts(
+            detected0=detected[0],
+            detected1=detected[1],
+            matched=len(matches),
+            network_inliers=int(motion.candidate.sum()),
+            geometric_inliers=int(motion.inlier.sum()),
+        ),
+        timings={**timings, "network": sieving, "pose": clock.lap()},
+    )
+
+
+def _check_solved(config: PipelineConfig) -> None:
+    if config.sieve.name == "none" and config.pose.refine == NO_REFINEMENT:
+        raise ConfigError("pose.refine must not be none where sieve.name is none: nobody solves")
+
+
+def _given_matches(
+    keypoints0: ArrayLike,
+    keypoints1: ArrayLike,
+    evidence: ArrayLike | None,
+    confidence: ArrayLike | None,
+) -> Matches:
+    points0, points1 = (np.asarray(one, np.float32) for one in (keypoints0, keypoints1))
+    count = len(points0)
+    if points0.shape != (count, 2) or points1.shape != (count, 2):
+        raise ValueError(f"keypoints must be (M, 2) twice, not {points0.shape}, {points1.shape}")
+    known: dict[str, NDArray[np.float32]] = {}
+    if evidence is not None:
+        table = np.asarray(evidence, np.float32)
+        if table.ndim != 2 or len(table) != count or not 1 <= table.shape[1] <= len(EVIDENCE):
+            raise ValueError(f"evidence must be ({count}, 1 to {len(EVIDENCE)}), not {table.shape}")
+        known = dict(zip(EVIDENCE, table.T, strict=False))
+    if confidence is not None:
+        known["confidence"] = np.asarray(confidence, np.float32)
+        if known["confidence"].shape != (count,):
+            raise ValueError(f"confidence must be ({count},), not {known['confidence'].shape}")
+    return Matches(points0, points1, **known)  # type: ignore[arg-type]
 
 
 class _Clock:

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from msga_ros.geometry.covariance import covariance_of_either, relative_pose_covariance
 from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
 from msga_ros.geometry.pose import PoseError, median_parallax, pose_from_essential
-from msga_ros.geometry.robust import ROBUST_ESTIMATORS, RobustEstimate, graduated
+from msga_ros.geometry.robust.base import RobustEstimate
 from msga_ros.geometry.robust.rival import strongest_rival
 from msga_ros.geometry.significance import chance_of_agreement, expected_false_alarms
 from msga_ros.geometry.triangulation import parallax_angles
 from msga_ros.network.inference import MatchScores
-from msga_ros.two_view.config import PipelineConfig, PoseConfig
+from msga_ros.two_view.config import NO_REFINEMENT, PipelineConfig, PoseConfig
+from msga_ros.two_view.stages import solver
 
 Array = NDArray[np.float64]
 
@@ -78,24 +79,32 @@ def estimate_motion(
     """
     threshold = config.pose.threshold_px / mean_focal
     solution = None
-    if config.pose.refine != "none":
+    if config.pose.refine != NO_REFINEMENT:
         solution = _refined(scores, correspondences, config, threshold)
     if solution is None:
         solution = _own(scores, correspondences, config, threshold)
     return _motion(solution, correspondences, config, threshold)
 
 
-def sampled_estimate(
-    method: str, correspondences: Array, threshold: float, config: PoseConfig
+def solve(
+    method: str,
+    correspondences: Array,
+    threshold: float,
+    config: PoseConfig,
+    score: Array | None = None,
+    essential: Array | None = None,
 ) -> RobustEstimate:
-    """The motion of `correspondences` (N, 4) that `method` of `ROBUST_ESTIMATORS` finds.
+    """The motion of `correspondences` (N, 4) that `method` of `SOLVERS` finds.
 
     `threshold` is in normalised units; `config` says how long to sample, and from which seed.
+    `score` (N,) and `essential` (3, 3): what a sieve knows.
     """
-    return ROBUST_ESTIMATORS[method](
+    return solver(method)(
         correspondences[:, :2],
         correspondences[:, 2:],
         threshold,
+        score=score,
+        essential=essential,
         seed=config.seed,
         confidence=config.confidence,
         max_iterations=config.max_iterations,
@@ -112,18 +121,20 @@ def robust_estimate(
 ) -> tuple[RobustEstimate, RobustEstimate | None]:
     """The motion of the matches that are `candidate` (N,), and which of *these* agree with it.
 
-    `method` is `graduated`, which starts from all that the network says, or a name of
-    `ROBUST_ESTIMATORS`, which see nothing but the matches; `threshold` is in normalised units.
+    `method` is a name of `SOLVERS`; `threshold` is in normalised units.
     Second comes a quite different motion that explains the matches as well, if there is one (see
     `config.min_lead`); one that explains them better, by cost and by number, takes the place of the
     first.
     """
     points0, points1 = correspondences[candidate, :2], correspondences[candidate, 2:]
-    if method == "graduated":
-        score = scores.score[candidate]
-        found = graduated.estimate(points0, points1, score, threshold, scores.essential)
-    else:
-        found = sampled_estimate(method, correspondences[candidate], threshold, config)
+    found = solve(
+        method,
+        correspondences[candidate],
+        threshold,
+        config,
+        scores.score[candidate],
+        scores.essential,
+    )
     if not found.success or not config.min_lead > 0:
         return found, None
     rival = strongest_rival(points0, points1, found, threshold, _QUITE_DIFFERENT_DEG)

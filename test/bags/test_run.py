@@ -226,7 +226,7 @@ def test_strange_state_is_refused(
     (tmp_path / "out.partial" / "state.bin").write_bytes(strange)
     found, summary, warnings = process(source, parameters=parameters)
     assert summary.resumed == 0
-    assert any("starting anew" in one for one in warnings)
+    assert any("starting from the beginning" in one for one in warnings)
     assert raw(found) == raw(whole)
 
 

@@ -16,17 +16,20 @@ from msga_ros.evaluation.estimators import (
     DEFAULT_ESTIMATORS,
     Estimate,
     EstimatorError,
-    SharedNetwork,
+    SharedSieve,
     available,
     create,
-    uses_network,
+    sieve_of,
 )
 from msga_ros.evaluation.metrics import precision_recall_f
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.geometry.pose import pose_error_deg
 from msga_ros.network import MSGANet, MSGANetConfig
-from msga_ros.network.inference import Inference, MatchScores
-from msga_ros.two_view.config import NetworkConfig, PipelineConfig
+from msga_ros.network.match_scores import MatchScores
+from msga_ros.two_view.config import PipelineConfig
+from msga_ros.two_view.sieves.msga import MSGASieve, NetworkConfig
+from msga_ros.two_view.sieves.none import NoSieve
+from msga_ros.two_view.stages import NormalisedMatches
 
 SEEDS = (1, 2, 3, 5)
 EVERY_MATCH = FrontendConfig(ratio=1.0, mutual=False)
@@ -40,12 +43,12 @@ def error_deg(estimate: Estimate, pair: Pair) -> float:
 
 
 @pytest.fixture(scope="module")
-def inference(tmp_path_factory: pytest.TempPathFactory) -> Inference:
+def sieve(tmp_path_factory: pytest.TempPathFactory) -> MSGASieve:
     path = random_network(tmp_path_factory.mktemp("weights") / "random.safetensors")
-    return Inference(MSGANet.load(path), "cpu")
+    return MSGASieve(MSGANet.load(path), NetworkConfig(device="cpu"))
 
 
-@pytest.mark.parametrize("name", [name for name in available() if not uses_network(name)])
+@pytest.mark.parametrize("name", [name for name in available() if not sieve_of(name)])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_classical_estimators_find_the_motion_and_its_inliers(name: str, seed: int) -> None:
     pair = synthetic_pair(seed)
@@ -68,7 +71,7 @@ def test_the_oracle_finds_the_motion_among_nine_tenths_of_outliers(seed: int) ->
 @pytest.mark.parametrize("matches", [0, 1, 4])
 @pytest.mark.parametrize("name", available())
 def test_too_few_matches_are_a_failure_and_no_exception(
-    name: str, matches: int, inference: Inference
+    name: str, matches: int, sieve: MSGASieve
 ) -> None:
     pair = synthetic_pair(1)
     few = replace(
@@ -78,7 +81,7 @@ def test_too_few_matches_are_a_failure_and_no_exception(
         ratios=pair.ratios[:matches],
         mutuals=pair.mutuals[:matches],
     )
-    estimate = create(name, CONFIG, SharedNetwork(inference))(few)
+    estimate = create(name, CONFIG, SharedSieve(sieve))(few)
     assert not estimate.success
     assert np.isnan(estimate.rotation).all()
     assert np.isnan(estimate.translation).all()
@@ -86,10 +89,11 @@ def test_too_few_matches_are_a_failure_and_no_exception(
     assert not estimate.inlier.any()
 
 
-def test_the_networks_own_pose_is_that_of_its_essential_matrix(inference: Inference) -> None:
+def test_the_networks_own_pose_is_that_of_its_essential_matrix(sieve: MSGASieve) -> None:
     pair = synthetic_pair(2)
-    scores = inference(pair.correspondences, np.ones(len(pair.ratios), dtype=bool))
-    estimate = create("msga-linear", CONFIG, SharedNetwork(inference))(pair)
+    everyone = np.ones(len(pair.ratios), dtype=bool)
+    scores = sieve(NormalisedMatches(pair.correspondences, everyone, pair.evidence))
+    estimate = create("msga-linear", CONFIG, SharedSieve(sieve))(pair)
     # Full-size verification: the matrix of the network judges every match.
     np.testing.assert_array_equal(estimate.inlier, scores.residual < 1e-4)
     np.testing.assert_allclose(estimate.rotation @ estimate.rotation.T, np.eye(3), atol=1e-9)
@@ -97,13 +101,13 @@ def test_the_networks_own_pose_is_that_of_its_essential_matrix(inference: Infere
 
 
 def test_the_prefilter_hides_matches_from_the_network_but_not_from_verification(
-    inference: Inference,
+    sieve: MSGASieve,
 ) -> None:
     pair = synthetic_pair(3)
     filtered = PipelineConfig(FrontendConfig(ratio=0.8, mutual=False))
     passed = pair.ratios < 0.8
-    estimate = create("msga-linear", filtered, SharedNetwork(inference))(pair)
-    alone = create("msga-linear", CONFIG, SharedNetwork(inference))(
+    estimate = create("msga-linear", filtered, SharedSieve(sieve))(pair)
+    alone = create("msga-linear", CONFIG, SharedSieve(sieve))(
         replace(
             pair,
             correspondences=pair.correspondences[passed],
@@ -117,43 +121,33 @@ def test_the_prefilter_hides_matches_from_the_network_but_not_from_verification(
     assert estimate.inlier.shape == pair.ratios.shape
 
 
-def test_a_solver_after_the_network_gets_its_best_scored_alone(inference: Inference) -> None:
+def test_a_solver_after_the_network_gets_its_best_scored_alone(sieve: MSGASieve) -> None:
     # With a threshold that lets everything pass, the solver sees all matches: 40 % are right.
     everything = PipelineConfig(EVERY_MATCH, NetworkConfig(score_threshold=-1e6))
     pair = synthetic_pair(5)
-    estimate = create("msga+poselib", everything, SharedNetwork(inference))(pair)
+    estimate = create("msga+poselib", everything, SharedSieve(sieve))(pair)
     assert error_deg(estimate, pair) < 1.0
     assert estimate.iterations > 0
     # With one that lets nothing pass, there is nothing to refine and the network's own pose stands.
     nothing = PipelineConfig(EVERY_MATCH, NetworkConfig(score_threshold=1e6))
-    own = create("msga-linear", nothing, SharedNetwork(inference))(pair)
-    refined = create("msga+poselib", nothing, SharedNetwork(inference))(pair)
+    own = create("msga-linear", nothing, SharedSieve(sieve))(pair)
+    refined = create("msga+poselib", nothing, SharedSieve(sieve))(pair)
     np.testing.assert_allclose(refined.rotation, own.rotation)
     assert refined.iterations == 0
 
 
-def test_estimators_that_share_a_network_run_it_once_a_pair(inference: Inference) -> None:
+def test_estimators_that_share_a_network_run_it_once_a_pair(sieve: MSGASieve) -> None:
     calls = []
 
-    class Counted(Inference):
-        verifies = True
+    class Counted(NoSieve):
+        def __call__(self, matches: NormalisedMatches) -> MatchScores:
+            calls.append(len(matches.correspondences))
+            return sieve(matches)
 
-        def __init__(self) -> None:
-            pass
-
-        def __call__(
-            self,
-            correspondences: np.ndarray,
-            valid: np.ndarray,
-            evidence: np.ndarray | None = None,
-        ) -> MatchScores:
-            calls.append(len(correspondences))
-            return inference(correspondences, valid, evidence)
-
-    network = SharedNetwork(Counted())
+    network = SharedSieve(Counted())
     own, refined = (create(name, CONFIG, network) for name in ("msga-linear", "msga+poselib"))
     first, second = synthetic_pair(1), synthetic_pair(2)
-    alone = create("msga-linear", CONFIG, SharedNetwork(inference))
+    alone = create("msga-linear", CONFIG, SharedSieve(sieve))
     for pair in (first, second, first):
         np.testing.assert_array_equal(own(pair).rotation, alone(pair).rotation)
         refined(pair)
@@ -170,23 +164,14 @@ def test_the_network_and_its_scores_find_the_motion_without_a_random_sample(seed
     pair = synthetic_pair(seed, outliers=0.7)
     rng = np.random.default_rng(seed)
 
-    class MostlyRight(Inference):
-        verifies = True
+    class MostlyRight(NoSieve):
+        def __call__(self, matches: NormalisedMatches) -> MatchScores:
+            count = len(matches.valid)
+            right = (pair.residual < 1e-4) ^ (rng.random(count) < 0.1)
+            score = np.where(right, 2.0, -2.0) + 0.5 * rng.normal(size=count)
+            return MatchScores(np.full((3, 3), np.nan), np.full(count, np.inf), score)
 
-        def __init__(self) -> None:
-            pass
-
-        def __call__(
-            self,
-            correspondences: np.ndarray,
-            valid: np.ndarray,
-            evidence: np.ndarray | None = None,
-        ) -> MatchScores:
-            right = (pair.residual < 1e-4) ^ (rng.random(len(valid)) < 0.1)
-            score = np.where(right, 2.0, -2.0) + 0.5 * rng.normal(size=len(valid))
-            return MatchScores(np.full((3, 3), np.nan), np.full(len(valid), np.inf), score)
-
-    network = SharedNetwork(MostlyRight())
+    network = SharedSieve(MostlyRight())
     estimate = create("msga", CONFIG, network)(pair)
     assert error_deg(estimate, pair) < 1.0
     assert estimate.iterations == 0
@@ -221,7 +206,7 @@ def test_confidence_and_iterations_bound_the_sampling(name: str, tells: bool) ->
 def test_errors_name_what_is_wrong() -> None:
     with pytest.raises(EstimatorError, match=r"'magic'.*ratio\+poselib"):
         create("magic", CONFIG)
-    with pytest.raises(EstimatorError, match="needs a network"):
+    with pytest.raises(EstimatorError, match="needs its sieve"):
         create("msga", CONFIG)
     unknown = replace(synthetic_pair(1), focal0=np.full(2, np.nan))
     with pytest.raises(EstimatorError, match="focal"):
@@ -249,10 +234,8 @@ def test_without_verification_the_network_answers_for_what_it_kept() -> None:
     blind = MSGANet(replace(config, verification=False))
     blind.load_state_dict(net.state_dict())
     pair = synthetic_pair(1)
-    both = [
-        create("msga-linear", CONFIG, SharedNetwork(Inference(each.eval().fold(), "cpu")))(pair)
-        for each in (net, blind)
-    ]
+    sieves = [MSGASieve(one.eval().fold(), NetworkConfig(device="cpu")) for one in (net, blind)]
+    both = [create("msga-linear", CONFIG, SharedSieve(one))(pair) for one in sieves]
     assert np.array_equal(both[0].rotation, both[1].rotation)
     assert 0 < both[1].inlier.sum() < both[0].inlier.sum()
     assert both[1].inlier.sum() <= len(pair.residual) // 4

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from shared_data import shared_path
 
-from msga_ros import frontend
+from msga_ros.frontend import FRONTENDS, FrontendError, Matches
 from msga_ros.frontend.config import FrontendConfig
+from msga_ros.two_view.stages import Frontend, create_frontend
 
-NAMES = ["akaze", "orb", "sift"]
+NAMES = ("sift", "orb", "akaze")
 
 
 def scene_image(relative: str, flags: int = cv2.IMREAD_GRAYSCALE) -> np.ndarray:
@@ -30,17 +31,17 @@ def textured(height: int = 240, width: int = 320, seed: int = 0) -> np.ndarray:
     return np.clip(128 + 60 * smooth / smooth.std(), 0, 255).astype(np.uint8)
 
 
-def make(name: str, **entries: object) -> frontend.Frontend:
-    return frontend.create(FrontendConfig(name=name, **entries))  # type: ignore[arg-type]
+def make(name: str, **entries: object) -> Frontend:
+    return create_frontend(FrontendConfig(name=name, **entries))  # type: ignore[arg-type]
 
 
 def test_registry_lists_the_front_ends() -> None:
-    assert frontend.available() == NAMES
+    assert FRONTENDS.names() == NAMES
 
 
 @pytest.mark.parametrize("name", ["", "surf", "base", "matching", "../sift"])
 def test_unknown_front_end_names_the_known_ones(name: str) -> None:
-    with pytest.raises(frontend.FrontendError, match="akaze, orb, sift"):
+    with pytest.raises(FrontendError, match="sift, orb, akaze"):
         make(name)
 
 
@@ -195,8 +196,8 @@ def test_distances_are_small_for_true_matches(name: str) -> None:
 
 
 def matched_to_a_changed_image(
-    front_end: frontend.Frontend, image: np.ndarray, degrees: float, scale: float
-) -> tuple[frontend.Matches, np.ndarray]:
+    front_end: Frontend, image: np.ndarray, degrees: float, scale: float
+) -> tuple[Matches, np.ndarray]:
     """Matches to the image turned clockwise and scaled, and how far off each is, (N,) pixels."""
     height, width = image.shape
     change = cv2.getRotationMatrix2D((width / 2, height / 2), -degrees, scale)

@@ -189,7 +189,9 @@ def test_what_is_unknown_is_nan() -> None:
     matches = match_features(features(long), features(long), 1.0, False)
     assert matches.rotation is None and matches.log_scale is None
     assert np.isnan(matches.distance).all()  # not of vectors of unit length
-    plain = Matches(matches.indices0, matches.indices1, matches.ratio, matches.mutual)
+    plain = Matches(
+        matches.keypoints0, matches.keypoints1, ratio=matches.ratio, mutual=matches.mutual
+    )
     for evidence in (matches.evidence, plain.evidence):
         assert evidence.shape == (3, 5) and evidence.dtype == np.float32
         np.testing.assert_array_equal(evidence[:, 0], matches.ratio)

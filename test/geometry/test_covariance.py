@@ -11,7 +11,7 @@ from two_view_scene import TwoViewScene, random_scene, real_pairs
 
 from msga_ros.geometry.covariance import relative_pose_covariance
 from msga_ros.geometry.pose import invert_pose
-from msga_ros.geometry.robust import ROBUST_ESTIMATORS
+from msga_ros.geometry.robust import SOLVERS
 
 SIGMA = 5e-4  # half a pixel at a focal length of 1000
 TRIALS = 150
@@ -99,7 +99,7 @@ def test_covers_the_errors_of_real_pairs() -> None:
     for pair in real_pairs(40):
         kept = pair.ratio < 0.8
         points0, points1 = pair.correspondences[kept, :2], pair.correspondences[kept, 2:]
-        found = ROBUST_ESTIMATORS["poselib"](points0, points1, 1.0 / pair.focal)
+        found = SOLVERS.load("poselib")(points0, points1, 1.0 / pair.focal)
         covariance = relative_pose_covariance(
             points0[found.inlier],
             points1[found.inlier],

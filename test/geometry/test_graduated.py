@@ -10,7 +10,8 @@ from scipy.spatial.transform import Rotation
 from two_view_scene import TwoViewScene, random_scene, real_pairs
 
 from msga_ros.geometry.pose import essential_matrix, invert_pose, pose_error_deg
-from msga_ros.geometry.robust import RobustEstimate, graduated
+from msga_ros.geometry.robust import graduated
+from msga_ros.geometry.robust.base import RobustEstimate
 
 NOISE = 1e-3
 THRESHOLD = 3e-3

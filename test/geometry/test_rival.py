@@ -9,7 +9,7 @@ from two_view_scene import random_scene, real_pairs
 
 from msga_ros.geometry.covariance import covariance_of_either
 from msga_ros.geometry.pose import essential_matrix, invert_pose, pose_error_deg
-from msga_ros.geometry.robust import ROBUST_ESTIMATORS
+from msga_ros.geometry.robust import SOLVERS
 from msga_ros.geometry.robust.base import RobustEstimate
 from msga_ros.geometry.robust.rival import strongest_rival
 
@@ -29,7 +29,7 @@ def planar_matches(seed: int, count: int = 200) -> tuple[np.ndarray, np.ndarray,
 
 
 def found_by(points0: np.ndarray, points1: np.ndarray) -> RobustEstimate:
-    return ROBUST_ESTIMATORS["poselib"](points0, points1, THRESHOLD)
+    return SOLVERS.load("poselib")(points0, points1, THRESHOLD)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -90,7 +90,7 @@ def test_real_pairs_with_parallax_have_one_motion() -> None:
     for pair in real_pairs(24):
         kept = pair.ratio < 0.75
         points0, points1 = pair.correspondences[kept, :2], pair.correspondences[kept, 2:]
-        found = ROBUST_ESTIMATORS["poselib"](points0, points1, 1.0 / pair.focal)
+        found = SOLVERS.load("poselib")(points0, points1, 1.0 / pair.focal)
         errors = pose_error_deg(found.rotation, found.translation, pair.rotation, pair.translation)
         if max(errors) < 5.0:
             rival = strongest_rival(points0, points1, found, 1.0 / pair.focal, 20.0)

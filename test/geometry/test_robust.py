@@ -7,9 +7,10 @@ import pytest
 from two_view_scene import TwoViewScene, random_scene, real_pairs
 
 from msga_ros.geometry.pose import essential_matrix, invert_pose, pose_error_deg
-from msga_ros.geometry.robust import ROBUST_ESTIMATORS, RobustEstimate
+from msga_ros.geometry.robust import SOLVERS
+from msga_ros.geometry.robust.base import RobustEstimate
 
-NAMES = sorted(ROBUST_ESTIMATORS)
+NAMES = ("magsac", "poselib")
 NOISE = 1e-3
 THRESHOLD = 3e-3
 
@@ -33,7 +34,7 @@ def test_finds_the_motion_among_outliers(name: str, outliers: float) -> None:
     errors = []
     for seed in range(15):
         scene = random_scene(seed, count=400, noise=NOISE, outliers=outliers)
-        estimate = ROBUST_ESTIMATORS[name](scene.points0, scene.points1, THRESHOLD, seed=seed)
+        estimate = SOLVERS.load(name)(scene.points0, scene.points1, THRESHOLD, seed=seed)
         assert estimate.success
         errors.append(error_of(estimate, scene))
         assert estimate.inlier[~scene.outlier].mean() > 0.9
@@ -49,7 +50,7 @@ def test_finds_the_motion_among_outliers(name: str, outliers: float) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_same_seed_same_estimate(name: str) -> None:
     scene = random_scene(7, count=300, noise=NOISE, outliers=0.5)
-    estimate = ROBUST_ESTIMATORS[name]
+    estimate = SOLVERS.load(name)
     one, two = (estimate(scene.points0, scene.points1, THRESHOLD, seed=3) for _ in range(2))
     np.testing.assert_array_equal(one.rotation, two.rotation)
     np.testing.assert_array_equal(one.translation, two.translation)
@@ -62,9 +63,9 @@ def test_same_seed_same_estimate(name: str) -> None:
 def test_swapping_the_views_inverts_the_motion(name: str) -> None:
     for seed in range(10):
         scene = random_scene(seed, count=300, noise=NOISE, outliers=0.3)
-        swapped = ROBUST_ESTIMATORS[name](scene.points1, scene.points0, THRESHOLD)
+        swapped = SOLVERS.load(name)(scene.points1, scene.points0, THRESHOLD)
         back = invert_pose(swapped.rotation, swapped.translation)
-        forward = ROBUST_ESTIMATORS[name](scene.points0, scene.points1, THRESHOLD)
+        forward = SOLVERS.load(name)(scene.points0, scene.points1, THRESHOLD)
         assert max(pose_error_deg(*back, forward.rotation, forward.translation, signed=True)) < 2
 
 
@@ -73,7 +74,7 @@ def test_rows_with_nan_are_left_out(name: str) -> None:
     scene = random_scene(8, count=200, noise=NOISE)
     points1 = scene.points1.copy()
     points1[::4] = np.nan
-    estimate = ROBUST_ESTIMATORS[name](scene.points0, points1, THRESHOLD)
+    estimate = SOLVERS.load(name)(scene.points0, points1, THRESHOLD)
     assert error_of(estimate, scene) < 2
     assert not estimate.inlier[::4].any()
     assert estimate.inlier.shape == (200,)
@@ -83,7 +84,7 @@ def test_rows_with_nan_are_left_out(name: str) -> None:
 @pytest.mark.parametrize("count", range(5))
 def test_fewer_than_five_matches_fail_without_an_exception(name: str, count: int) -> None:
     scene = random_scene(9)
-    estimate = ROBUST_ESTIMATORS[name](scene.points0[:count], scene.points1[:count], THRESHOLD)
+    estimate = SOLVERS.load(name)(scene.points0[:count], scene.points1[:count], THRESHOLD)
     assert not estimate.success
     assert estimate.inlier.shape == (count,)
     assert np.isnan(estimate.rotation).all()
@@ -106,20 +107,20 @@ def test_hopeless_matches_raise_nothing(name: str) -> None:
         (1e8 * scene.points0, 1e8 * scene.points1),
     ]
     for points0, points1 in hopeless:
-        estimate = ROBUST_ESTIMATORS[name](points0, points1, 1e-4)
+        estimate = SOLVERS.load(name)(points0, points1, 1e-4)
         assert estimate.inlier.shape == (60,)
         assert np.isfinite(estimate.rotation).all() == estimate.success
     for points0, points1 in hopeless[:3]:
-        assert not ROBUST_ESTIMATORS[name](points0, points1, 1e-4).success
+        assert not SOLVERS.load(name)(points0, points1, 1e-4).success
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_wrong_arguments_are_a_clear_error(name: str) -> None:
     scene = random_scene(11)
     with pytest.raises(ValueError, match=r"\(N, 2\)"):
-        ROBUST_ESTIMATORS[name](scene.points0, scene.points1[1:], THRESHOLD)
+        SOLVERS.load(name)(scene.points0, scene.points1[1:], THRESHOLD)
     with pytest.raises(ValueError, match="threshold"):
-        ROBUST_ESTIMATORS[name](scene.points0, scene.points1, 0.0)
+        SOLVERS.load(name)(scene.points0, scene.points1, 0.0)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -129,7 +130,7 @@ def test_real_pairs_after_a_ratio_test(name: str) -> None:
     for pair in real_pairs(24):
         kept = pair.ratio < 0.8
         points0, points1 = pair.correspondences[kept, :2], pair.correspondences[kept, 2:]
-        estimate = ROBUST_ESTIMATORS[name](points0, points1, 1.0 / pair.focal)
+        estimate = SOLVERS.load(name)(points0, points1, 1.0 / pair.focal)
         errors.append(
             max(
                 pose_error_deg(
@@ -150,7 +151,7 @@ def test_both_agree_on_real_pairs_of_true_matches() -> None:
     for pair in real_pairs(16):
         kept = pair.residual < 1e-5
         points0, points1 = pair.correspondences[kept, :2], pair.correspondences[kept, 2:]
-        one, two = (ROBUST_ESTIMATORS[n](points0, points1, 2.0 / pair.focal) for n in NAMES[:2])
+        one, two = (SOLVERS.load(n)(points0, points1, 2.0 / pair.focal) for n in NAMES[:2])
         differences.append(
             max(pose_error_deg(one.rotation, one.translation, two.rotation, two.translation))
         )

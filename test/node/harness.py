@@ -77,7 +77,10 @@ class NodeProcess:
         domain: int | None = None,
         command: Sequence[str] = ("-m", "msga_ros.node"),
         input_qos: QoSProfile = qos_profile_sensor_data,
+        listen: bool = True,
     ) -> None:
+        self._subscriptions: dict[str, Any] = {}
+        self._listen_to_outputs = listen
         self.messages: dict[str, list[Any]] = {}
         self._command = command
         self._input_qos = input_qos
@@ -85,7 +88,7 @@ class NodeProcess:
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._parameters = parameters
         self._extra = list(extra_arguments)
-        self._inputs = inputs
+        self.inputs = inputs
         self._topics = topics or {}
         self._name = f"{namespace}/msga"
         self._wait_for_state = wait_for_state
@@ -117,15 +120,16 @@ class NodeProcess:
         self._executor.add_node(self.node)
         transport = self._parameters.get("image_transport", "raw")
         self._publishers = {}
-        for name in self._inputs:
+        for name in self.inputs:
             kind = CameraInfo
             topic = self._topics.get(name, name)
             if name.endswith("image"):
                 kind = Image if transport == "raw" else CompressedImage
                 topic = topic if transport == "raw" else f"{topic}/{transport}"
             self._publishers[name] = self.node.create_publisher(kind, topic, self._input_qos)
-        self.listen(Correspondences, f"{self._name}/correspondences")
-        self.listen(RelativePose, f"{self._name}/relative_pose")
+        if self._listen_to_outputs:
+            self.listen(Correspondences, f"{self._name}/correspondences")
+            self.listen(RelativePose, f"{self._name}/relative_pose")
         self.listen(DiagnosticArray, "/diagnostics")
         try:
             if self._wait_for_state is not None:
@@ -172,7 +176,11 @@ class NodeProcess:
     def listen(self, kind: Any, topic: str) -> None:
         """Collect the messages of `topic` in `messages[topic]`."""
         kept = self.messages.setdefault(topic, [])
-        self.node.create_subscription(kind, topic, kept.append, 50)
+        self._subscriptions[topic] = self.node.create_subscription(kind, topic, kept.append, 50)
+
+    def stop_listening(self, topic: str) -> None:
+        """Take the subscription to `topic` down; what came stays in `messages`."""
+        self.node.destroy_subscription(self._subscriptions.pop(topic))
 
     def wait_for(self, done: Callable[[], Any], timeout: float = 20.0, what: str = "") -> Any:
         """Spin until `done()` is true and return its value; fails after `timeout` seconds."""
@@ -208,6 +216,11 @@ class NodeProcess:
             ),
             what="publishers of the node",
         )
+        if self._listen_to_outputs:  # a frame before that would be passed over
+            self.wait_for(
+                lambda: "no subscriber" not in self.diagnostic("processing").get("message", ""),
+                what="notice of our subscriptions",
+            )
 
     def use_qos(self, name: str, qos: QoSProfile) -> None:
         """Publish an input with another QoS from now on."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from stream.fakes import CAMERA, SIZE, FakePipeline, make_result, raw_image, raw_info
 
+from msga_ros.frontend.base import Features
 from msga_ros.stream.cv_bridge_fallback import CvBridge
 from msga_ros.stream.message_set import STEREO_INPUTS, TEMPORAL_INPUTS, MessageSet
 from msga_ros.stream.processor import Outcome, Processor
@@ -192,3 +193,18 @@ def test_rectified_uses_the_projection_matrix() -> None:
     outcome = bench.run({"image": raw_image(2), "camera_info": info})
     assert outcome is not None and outcome.rectified
     np.testing.assert_allclose(outcome.current.camera.k, p[:, :3])
+
+
+def test_a_matcher_without_fixed_keypoints_gets_its_partner_and_no_tracks() -> None:
+    """Its features are none, and yet the view is not an empty one."""
+    bench = Bench(TEMPORAL)
+    bench.pipeline.extract = lambda image: Features.without_keypoints(SIZE, image)  # type: ignore[method-assign]
+    bench.pipeline.relate = lambda *views: make_result(  # type: ignore[method-assign]
+        30, 20, indices0=None, indices1=None
+    )
+    assert bench.frame(1) is None
+    outcome = bench.frame(2)
+    assert outcome is not None and bench.complaints == []
+    np.testing.assert_array_equal(outcome.track_ids, np.zeros(30, np.uint64))
+    after = bench.frame(3)
+    assert after is not None and after.reference is outcome.current

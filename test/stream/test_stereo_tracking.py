@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from node.stereo_drive import STEP_NS, StereoDrive
 from odometry.rig_scene import RIG
+from scipy.spatial.transform import Rotation
 from stream.fakes import raw_header
 
 from msga_ros.geometry.camera import Camera
+from msga_ros.odometry.observations import Rig
 from msga_ros.odometry.updates import OdometryStatus
-from msga_ros.stream.stream_odometry import OdometryResult
+from msga_ros.stream.stream_odometry import NO_FIXED_KEYPOINTS, OdometryResult
 
 
 def at_origin(located: OdometryResult) -> bool:
@@ -241,3 +244,21 @@ def test_headers_are_those_of_the_images() -> None:
     located = StereoDrive().go(0, 3)
     assert located.header == raw_header(3 * STEP_NS, "left_optical")
     assert located.reference_header == raw_header(0, "left_optical")
+
+
+def test_without_fixed_keypoints_the_rig_is_checked_and_nothing_followed() -> None:
+    """The report says why there is no odometry, and what the rig check found all the same."""
+    turned = Rig(Rotation.from_rotvec([0.0, np.deg2rad(1.0), 0.0]).as_matrix(), RIG.translation)
+    drive = StereoDrive(true_rig=turned)
+    for frame in range(10):
+        outcome = drive.outcome(frame)
+        result = SimpleNamespace(**{**vars(outcome.result), "indices0": None, "indices1": None})
+        same, located = drive.tracking.update(
+            dataclasses.replace(outcome, result=result), drive.infos, 1, wanted=True
+        )
+        assert located is None and len(same.track_ids) == 0
+    report = drive.tracking.report
+    assert report.problem == NO_FIXED_KEYPOINTS and report.wanted and not report.running
+    assert report.rig is not None and not drive.errors
+    without = drive.tracking.update(drive.outcome(0), drive.infos, 1, wanted=False)
+    assert without[1] is None and drive.tracking.report.problem == ""

@@ -42,7 +42,7 @@ PROCESSING = {
 
 def test_every_frame_is_accounted_for() -> None:
     counted = Counters.from_diagnostics(INPUT, PROCESSING)
-    assert counted.idle and counted.refused == 1
+    assert counted.settled and counted.refused == 1
     account = Account.of(sent=50, poses=40, counted=counted)
     lost = {"lost_on_the_way": 2}
     assert account.dropped == {"superseded": 6, "error": 1, "duplicate": 1, **lost}
@@ -50,10 +50,19 @@ def test_every_frame_is_accounted_for() -> None:
     assert account.unaccounted == 0
 
 
+def test_a_frame_that_nobody_wanted_is_no_drop_of_the_node() -> None:
+    # The node counts it as a complete set, and under `idle`.
+    counted = Counters.from_diagnostics(INPUT, PROCESSING | {"processed": "38", "idle": "2"})
+    assert counted.settled
+    account = Account.of(50, 38, counted)
+    assert account.dropped["nobody_listened"] == 2 and account.unaccounted == 0
+    assert counted.since(counted).unwanted == 0
+
+
 def test_a_frame_that_nothing_explains_is_shown() -> None:
     # A set that was complete and is neither processed nor dropped.
     vanished = Counters.from_diagnostics(INPUT, PROCESSING | {"processed": "39"})
-    assert not vanished.idle
+    assert not vanished.settled
     assert Account.of(50, 39, vanished).unaccounted == 1
     # All messages arrived, and yet not all sets were complete.
     whole = INPUT | {"received /image": "50", "received /camera_info": "50"}

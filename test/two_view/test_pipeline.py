@@ -18,7 +18,6 @@ import torch
 from scene_pairs import PosedPair, load_pair
 from torch import Tensor
 
-from msga_ros import frontend
 from msga_ros.configuration.yaml_dataclass import ConfigError
 from msga_ros.evaluation.odometry.estimators import PutativeMatcher
 from msga_ros.frontend import FrontendError
@@ -30,6 +29,8 @@ from msga_ros.network import inlier_probability as probability_of
 from msga_ros.network.match_scores import MatchScores
 from msga_ros.two_view.config import PipelineConfig
 from msga_ros.two_view.pipeline import Status, TwoViewPipeline, TwoViewResult
+from msga_ros.two_view.sieves.none import NoSieve
+from msga_ros.two_view.stages import NormalisedMatches, create_frontend
 
 FOUNTAIN = ("strecha_fountain_p11", "0003.jpg", "0005.jpg")
 SMALL = Camera.pinhole(300.0, 300.0, 160.0, 120.0)
@@ -98,28 +99,30 @@ def noise_image(seed: int = 0, height: int = 240, width: int = 320) -> np.ndarra
     return np.clip(128 + 60 * smooth / smooth.std(), 0, 255).astype(np.uint8)
 
 
-def test_the_network_is_told_sizes_in_focal_lengths(
-    fountain: PosedPair, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sieve_gets_sizes_in_focal_lengths(fountain: PosedPair) -> None:
     """So that focal lengths do not matter; the pruning of odometry does the same."""
-    pipe, told = knowing(fountain, **{"frontend.ratio": 1.0, "frontend.mutual": False}), []
-    judged = pipe._inference.__call__
-    monkeypatch.setattr(
-        pipe, "_inference", lambda *inputs: (told.append(inputs[2]), judged(*inputs))[1]
-    )
+    entries = {"frontend.ratio": 1.0, "frontend.mutual": False, "sieve.name": "none"}
+    config, seen = PipelineConfig.load(**entries), []
+
+    class Watched(NoSieve):
+        def __call__(self, matches: NormalisedMatches) -> MatchScores:
+            seen.append(matches.evidence)
+            return super().__call__(matches)
+
+    pipe = TwoViewPipeline(config, Watched())
     features0, features1 = pipe.extract(fountain.image0), pipe.extract(fountain.image1)
     camera0, k = fountain.camera0, fountain.camera0.k
     longer = Camera.pinhole(4 * k[0, 0], 4 * k[1, 1], k[0, 2], k[1, 2])
     for camera1 in (camera0, longer):
         pipe.relate(features0, features1, camera0, camera1)
-    plain, other = told
-    front_end = frontend.create(pipe.config.frontend)
+    plain, other = seen
+    front_end = create_frontend(pipe.config.frontend)
     expected = front_end.match(features0, features1).evidence
     np.testing.assert_array_equal(plain, expected)
     assert np.isfinite(expected).all()
     np.testing.assert_allclose(other[:, 3], expected[:, 3] - 2.0, atol=1e-6)
     putative = PutativeMatcher(front_end)(features0, features1, camera0, longer)
-    np.testing.assert_array_equal(putative.evidence, other)
+    np.testing.assert_array_equal(putative.normalised.evidence, other)
 
 
 @pytest.mark.parametrize("frontend", ["sift", "orb", "akaze"])
@@ -430,7 +433,7 @@ def test_cuda_that_fails_goes_on_with_the_cpu(
             return self
 
     pipe = knowing(fountain)
-    pipe._inference._active = Failing()
+    pipe.sieve._inference._active = Failing()
     with caplog.at_level(logging.WARNING):
         first, second = run(pipe, fountain), run(pipe, fountain)
     assert first.status is second.status is Status.OK

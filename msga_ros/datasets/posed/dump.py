@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import msga_ros
-from msga_ros import frontend
 from msga_ros.datasets.posed.base import PosedImagesError, PosedScene
 from msga_ros.datasets.posed.executors import Executor, in_this_process
 from msga_ros.datasets.posed.files import Parts
 from msga_ros.datasets.posed.matching import Acceptance, Job, Task
 from msga_ros.datasets.posed.selection import Selection, candidates, listed
 from msga_ros.frontend.config import FrontendConfig
+from msga_ros.two_view.stages import create_frontend
 
 _LARGEST_TASK = 16  # pairs: long enough to reuse features, short enough to lose little
 _TASKS_PER_ROUND = 64  # more tasks than workers, so that none waits for the last one
@@ -108,7 +108,7 @@ def dump(
     twice = [name for name, count in Counter(scene.name for scene in scenes).items() if count > 1]
     if twice:
         raise PosedImagesError(f"several collections are called {', '.join(twice)}: rename some")
-    frontend.create(config.frontend)  # a wrong name is an error here, not in a worker
+    create_frontend(config.frontend)  # a wrong name is an error here, not in a worker
     plans = _plans(scenes, config)
     settings = {
         "version": msga_ros.__version__,
@@ -133,9 +133,9 @@ def dump(
         reasons = Counter[str]()
         for summary in summaries:
             reasons.update(summary.rejected)
-        told = "; ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
+        rejected = "; ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
         parts.remove()
-        raise PosedImagesError(f"no pair was kept ({told or 'no candidates'})")
+        raise PosedImagesError(f"no pair was kept ({rejected or 'no candidates'})")
     names = (name for plan in plans for name in plan.in_order())
     parts.merge(names, output, {"settings": json.dumps(settings)})
     parts.remove()

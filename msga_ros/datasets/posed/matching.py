@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros import frontend
 from msga_ros.datasets.dumps import INLIER_THRESHOLD, true_residual
 from msga_ros.datasets.posed.base import PosedImage
-from msga_ros.frontend import Features, Frontend, FrontendError
+from msga_ros.frontend import Features, FrontendError
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.geometry.triangulation import parallax_angles, ray_depths
+from msga_ros.two_view.stages import create_frontend
 
 Floats = NDArray[np.float64]
 
@@ -98,7 +98,7 @@ class _Matcher:
     """A front end that remembers the features of the last images."""
 
     def __init__(self, config: FrontendConfig) -> None:
-        self.frontend: Frontend = frontend.create(config)
+        self.frontend = create_frontend(config)
         self._features: OrderedDict[Path, Features] = OrderedDict()
 
     def features(self, image: PosedImage) -> Features:
@@ -141,19 +141,19 @@ def _match(job: Job, matcher: _Matcher, acceptance: Acceptance) -> Result:
         return Result(job.name, rejected="no baseline between the cameras")
     translation = motion.translation / length
     camera0, camera1 = job.image0.camera, job.image1.camera
-    points0 = camera0.normalize(features0.keypoints[matches.indices0])
-    points1 = camera1.normalize(features1.keypoints[matches.indices1])
+    points0 = camera0.normalize(matches.keypoints0)
+    points1 = camera1.normalize(matches.keypoints1)
     both = np.hstack((points0, points1))
     seen = np.isfinite(both).all(axis=1)  # the model of a lens ends somewhere
-    rows, ratios = both[seen].astype(np.float32), matches.ratio[seen]
-    reason = _why_not(rows, ratios, motion.rotation, translation, acceptance)
+    rows, evidence = both[seen].astype(np.float32), matches.evidence[seen]
+    reason = _why_not(rows, evidence[:, 0], motion.rotation, translation, acceptance)
     if reason:
         return Result(job.name, rejected=reason)
     result = PairMatches(
         correspondences=rows,
         rotation=motion.rotation,
         translation=translation,
-        evidence=matches.evidence[seen],
+        evidence=evidence,
         centres=np.array([camera0.k[:2, 2], camera1.k[:2, 2]]),
         focals=np.array([np.diag(camera0.k)[:2], np.diag(camera1.k)[:2]]),
     )
@@ -169,7 +169,7 @@ def _why_not(
 ) -> str:
     """Why a pair is not kept; empty if it is."""
     near = true_residual(rows, rotation, translation) < INLIER_THRESHOLD
-    distinct = near & (ratios < acceptance.ratio)
+    distinct = near & ~(ratios >= acceptance.ratio)  # NaN is unknown
     points0, points1 = np.hsplit(rows[distinct].astype(np.float64), 2)
     in_front: NDArray[np.bool_] = np.zeros(0, bool)
     if len(points0):

@@ -1,10 +1,10 @@
 """The ways to remove outliers that `msga vo` compares, each a `Relate` of the odometry.
 
-A name is `PRUNER`, or `PRUNER+SOLVER`, where the pruner is `msga` (what the network scores above
-`network.score_threshold`), `ratio` (ratio test 0.8) or `mutual+ratio` (mutual check and ratio test
-0.9), and the solver a robust estimator of `msga_ros.geometry.robust`, whose inliers are kept.
-Alone, `msga` keeps the inliers of the solution without random sampling (`graduated`), and what is
-found from the network's scores is compared with other motions, both as in `msga eval`. All of
+A name is `PRUNER`, or `PRUNER+SOLVER`, where the pruner is a sieve such as `msga` (what scores
+above `network.score_threshold`), `ratio` (ratio test 0.8) or `mutual+ratio` (mutual check and ratio
+test 0.9), and the solver one that samples, whose inliers are kept.
+Alone, a sieve keeps the inliers of the solution without random sampling (`graduated`), and what is
+found from a sieve's scores is compared with other motions, both as in `msga eval`. All of
 them see the same putative matches.
 """
 
@@ -17,20 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit  # type: ignore[import-untyped]
 
-from msga_ros.frontend import Features, Frontend
-from msga_ros.frontend.base import normalised_evidence
+from msga_ros.evaluation.estimators import GRADUATED, solvers
+from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
-from msga_ros.geometry.robust import ROBUST_ESTIMATORS
-from msga_ros.network.inference import Inference, MatchScores
+from msga_ros.network.match_scores import MatchScores
 from msga_ros.odometry.matches import FilteredMatches
 from msga_ros.two_view.config import PipelineConfig
-from msga_ros.two_view.relative_pose import robust_estimate, sampled_estimate
+from msga_ros.two_view.relative_pose import robust_estimate, solve
+from msga_ros.two_view.sieves import SIEVES
+from msga_ros.two_view.stages import Frontend, NormalisedMatches, Sieve
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-NETWORK = "msga"
-_GRADUATED = "graduated"
 DEFAULT_ESTIMATORS = ("msga", "msga+poselib", "ratio+magsac", "ratio+poselib")
 RATIO = 0.8
 MUTUAL_RATIO = 0.9
@@ -46,10 +45,9 @@ class Putative:
 
     indices0: NDArray[np.int64]
     indices1: NDArray[np.int64]
-    correspondences: Floats  # (N, 4), normalised
-    ratio: NDArray[np.float32]
+    normalised: NormalisedMatches
+    ratio: NDArray[np.float32]  # NaN where the front end does not say
     mutual: Bools
-    evidence: NDArray[np.float32]  # (N, 5), as the network takes it
     focal: float  # mean of both views, pixels
     milliseconds: float
 
@@ -78,25 +76,22 @@ class PutativeMatcher:
     ) -> Putative:
         started = time.perf_counter()
         matches = self._frontend.match(features0, features1)
-        points0 = camera0.normalize(features0.keypoints[matches.indices0])
-        points1 = camera1.normalize(features1.keypoints[matches.indices1])
+        ratio, mutual = matches.evidence[:, :2].T
         return Putative(
-            matches.indices0,
-            matches.indices1,
-            np.hstack((points0, points1)),
-            matches.ratio,
-            matches.mutual,
-            normalised_evidence(matches.evidence, camera0.mean_focal, camera1.mean_focal),
+            *matches.feature_indices,
+            NormalisedMatches.of(matches, camera0, camera1),
+            ratio,
+            mutual == 1,
             (camera0.mean_focal + camera1.mean_focal) / 2,
             1e3 * (time.perf_counter() - started),
         )
 
 
 class SharedScores:
-    """The network's scores, kept like the putative matches they belong to."""
+    """A sieve's scores, kept like the putative matches they belong to."""
 
-    def __init__(self, inference: Inference, capacity: int = 64) -> None:
-        self._inference = inference
+    def __init__(self, sieve: Sieve, capacity: int = 64) -> None:
+        self._sieve = sieve
         self._capacity = capacity
         self._kept: dict[int, tuple[Putative, MatchScores, float]] = {}
 
@@ -107,9 +102,7 @@ class SharedScores:
             if len(self._kept) >= self._capacity:
                 del self._kept[next(iter(self._kept))]
             started = time.perf_counter()
-            rows = putative.correspondences
-            valid = np.isfinite(rows.sum(axis=1))
-            scores = self._inference(rows, valid, putative.evidence)
+            scores = self._sieve(putative.normalised)
             elapsed = 1e3 * (time.perf_counter() - started)
             self._kept[key] = (putative, scores, elapsed)
         return self._kept[key][1:]
@@ -128,28 +121,28 @@ class EstimatorRelate:
         name: str,
         config: PipelineConfig,
         matcher: PutativeMatcher,
-        network: SharedScores | None,
+        scores: SharedScores | None,
     ) -> None:
         """Raises `EstimatorError`."""
         if name not in available():
             raise EstimatorError(f"unknown estimator {name!r}; there are: {', '.join(available())}")
-        if uses_network(name) and network is None:
-            raise EstimatorError(f"estimator {name!r} needs a network")
+        if sieve_of(name) and scores is None:
+            raise EstimatorError(f"estimator {name!r} needs its sieve")
         self.name = name
         self.milliseconds = 0.0
         self._spent = 0.0
         parts = name.split("+")
-        self._solver = parts[-1] if parts[-1] in ROBUST_ESTIMATORS else ""
+        self._solver = parts[-1] if parts[-1] in solvers() else ""
         self._pruner = name.removesuffix(f"+{self._solver}") if self._solver else name
         self._config = config
         self._matcher = matcher
-        self._network = network
+        self._scores = scores
 
     def __call__(
         self, features0: Features, features1: Features, camera0: Camera, camera1: Camera
     ) -> FilteredMatches:
         """Matches that the pruner lets through and the solver agrees with."""
-        solver = self._solver or (_GRADUATED if self._pruner == NETWORK else "")
+        solver = self._solver or (GRADUATED if self._scores is not None else "")
         return self._timed(solver, features0, features1, camera0, camera1)
 
     def stereo(
@@ -173,8 +166,8 @@ class EstimatorRelate:
 
     def _filter(self, putative: Putative, solver: str) -> FilteredMatches:
         scores = None
-        if self._pruner == NETWORK and self._network is not None:
-            scores, milliseconds = self._network(putative)
+        if self._scores is not None:
+            scores, milliseconds = self._scores(putative)
             self.milliseconds += milliseconds
             kept = scores.candidates(self._config.network.score_threshold)
             probability = expit(scores.score).astype(np.float32)
@@ -183,19 +176,19 @@ class EstimatorRelate:
             probability = kept.astype(np.float32)
         started = time.perf_counter()
         if solver:
-            rows, pose = putative.correspondences, self._config.pose
+            rows, pose = putative.normalised.correspondences, self._config.pose
             threshold = pose.threshold_px / putative.focal
             if scores is not None:
                 found, _ = robust_estimate(solver, scores, rows, kept, threshold, pose)
             else:
-                found = sampled_estimate(solver, rows[kept], threshold, pose)
+                found = solve(solver, rows[kept], threshold, pose)
             kept[kept] = found.inlier
         self.milliseconds += putative.milliseconds + 1e3 * (time.perf_counter() - started)
         return FilteredMatches(putative.indices0, putative.indices1, kept, probability)
 
     def _classical(self, putative: Putative) -> Bools:
         """What the ratio test passes, and the mutual check where it is asked for."""
-        kept = np.isfinite(putative.correspondences).all(axis=1)
+        kept = putative.normalised.valid.copy()
         kept &= putative.ratio < (RATIO if self._pruner == "ratio" else MUTUAL_RATIO)
         if self._pruner != "ratio":
             kept &= putative.mutual
@@ -204,11 +197,12 @@ class EstimatorRelate:
 
 def available() -> tuple[str, ...]:
     """All names that `EstimatorRelate` knows."""
-    pruners = (NETWORK, "ratio", "mutual+ratio")
-    solved = (f"{pruner}+{solver}" for pruner in pruners for solver in ROBUST_ESTIMATORS)
+    pruners = (*SIEVES.names(), "ratio", "mutual+ratio")
+    solved = (f"{pruner}+{solver}" for pruner in pruners for solver in solvers())
     return (*pruners, *solved)
 
 
-def uses_network(name: str) -> bool:
-    """Whether the estimator has weights."""
-    return name.split("+")[0] == NETWORK
+def sieve_of(name: str) -> str:
+    """The sieve that the estimator starts with; "" for what needs none."""
+    first = name.split("+")[0]
+    return first if first in SIEVES else ""

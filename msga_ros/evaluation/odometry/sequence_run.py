@@ -9,19 +9,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros import frontend
 from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame
 from msga_ros.datasets.sequences.base import Sequence as FrameSequence
 from msga_ros.evaluation.odometry.estimators import (
     EstimatorRelate,
     PutativeMatcher,
     SharedScores,
-    uses_network,
+    sieve_of,
 )
 from msga_ros.evaluation.odometry.trajectory_error import TrajectoryErrors, evaluate_trajectory
-from msga_ros.frontend import Features, Frontend
-from msga_ros.network import find_weights
-from msga_ros.network.inference import Inference, load_network
+from msga_ros.frontend import Features
 from msga_ros.odometry.config import OdometryConfig, OdometryError
 from msga_ros.odometry.mono import MonoOdometry
 from msga_ros.odometry.observations import Rig
@@ -29,6 +26,7 @@ from msga_ros.odometry.poses import pose_matrix
 from msga_ros.odometry.stereo import StereoOdometry
 from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate
 from msga_ros.two_view.config import PipelineConfig
+from msga_ros.two_view.stages import Frontend, create_frontend, create_sieve
 
 Array = NDArray[np.float64]
 
@@ -75,7 +73,7 @@ def run_sequence(
     """Run all `estimators` frame by frame over the same features and putative matches.
 
     Args:
-        sequence: with a right camera, and the rig told by its poses, if `stereo`.
+        sequence: with a right camera, and the rig known from its poses, if `stereo`.
         estimators: names that `EstimatorRelate` knows.
         config: of front end, network and robust estimators.
         odometry: None: the defaults.
@@ -87,13 +85,16 @@ def run_sequence(
         OdometryError: fewer than two frames, or a stereo sequence without known extrinsics.
     """
     settings = odometry or OdometryConfig()
-    features = frontend.create(config.frontend)
+    features = create_frontend(config.frontend)
     matcher = PutativeMatcher(features)
-    network = None
-    if any(uses_network(name) for name in estimators):
-        net = load_network(find_weights(config.network.weights, config.network.device))
-        network = SharedScores(Inference(net, config.network.device))
-    relates = [EstimatorRelate(name, config, matcher, network) for name in estimators]
+    sieves = {
+        name: SharedScores(create_sieve(config, name))
+        for name in dict.fromkeys(sieve_of(estimator) for estimator in estimators)
+        if name
+    }
+    relates = [
+        EstimatorRelate(name, config, matcher, sieves.get(sieve_of(name))) for name in estimators
+    ]
     runners: list[_Runner] = []
     total = min(len(sequence), limit) if limit else len(sequence)
     for number, frame in enumerate(sequence):
@@ -144,7 +145,7 @@ class _Runner:
         self._truth.append(None if pose is None else pose_matrix(pose.rotation.T, pose.centre))
 
     def result(self) -> Run:
-        # Mono may have begun anew before it knew a scale: what was before has no common frame.
+        # Mono may have restarted before it knew a scale: what was before has no common frame.
         begun = [
             i
             for i, update in enumerate(self.updates)

@@ -1,16 +1,19 @@
-"""Robust estimators of the relative pose, by name: one file each behind `RobustEstimator`.
+"""Robust solvers of the relative pose, one file each behind `Solver` (`two_view/stages.py`).
 
-A new one is a file with an `estimate` and a line in `ROBUST_ESTIMATORS`.
+A new one is a file with such a function and a line in `SOLVERS`; another package names its function
+in the entry points `msga_ros.solvers`.
 """
 
 from __future__ import annotations
 
-from msga_ros.geometry.robust import magsac, poselib
-from msga_ros.geometry.robust.base import RobustEstimate, RobustEstimator
+from msga_ros.configuration.registry import Registry
 
-__all__ = ["ROBUST_ESTIMATORS", "RobustEstimate", "RobustEstimator"]
-
-ROBUST_ESTIMATORS: dict[str, RobustEstimator] = {
-    "magsac": magsac.estimate,
-    "poselib": poselib.estimate,
-}
+SOLVERS = Registry(
+    "solver",
+    "msga_ros.solvers",
+    {
+        "graduated": f"{__name__}.graduated:solve",
+        "poselib": f"{__name__}.poselib:estimate",
+        "magsac": f"{__name__}.magsac:estimate",
+    },
+)

@@ -1,10 +1,9 @@
-"""The interface of the robust estimators of relative pose, and the checks they share."""
+"""The estimate of a robust solver of relative pose, and the checks that they share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,38 +33,9 @@ class RobustEstimate:
     iterations: int  # samples drawn; 0 where the library does not say
 
 
-class RobustEstimator(Protocol):
-    """What `ROBUST_ESTIMATORS` holds."""
-
-    def __call__(
-        self,
-        points0: npt.ArrayLike,
-        points1: npt.ArrayLike,
-        threshold: float,
-        *,
-        seed: int = 0,
-        confidence: float = 0.9999,
-        max_iterations: int = 10_000,
-    ) -> RobustEstimate:
-        """Estimate the motion from matches with outliers.
-
-        Args:
-            points0, points1: `(N, 2)`, normalised coordinates. Rows with NaN are never inliers.
-            threshold: largest Sampson distance of an inlier, normalised units (pixels divided by
-                the mean focal length).
-            seed: of the sampling; the same input and seed give the same estimate.
-            confidence: probability to have drawn a clean sample at which sampling may stop.
-            max_iterations: samples drawn at most.
-
-        Fewer than five different matches, or no model found: `success` is False, no exception.
-        Raises `ValueError` for arrays of a wrong shape and parameters out of range.
-        """
-        ...
-
-
 # (points0, points1, threshold, seed, confidence, max_iterations) -> estimate; at least five
 # different finite matches, float64 and contiguous, are certain.
-Solver = Callable[[Array, Array, float, int, float, int], RobustEstimate]
+Sampler = Callable[[Array, Array, float, int, float, int], RobustEstimate]
 
 
 def failure(count: int, iterations: int = 0) -> RobustEstimate:
@@ -79,7 +49,7 @@ def failure(count: int, iterations: int = 0) -> RobustEstimate:
 def verified(essential: Array, points0: Array, points1: Array, threshold: float) -> RobustEstimate:
     """The motion in an essential matrix (3, 3) with its inliers, which alone decide cheirality.
 
-    `points0`, `points1` as in `RobustEstimator`; a failure where the matrix is none, or where
+    `points0`, `points1`: (N, 2), normalised; a failure where the matrix is none, or where
     fewer than five matches agree with it.
     """
     correspondences = torch.from_numpy(np.hstack([points0, points1]))
@@ -105,14 +75,21 @@ def _enough(rows: Array) -> bool:
     return len(np.unique(rows, axis=0)) >= MINIMAL_SAMPLE
 
 
-def guarded(solver: Solver) -> RobustEstimator:
-    """`solver` behind the checks of `RobustEstimator`."""
+def guarded(solver: Sampler) -> Callable[..., RobustEstimate]:
+    """`solver` as a `Solver` of the pipeline (`two_view/stages.py`), behind checks.
+
+    Fewer than five different matches, or no model found: `success` is False, no exception. Raises
+    `ValueError` for arrays of a wrong shape and parameters out of range. The same input and seed
+    give the same estimate; what a sieve knows of the matches is not used.
+    """
 
     def estimate(
         points0: npt.ArrayLike,
         points1: npt.ArrayLike,
         threshold: float,
         *,
+        score: npt.ArrayLike | None = None,
+        essential: npt.ArrayLike | None = None,
         seed: int = 0,
         confidence: float = 0.9999,
         max_iterations: int = 10_000,

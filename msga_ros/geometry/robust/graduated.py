@@ -98,6 +98,22 @@ def estimate(
     return verified(motion.essential[0], first, second, threshold)
 
 
+def solve(
+    points0: npt.ArrayLike,
+    points1: npt.ArrayLike,
+    threshold: float,
+    *,
+    score: npt.ArrayLike | None = None,
+    essential: npt.ArrayLike | None = None,
+    seed: int = 0,
+    confidence: float = 0.9999,
+    max_iterations: int = 10_000,
+) -> RobustEstimate:
+    """`estimate` as a `Solver` of the pipeline; without `score` all matches are alike."""
+    alike = np.zeros(len(np.asarray(points0))) if score is None else score
+    return estimate(points0, points1, alike, threshold, essential)
+
+
 def _search(rows: Array, logit: Array, threshold: float, essential: Array | None) -> Motions:
     """The motion `(1,)` of least cost for the matches `rows` (N, 4), the best-scored first."""
     sure = thinned(rows[: max(len(rows) // 2, min(_FEWEST_SURE, len(rows)))], _MOST_SURE)

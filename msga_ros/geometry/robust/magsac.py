@@ -21,7 +21,7 @@ def _solve(
     confidence: float,
     max_iterations: int,
 ) -> RobustEstimate:
-    """Relative pose by `cv2.findEssentialMat`. See `RobustEstimator`.
+    """Relative pose by `cv2.findEssentialMat`. See `guarded`.
 
     The call may return several essential matrices, stacked `(3k, 3)`; that with most matches that
     are both within the threshold and in front of the cameras is taken. OpenCV does not say how

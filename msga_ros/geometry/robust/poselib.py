@@ -20,7 +20,7 @@ def _solve(
     confidence: float,
     max_iterations: int,
 ) -> RobustEstimate:
-    """Relative pose by `poselib.estimate_relative_pose`. See `RobustEstimator`."""
+    """Relative pose by `poselib.estimate_relative_pose`. See `guarded`."""
     pose, record = poselib.estimate_relative_pose(
         points0,
         points1,

@@ -88,7 +88,7 @@ def _decomposed(essential: Array) -> Motions | None:
 def _rotation_alone(rays0: Array, rays1: Array, weight: Array, iterations: int) -> Array:
     """`(3, 3)`: turns the rays (N, 3) of view 0 into those of view 1, by weighted least squares.
 
-    Each iteration weighs the matches anew by Cauchy's loss, its scale the median distance.
+    Each iteration weighs the matches by Cauchy's loss, its scale the median distance.
     Source: Kabsch, "A solution for the best rotation to relate two sets of vectors", 1976.
     """
     trust = weight

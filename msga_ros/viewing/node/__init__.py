@@ -1,1 +1,1 @@
-"""The viewer's ears in a running system."""
+"""What the viewer receives from a running node."""

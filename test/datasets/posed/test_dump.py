@@ -22,9 +22,8 @@ from posed_layouts import FRAMES, View, rendered_views, write_colmap, write_publ
 from shared_data import shared_path
 from typer.testing import CliRunner
 
-from msga_ros import frontend
 from msga_ros.cli import app
-from msga_ros.cli.learning import Source
+from msga_ros.cli.dump import Source
 from msga_ros.datasets.dumps import DumpFile
 from msga_ros.datasets.posed.base import PosedImage, PosedImagesError, PosedScene
 from msga_ros.datasets.posed.dump import DumpConfig, dump
@@ -35,6 +34,7 @@ from msga_ros.datasets.posed.selection import Selection, candidates
 from msga_ros.datasets.posed.sources import KINDS, open_scene
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.geometry.epipolar import essential_from_pose, symmetric_epipolar_distance_squared
+from msga_ros.two_view.stages import create_frontend
 
 ROOT = Path(__file__).resolve().parents[3]
 ANY = Acceptance(min_matches=1, min_parallax=0.0)
@@ -116,7 +116,7 @@ def test_evidence_is_that_of_the_front_end(scene: PosedScene, tmp_path: Path) ->
     """In pixels in the file, in focal lengths for the network."""
     images = (scene.images[0], enlarged(scene.images[1], tmp_path))
     settings = FrontendConfig(name="orb", max_keypoints=300, ratio=1.0, mutual=False)
-    front_end = frontend.create(settings)
+    front_end = create_frontend(settings)
     views = [front_end.extract(cv2.imread(str(image.path))) for image in images]
     expected = front_end.match(*views)
     for bits in (0, 14):

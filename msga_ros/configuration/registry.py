@@ -1,0 +1,50 @@
+"""Implementations by name: those of this package, and those of others through entry points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+
+class Registry:
+    """Names of one kind of thing, each with what implements it; nothing is imported before `load`.
+
+    `ours`: name to `module` or `module:attribute`. `group`: entry points of other packages; a name
+    of ours is never taken over by one of theirs.
+    """
+
+    def __init__(
+        self, kind: str, group: str, ours: Mapping[str, str], error: type[Exception] = ValueError
+    ) -> None:
+        self.kind = kind
+        self.group = group
+        self._ours = {name: EntryPoint(name, value, group) for name, value in ours.items()}
+        self._error = error
+        self._loaded: dict[str, Any] = {}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._ours or name in self._theirs()
+
+    def names(self) -> tuple[str, ...]:
+        """All names: ours in their order, then those of other packages, sorted."""
+        return (*self._ours, *sorted(set(self._theirs()) - set(self._ours)))
+
+    def load(self, name: str) -> Any:
+        """What implements `name`; the registry's error, with all names, where nothing does."""
+        if name in self._loaded:
+            return self._loaded[name]
+        entry = self._ours.get(name) or self._theirs().get(name)
+        if entry is None:
+            known = ", ".join(self.names())
+            raise self._error(f"unknown {self.kind} {name!r}; there are {known}")
+        try:
+            self._loaded[name] = entry.load()
+        except Exception as error:  # whatever the code of another package raises
+            if name in self._ours:
+                raise
+            raise self._error(f"{self.kind} {name!r} ({entry.value}) fails: {error}") from error
+        return self._loaded[name]
+
+    def _theirs(self) -> dict[str, EntryPoint]:
+        return {entry.name: entry for entry in entry_points(group=self.group)}

@@ -1,0 +1,152 @@
+"""The stages of the pipeline: what a front end, a sieve and a solver must be.
+
+Each implementation is found by a name: `FRONTENDS`, `SIEVES` and `SOLVERS` list them, and tell how
+another package adds one. What flows between them: `Features`, `Matches`, `NormalisedMatches`,
+`MatchScores`, `RobustEstimate`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from msga_ros.configuration.stage_settings import with_own_defaults
+from msga_ros.frontend import FRONTENDS
+from msga_ros.frontend.base import Features, Matches, normalised_evidence
+from msga_ros.frontend.config import FrontendConfig
+from msga_ros.geometry.camera import Camera
+from msga_ros.geometry.robust import SOLVERS
+from msga_ros.two_view.sieves import SIEVES
+
+if TYPE_CHECKING:
+    from msga_ros.geometry.robust.base import RobustEstimate
+    from msga_ros.network.match_scores import MatchScores
+    from msga_ros.two_view.config import PipelineConfig
+
+
+class Frontend(Protocol):
+    """A way from images to putative matches. One thread at a time uses an instance."""
+
+    @property
+    def name(self) -> str:
+        """The name that the configuration chooses it by."""
+
+    def extract(self, image: NDArray[np.generic]) -> Features:
+        """Features of `image`: (H, W) uint8 or uint16, or (H, W, 3) BGR of the same types.
+
+        An image without texture has zero keypoints. `FrontendError` if it is no image at all.
+        """
+
+    def match(self, features0: Features, features1: Features) -> Matches:
+        """Putative matches; `FrontendError` where the features are not of the same kind."""
+
+    def reconfigured(self, config: FrontendConfig) -> Frontend:
+        """The same with other settings: no weights are loaded, features made before stay valid."""
+
+
+@dataclass(frozen=True)
+class NormalisedMatches:
+    """What a sieve sees of N putative matches.
+
+    `correspondences` (N, 4) float64: `(x0, y0, x1, y1)`, normalised coordinates. `valid` (N,) bool:
+    the others are none, their rows hold anything. `evidence` (N, 5) float32: columns `EVIDENCE`,
+    sizes in focal lengths, NaN where unknown; None: nothing is known. `confidence` (N,) in [0, 1]:
+    the matcher's own, or None.
+    """
+
+    correspondences: NDArray[np.float64]
+    valid: NDArray[np.bool_]
+    evidence: NDArray[np.float32] | None = None
+    confidence: NDArray[np.float32] | None = None
+
+    @classmethod
+    def of(cls, matches: Matches, camera0: Camera, camera1: Camera) -> NormalisedMatches:
+        """`matches` as the cameras see them; what a camera model cannot explain is not valid."""
+        points = (camera0.normalize(matches.keypoints0), camera1.normalize(matches.keypoints1))
+        correspondences = np.hstack(points)
+        return cls(
+            correspondences,
+            np.isfinite(correspondences.sum(axis=1)),
+            normalised_evidence(matches.evidence, camera0.mean_focal, camera1.mean_focal),
+            matches.confidence,
+        )
+
+
+class Sieve(Protocol):
+    """Tells true matches from false ones."""
+
+    @property
+    def source(self) -> str:
+        """Where its knowledge is from (a checkpoint's name), for messages; may be empty."""
+
+    @property
+    def verifies(self) -> bool:
+        """Whether a match that it would drop may still be called an inlier of the final motion."""
+
+    def __call__(self, matches: NormalisedMatches) -> MatchScores:
+        """A score for each match, and the sieve's own solution where it has one."""
+
+    def reconfigured(self, config: PipelineConfig) -> Sieve:
+        """The same with other settings: no weights are loaded."""
+
+
+class Solver(Protocol):
+    """Finds the motion that most of the matches agree with. A function will do."""
+
+    def __call__(
+        self,
+        points0: ArrayLike,
+        points1: ArrayLike,
+        threshold: float,
+        *,
+        score: ArrayLike | None = None,
+        essential: ArrayLike | None = None,
+        seed: int = 0,
+        confidence: float = 0.9999,
+        max_iterations: int = 10_000,
+    ) -> RobustEstimate:
+        """The motion of matches `points0`, `points1` (N, 2), normalised; NaN rows are no inliers.
+
+        `threshold`: largest epipolar distance of an inlier, normalised. `score` (N,) and
+        `essential` (3, 3): the sieve's; `seed`, `confidence`, `max_iterations`: of random samples.
+        Each solver takes what it can use. No motion found: `success` is False, no exception.
+        """
+
+
+@runtime_checkable
+class OnDevice(Protocol):
+    """A stage that computes on a device, and says so."""
+
+    @property
+    def device(self) -> str:
+        """Where it computes now."""
+
+    @property
+    def device_problem(self) -> str:
+        """Why that is the CPU though CUDA was meant; "" where all is well."""
+
+
+def create_frontend(config: FrontendConfig) -> Frontend:
+    """The front end that `config` names; `FrontendError`, with the names there are, if none."""
+    module = FRONTENDS.load(config.name)
+    frontend: Frontend = module.create(with_own_defaults(config, module))
+    return frontend
+
+
+def create_sieve(config: PipelineConfig, name: str = "") -> Sieve:
+    """The sieve that `config.sieve` names, or another one; `SieveError` if there is none."""
+    chosen = config.sieve
+    if name and name != chosen.name:
+        chosen = replace(chosen, name=name, own=None)
+    module = SIEVES.load(chosen.name)
+    sieve: Sieve = module.create(replace(config, sieve=with_own_defaults(chosen, module)))
+    return sieve
+
+
+def solver(name: str) -> Solver:
+    """The solver of that name; `ValueError`, with the names there are, if none."""
+    found: Solver = SOLVERS.load(name)
+    return found
