@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "msga_ros"
 # A folder, and the folders that its files may import. A folder stands after all that it imports.
 MAY_IMPORT: dict[str, set[str]] = {
     "configuration": set(),
+    "terminal": set(),
     "geometry": {"configuration"},
     "simulation": {"geometry"},
     "frontend": {"configuration"},
@@ -24,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bags": {"configuration", "geometry", "frontend", "network", "two_view", "odometry", "stream"},
     "plugs": {"configuration", "geometry", "frontend", "network", "two_view", "stream"},
     "evaluation": {"geometry", "frontend", "network", "two_view", "odometry", "datasets"},
-    "training": {"geometry", "network", "datasets", "evaluation"},
+    "training": {"terminal", "geometry", "network", "datasets", "evaluation"},
     "viewing": {"geometry", "two_view", "datasets", "stream", "bags"},
     "node": {"configuration", "geometry", "two_view", "odometry", "stream"},
     "tools": {"geometry", "two_view", "datasets", "stream", "node"},

@@ -65,15 +65,3 @@ class StampedPose:
     def from_json(cls, values: Mapping[str, Any]) -> StampedPose:
         """The inverse of `as_json`."""
         return cls(values["stamp_ns"], np.array(values["rotation"]), np.array(values["position"]))
-
-
-def rotation_matrix(quaternion: tuple[float, float, float, float]) -> Array:
-    """Rotation matrix (3, 3) of a unit quaternion x, y, z, w."""
-    x, y, z, w = quaternion
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )

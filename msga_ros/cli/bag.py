@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from msga_ros.bags.errors import require_rosbags
@@ -18,6 +17,7 @@ from msga_ros.cli.errors import UsageError, reported_errors
 from msga_ros.cli.interrupts import interruptible
 from msga_ros.cli.settings import overrides
 from msga_ros.cli.shared import ConfigFile, Device, Mode, Weights, console
+from msga_ros.terminal.progress import progress_bar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -145,8 +145,7 @@ def run(request: Request, console: Console) -> Summary:
 
         return TwoViewPipeline(settings.pipeline)
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with interruptible(), Progress(*columns, TimeRemainingColumn(), console=console) as bar:
+    with interruptible(), progress_bar(console) as bar:
         task = bar.add_task("messages", total=None, visible=False)
         try:
             summary = process(

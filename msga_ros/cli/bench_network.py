@@ -15,13 +15,13 @@ import torch
 import typer
 from rich import box
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from msga_ros.cli.errors import existing_file, reported_errors, writable_file
 from msga_ros.cli.shared import Device, Weights, console
 from msga_ros.network import find_weights
 from msga_ros.network.inference import Inference, load_network
+from msga_ros.terminal.progress import progress_bar
 from msga_ros.training.synthetic_scenes import synthetic_batch
 
 
@@ -119,10 +119,8 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _shown(counts: Sequence[int]) -> Iterator[int]:
-    screen = Console(stderr=True)
-    yield from track(
-        counts, "measuring", console=screen, transient=True, disable=not screen.is_terminal
-    )
+    with progress_bar() as bar:
+        yield from bar.track(counts, description="measuring")
 
 
 def _table(measured: Sequence[Latency]) -> Table:

@@ -12,11 +12,11 @@ import typer
 from rich.console import Console
 
 from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
-from msga_ros.cli.progress import progress_bar
 from msga_ros.cli.shared import console
 from msga_ros.datasets.compact import Arrays, write_compact
 from msga_ros.datasets.dumps import DumpFile
 from msga_ros.datasets.thinning import drawn_pairs, thinned
+from msga_ros.terminal.progress import progress_bar
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from rich.table import Table
 
 from msga_ros.cli.cameras import calibrated_camera
 from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
-from msga_ros.cli.progress import progress_bar
 from msga_ros.cli.settings import overrides
 from msga_ros.cli.shared import ConfigFile, FrontendName, Settings, console
 from msga_ros.datasets.posed.base import PosedScene
@@ -25,6 +24,7 @@ from msga_ros.datasets.posed.executors import Executor, local, ray_cluster
 from msga_ros.datasets.posed.matching import Acceptance
 from msga_ros.datasets.posed.selection import Selection
 from msga_ros.datasets.posed.sources import open_scene
+from msga_ros.terminal.progress import progress_bar
 from msga_ros.two_view.config import PipelineConfig
 
 

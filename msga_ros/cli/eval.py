@@ -16,7 +16,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
-from msga_ros.cli.progress import progress_bar
 from msga_ros.cli.settings import overrides
 from msga_ros.cli.shared import ConfigFile, Device, Settings, console
 from msga_ros.evaluation.dump_evaluation import evaluate
@@ -27,6 +26,7 @@ from msga_ros.evaluation.report import chosen_examples, report
 from msga_ros.evaluation.report_pictures import Images
 from msga_ros.evaluation.tables import EvaluationRow, summarise
 from msga_ros.network import find_weights
+from msga_ros.terminal.progress import progress_bar
 from msga_ros.two_view.config import PipelineConfig
 from msga_ros.two_view.sieves import SIEVES
 

@@ -17,7 +17,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
-from msga_ros.cli.progress import progress_bar
 from msga_ros.cli.settings import overrides
 from msga_ros.cli.shared import ConfigFile, Device, Settings, Weights, console
 from msga_ros.datasets.sequences.base import Sequence as FrameSequence
@@ -29,6 +28,7 @@ from msga_ros.evaluation.odometry.sequence_run import Run, run_sequence
 from msga_ros.evaluation.odometry.trajectory_error import TrajectoryError
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.trajectory import write_kitti, write_tum
+from msga_ros.terminal.progress import progress_bar
 from msga_ros.two_view.config import PipelineConfig
 from msga_ros.two_view.sieves import SIEVES
 

@@ -6,9 +6,10 @@ import numpy as np
 import poselib  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from msga_ros.geometry.rotations import rotation_matrix, rotation_vector
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.observations import TwoFrameSolution
-from msga_ros.odometry.poses import UncertainPose, rotation_matrix, rotation_vector
+from msga_ros.odometry.poses import UncertainPose
 
 Array = NDArray[np.float64]
 

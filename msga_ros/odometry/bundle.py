@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from msga_ros.geometry.rotations import rotation_matrix
 from msga_ros.odometry.observations import ROWS, Observations, Rig, RigBelief, TwoFrameSolution
-from msga_ros.odometry.poses import rotation_matrix
 from msga_ros.odometry.reprojection import (
     State,
     System,

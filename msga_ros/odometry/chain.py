@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from msga_ros.geometry.rotations import rotation_vector
 from msga_ros.odometry.observations import CURRENT_ROWS, REFERENCE_ROWS
-from msga_ros.odometry.poses import UncertainPose, composition_jacobians, rotation_vector
+from msga_ros.odometry.poses import UncertainPose, composition_jacobians
 
 Array = npt.NDArray[np.float64]
 

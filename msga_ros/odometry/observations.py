@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from msga_ros.odometry.poses import rotation_matrix
+from msga_ros.geometry.rotations import rotation_matrix
 
 Array = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

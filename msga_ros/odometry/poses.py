@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from msga_ros.geometry.pose import skew
+from msga_ros.geometry.rotations import rotation_vector
 
 Array = npt.NDArray[np.float64]
 
@@ -68,17 +68,6 @@ def pose_error(estimate: UncertainPose, rotation: npt.ArrayLike, position: npt.A
     turn = np.asarray(rotation, dtype=np.float64) @ estimate.rotation.T
     shift = np.asarray(position, dtype=np.float64) - estimate.position
     return np.concatenate([shift, rotation_vector(turn)])
-
-
-def rotation_matrix(vector: npt.ArrayLike) -> Array:
-    """`exp([vector])`, (3, 3), of a rotation vector (3,) in rad."""
-    return np.asarray(cv2.Rodrigues(np.asarray(vector, dtype=np.float64))[0], dtype=np.float64)
-
-
-def rotation_vector(rotation: npt.ArrayLike) -> Array:
-    """Rotation vector (3,) in rad of a rotation matrix (3, 3)."""
-    matrix = np.asarray(rotation, dtype=np.float64)
-    return np.asarray(cv2.Rodrigues(matrix)[0], dtype=np.float64).ravel()
 
 
 def pose_matrix(rotation: npt.ArrayLike, position: npt.ArrayLike) -> Array:

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from msga_ros.geometry.pose import essential_matrix
+from msga_ros.geometry.rotations import rotation_matrix
 from msga_ros.odometry.observations import Rig, RigBelief
-from msga_ros.odometry.poses import rotation_matrix
 
 Array = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from msga_ros.geometry.rotations import quaternion
 
 
 def write_tum(path: Path, stamps: npt.ArrayLike, poses: npt.ArrayLike) -> None:
@@ -24,17 +24,3 @@ def write_kitti(path: Path, poses: npt.ArrayLike) -> None:
     rows = np.asarray(poses, dtype=np.float64)[:, :3].reshape(-1, 12)
     lines = (" ".join(f"{value:.9e}" for value in row) + "\n" for row in rows)
     Path(path).write_text("".join(lines), encoding="utf-8")
-
-
-def quaternion(rotation: npt.ArrayLike) -> Array:
-    """Unit quaternion (x, y, z, w), w not negative, of a rotation matrix (3, 3).
-
-    The largest eigenvector of Bar-Itzhack's matrix (J. Guidance 23(6), 2000): no special cases.
-    """
-    m = np.asarray(rotation, dtype=np.float64)
-    k = np.zeros((4, 4))
-    k[:3, :3] = m + m.T - np.eye(3) * np.trace(m)
-    k[:3, 3] = k[3, :3] = m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]
-    k[3, 3] = np.trace(m)
-    best = np.linalg.eigh(k)[1][:, -1]
-    return np.asarray(best if best[3] >= 0 else -best)

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from msga_ros.geometry.rotations import quaternion, rotation_from_quaternion
 from msga_ros.plugs.matches import PlugError
-from msga_ros.stream.message_fields import quaternion
 
 Array = NDArray[np.float64]
 
@@ -74,7 +74,8 @@ def edge_from_relative_pose(
         return None
     if (length is None) != (length_sigma is None):
         raise PlugError("length and length_sigma are given together, or not at all")
-    rotation = _rotation(message.transform.rotation)
+    q = message.transform.rotation
+    rotation = rotation_from_quaternion((q.x, q.y, q.z, q.w))
     offset = message.transform.translation
     translation: Array = np.array([offset.x, offset.y, offset.z], dtype=np.float64)
     metric = bool(message.translation_scale_known)
@@ -127,14 +128,6 @@ def _information(covariance: Array, unmeasured: Array) -> Array:
     basis = rest @ vectors
     inverse = basis @ np.diag(1.0 / np.maximum(values, _SMALLEST_SIGMA**2)) @ basis.T
     return np.asarray((inverse + inverse.T) / 2, dtype=np.float64)
-
-
-def _rotation(q: Any) -> Array:
-    vector, w = np.array([q.x, q.y, q.z]), float(q.w)
-    cross = np.array(
-        [[0.0, -vector[2], vector[1]], [vector[2], 0.0, -vector[0]], [-vector[1], vector[0], 0.0]]
-    )
-    return np.asarray(np.eye(3) + 2.0 * w * cross + 2.0 * cross @ cross, dtype=np.float64)
 
 
 def _pose(rotation: Array, translation: Array) -> list[float]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.stream.compressed_image import picture_size
+from msga_ros.frontend.image_header import ImageHeaderError, image_size, is_complete
 from msga_ros.stream.cv_bridge_fallback import LAYOUTS, CvBridge, ImageBridge
 from msga_ros.stream.errors import BadInput
 
@@ -72,7 +72,12 @@ def check_image(message: Any, max_pixels: int) -> None:
 
 def decode_compressed(data: Any, max_pixels: int) -> Image8:
     """Decode a JPEG or PNG to grey or BGR, 8 bit; the announced size is checked first."""
-    width, height = picture_size(memoryview(data))
+    try:
+        width, height = image_size(memoryview(data))
+    except ImageHeaderError as error:
+        raise BadInput("compressed", str(error)) from None
+    if not is_complete(memoryview(data)):
+        raise BadInput("truncated", f"the compressed picture breaks off after {len(data)} bytes")
     _check_pixels(width, height, max_pixels)
     # The orientation flag of a JPEG would turn the image away from its calibration.
     flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from msga_ros.geometry.rotations import quaternion
 from msga_ros.stream.processor import Outcome
 
 Array = NDArray[np.float64]
@@ -94,26 +95,6 @@ def current_in_reference(rotation: ArrayLike, translation: ArrayLike) -> tuple[A
     """The inverse of `x_cur = R x_ref + t`: rotation (3, 3) and translation (3,)."""
     inverse = np.asarray(rotation, dtype=np.float64).T
     return inverse, -inverse @ np.asarray(translation, dtype=np.float64).ravel()
-
-
-def quaternion(rotation: Array) -> tuple[float, float, float, float]:
-    """Unit quaternion (x, y, z, w), w >= 0, of a rotation matrix (3, 3)."""
-    r = np.asarray(rotation, dtype=np.float64)
-    trace = float(np.trace(r))
-    # The eigenvector of the largest eigenvalue is exact for every angle (Bar-Itzhack 2000).
-    k = np.array(
-        [
-            [r[0, 0] - r[1, 1] - r[2, 2], 0, 0, 0],
-            [r[0, 1] + r[1, 0], r[1, 1] - r[0, 0] - r[2, 2], 0, 0],
-            [r[0, 2] + r[2, 0], r[1, 2] + r[2, 1], r[2, 2] - r[0, 0] - r[1, 1], 0],
-            [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1], trace],
-        ]
-    )
-    vector = np.linalg.eigh(k)[1][:, -1]
-    if vector[3] < 0:
-        vector = -vector
-    x, y, z, w = (float(one) for one in vector)
-    return x, y, z, w
 
 
 def _flat(kind: Any, values: ArrayLike) -> NDArray[Any]:

@@ -22,7 +22,7 @@ from msga_ros.msg import Correspondences, RelativePose
 from msga_ros.node.qos import sensor_qos
 from msga_ros.stream.cv_bridge_fallback import CvBridge
 from msga_ros.tools.demo_statistics import DemoStatistics, PoseReport
-from msga_ros.tools.player_messages import pose_from_message, rotation_from_quaternion
+from msga_ros.tools.player_messages import pose_from_message, rotation_from_message
 
 _KEPT_IMAGES = 120  # of each camera, until their matches arrive: about 100 MB at 640x480
 
@@ -99,7 +99,7 @@ class Monitor(Node):
                 current=(self._current, stamp),
                 ok=message.status == RelativePose.STATUS_OK,
                 status=_STATUS.get(message.status, str(message.status)),
-                rotation=rotation_from_quaternion(message.transform.rotation),
+                rotation=rotation_from_message(message.transform.rotation),
                 translation=np.array([translation.x, translation.y, translation.z]),
                 inliers=message.inliers,
                 inlier_ratio=message.inlier_ratio,

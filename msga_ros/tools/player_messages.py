@@ -14,6 +14,7 @@ from std_msgs.msg import Header
 from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.camera_pose import Pose as CameraPose
+from msga_ros.geometry.rotations import quaternion, rotation_from_quaternion
 
 Array = NDArray[np.float64]
 Rectification = tuple[Array, Array]  # R (3, 3) and P (3, 4) of sensor_msgs/CameraInfo
@@ -85,17 +86,13 @@ def pose_message(pose: CameraPose, stamp: object, frame_id: str) -> PoseStamped:
 
 def pose_from_message(message: PoseStamped) -> CameraPose:
     """The inverse of `pose_message`."""
-    to_world, centre = rotation_from_quaternion(message.pose.orientation), message.pose.position
+    to_world, centre = rotation_from_message(message.pose.orientation), message.pose.position
     return CameraPose(to_world.T, -to_world.T @ np.array([centre.x, centre.y, centre.z]))
 
 
-def rotation_from_quaternion(quaternion: Quaternion) -> Array:
+def rotation_from_message(message: Quaternion) -> Array:
     """Rotation matrix (3, 3) of a unit quaternion."""
-    half_sine = np.array([quaternion.x, quaternion.y, quaternion.z])
-    length = float(np.linalg.norm(half_sine))
-    angle = 2.0 * np.arctan2(length, quaternion.w)
-    vector = half_sine * (angle / length) if length > 0 else half_sine
-    return np.asarray(cv2.Rodrigues(vector)[0], dtype=np.float64)
+    return rotation_from_quaternion((message.x, message.y, message.z, message.w))
 
 
 def _is_rectified(left: Camera, right: Camera, rig: CameraPose) -> bool:
@@ -105,8 +102,5 @@ def _is_rectified(left: Camera, right: Camera, rig: CameraPose) -> bool:
 
 
 def _quaternion(rotation: Array) -> Quaternion:
-    vector = np.asarray(cv2.Rodrigues(rotation)[0]).ravel()
-    angle = float(np.linalg.norm(vector))
-    axis = vector / angle if angle > 0 else vector
-    x, y, z = (float(value) for value in np.sin(angle / 2.0) * axis)
-    return Quaternion(x=x, y=y, z=z, w=float(np.cos(angle / 2.0)))
+    x, y, z, w = quaternion(rotation)
+    return Quaternion(x=x, y=y, z=z, w=w)

@@ -15,7 +15,6 @@ from typing import Literal
 
 import torch
 from lightning_fabric import Fabric, seed_everything
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors import safe_open
 from torch import Tensor, nn
 
@@ -23,6 +22,7 @@ from msga_ros.network import CheckpointError, MSGANet, MSGANetResult, save_check
 from msga_ros.network.checkpoint import find_weights, read_checkpoint
 from msga_ros.network.net import module_inputs
 from msga_ros.network.sdgi import compile_interactions
+from msga_ros.terminal.progress import progress_bar
 from msga_ros.training.average import MovingAverage
 from msga_ros.training.batches import Batch, BatchSource
 from msga_ros.training.config import TrainConfig, learning_rate
@@ -66,13 +66,7 @@ def train(
     if run.iteration >= config.optimiser.iterations:
         return run.export()
     started = time.monotonic()
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, disable=not (progress and fabric.is_global_zero)) as bar:
+    with progress_bar(shown=progress and fabric.is_global_zero) as bar:
         task = bar.add_task("training", total=config.optimiser.iterations, completed=run.iteration)
         saved = time.monotonic()
         while run.iteration < config.optimiser.iterations:

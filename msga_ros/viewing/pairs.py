@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.bags.motion import Motion, StampedPose, rotation_matrix
+from msga_ros.bags.motion import Motion, StampedPose
 from msga_ros.geometry.camera import Camera
+from msga_ros.geometry.rotations import rotation_from_quaternion
 from msga_ros.geometry.triangulation import triangulate
 from msga_ros.stream.message_fields import STATUS_OK
 from msga_ros.stream.processor import Outcome
@@ -116,7 +117,7 @@ def _points(motion: Motion, rays: tuple[Array, Array], inlier: NDArray[np.bool_]
     length = float(np.linalg.norm(motion.translation))
     if motion.status != STATUS_OK or length == 0:
         return np.empty((0, 3))
-    to_current = rotation_matrix(motion.rotation).T
+    to_current = rotation_from_quaternion(motion.rotation).T
     shift = -to_current @ np.array(motion.translation)
     points = triangulate(rays[0][inlier], rays[1][inlier], to_current, shift)
     depth = points[:, 2]

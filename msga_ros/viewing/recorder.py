@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.bags.motion import StampedPose, rotation_matrix
+from msga_ros.bags.motion import StampedPose
+from msga_ros.geometry.rotations import rotation_from_quaternion
 from msga_ros.stream.message_fields import STATUS_DEGENERATE, STATUS_OK
 from msga_ros.viewing.pairs import ShownPair
 
@@ -102,7 +103,7 @@ class Recorder:
         turn: Array = np.eye(3)
         step: Array = np.zeros(3)
         if motion.status in (STATUS_OK, STATUS_DEGENERATE):
-            turn = rotation_matrix(motion.rotation)
+            turn = rotation_from_quaternion(motion.rotation)
         if motion.status == STATUS_OK:
             step = np.array(motion.translation)
         pose = StampedPose(

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
+from msga_ros.geometry.rotations import rotation_matrix
 from msga_ros.odometry.matches import FilteredMatches
 from msga_ros.odometry.observations import Rig
-from msga_ros.odometry.poses import rotation_matrix
 
 Array = NDArray[np.float64]
 

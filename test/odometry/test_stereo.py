@@ -11,15 +11,11 @@ from scipy import stats
 
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
+from msga_ros.geometry.rotations import rotation_matrix, rotation_vector
 from msga_ros.odometry.config import OdometryConfig, OdometryError
 from msga_ros.odometry.matches import FilteredMatches
 from msga_ros.odometry.observations import Rig
-from msga_ros.odometry.poses import (
-    UncertainPose,
-    pose_error,
-    rotation_matrix,
-    rotation_vector,
-)
+from msga_ros.odometry.poses import UncertainPose, pose_error
 from msga_ros.odometry.stereo import StereoOdometry
 from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate
 

@@ -10,8 +10,9 @@ from odometry.rig_scene import CAMERA, RIG, Scene
 from scipy import stats
 
 from msga_ros.geometry.pose import rotation_angle_deg
+from msga_ros.geometry.rotations import rotation_matrix
 from msga_ros.odometry.observations import Observations, Rig, RigBelief, TwoFrameSolution
-from msga_ros.odometry.poses import UncertainPose, pose_error, rotation_matrix
+from msga_ros.odometry.poses import UncertainPose, pose_error
 from msga_ros.odometry.two_frame import solve_two_frames
 
 NOISE = 0.5

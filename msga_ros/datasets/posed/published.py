@@ -23,7 +23,7 @@ from msga_ros.datasets.posed.base import (
     plain_name,
     read_lines,
 )
-from msga_ros.datasets.posed.image_size import image_size
+from msga_ros.frontend.image_header import image_file_size
 from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.geometry.camera_pose import Pose
 
@@ -63,7 +63,7 @@ def _geometry(path: Path, image: Path) -> tuple[Camera, Pose]:
             k, rotation, translation, stated = (
                 np.asarray(file[name], np.float64) for name in ("K", "R", "T", "imsize")
             )
-        width, height = image_size(image) or (int(stated.ravel()[0]), int(stated.ravel()[1]))
+        width, height = image_file_size(image) or (int(stated.ravel()[0]), int(stated.ravel()[1]))
         if sorted((width, height)) != sorted(stated.ravel()[:2].astype(int).tolist()):
             raise PosedImagesError(
                 f"{image} is {width}x{height}, but its calibration is of {stated.ravel()[:2]}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.transform import Rotation, Slerp
 
 from msga_ros.datasets.posed.base import PosedImagesError
+from msga_ros.geometry import rotations
 from msga_ros.geometry.camera_pose import Pose
 
 Floats = NDArray[np.float64]
@@ -17,12 +19,7 @@ def rotation_from_quaternion(wxyz: ArrayLike) -> Floats:
     length = np.linalg.norm(q)
     if not (np.isfinite(length) and length > 1e-9):
         raise PosedImagesError(f"{q.tolist()} is no quaternion")
-    w, x, y, z = q / length
-    vector = np.array([x, y, z])
-    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    rotation: Floats = (w * w - vector @ vector) * np.eye(3)
-    rotation += 2.0 * np.outer(vector, vector) + 2.0 * w * cross
-    return rotation
+    return rotations.rotation_from_quaternion(np.roll(q, -1))
 
 
 def inverse(rotation: Floats, translation: Floats) -> Pose:
@@ -62,18 +59,6 @@ class Trajectory:
             return None
         share = float((stamp - self._stamps[before]) / interval)
         position = (1.0 - share) * self._positions[before] + share * self._positions[after]
-        turned = _slerp(self._quaternions[before], self._quaternions[after], share)
-        return rotation_from_quaternion(turned), position
-
-
-def _slerp(first: Floats, second: Floats, share: float) -> Floats:
-    """Shoemake, "Animating rotation with quaternion curves", SIGGRAPH 1985."""
-    first, second = first / np.linalg.norm(first), second / np.linalg.norm(second)
-    cosine = float(first @ second)
-    if cosine < 0.0:  # the same rotation, the short way round
-        second, cosine = -second, -cosine
-    angle = np.arccos(min(cosine, 1.0))
-    if angle < 1e-6:
-        return (1.0 - share) * first + share * second
-    weights = np.sin([(1.0 - share) * angle, share * angle]) / np.sin(angle)
-    return np.asarray(weights[0] * first + weights[1] * second)
+        ends = [rotation_from_quaternion(self._quaternions[one]) for one in (before, after)]
+        turned = Slerp([0.0, 1.0], Rotation.from_matrix(ends))(share)
+        return turned.as_matrix(), position

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame, SequenceError
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.camera_pose import Pose
+from msga_ros.geometry.rotations import rotation_matrix
 from msga_ros.simulation.courtyard import UP, build_courtyard
 from msga_ros.simulation.renderer import Quad, render
 
@@ -103,7 +104,7 @@ class SyntheticSequence:
         left = _round_trip(2.0 * np.pi * index / self.options.frames_per_round)
         if not self.options.stereo:
             return {LEFT: left}
-        turn = _rotation(np.radians(self.options.rig_rotation_deg))
+        turn = rotation_matrix(np.radians(self.options.rig_rotation_deg))
         offset = turn @ np.array([-self.options.baseline, 0.0, 0.0])
         return {
             LEFT: left,
@@ -152,10 +153,5 @@ def _round_trip(angle: float) -> Pose:
     right = np.cross(forward, UP)
     right /= np.linalg.norm(right)
     rotation = np.stack([right, np.cross(forward, right), forward])
-    rotation = _rotation(np.array([0.0, 0.0, roll])) @ rotation
+    rotation = rotation_matrix(np.array([0.0, 0.0, roll])) @ rotation
     return Pose(rotation, -rotation @ centre)
-
-
-def _rotation(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rotation matrix of a rotation vector (3,) in radians."""
-    return np.asarray(cv2.Rodrigues(vector)[0], dtype=np.float64)

@@ -24,12 +24,12 @@ from msga_ros.datasets.dumps import DumpFile
 from msga_ros.datasets.posed import colmap
 from msga_ros.datasets.posed.base import PosedImage, PosedImagesError
 from msga_ros.datasets.posed.dump import DumpConfig, dump
-from msga_ros.datasets.posed.image_size import image_size
 from msga_ros.datasets.posed.matching import Acceptance
 from msga_ros.datasets.posed.sources import open_scene
 from msga_ros.datasets.posed.trajectory import Trajectory, rotation_from_quaternion
 from msga_ros.datasets.sequences.base import LEFT
 from msga_ros.frontend.config import FrontendConfig
+from msga_ros.frontend.image_header import image_file_size
 from msga_ros.geometry.camera import Camera
 
 TUM_CAMERA = "rgbd_dataset_freiburg3_yard"
@@ -194,9 +194,9 @@ def test_size_of_an_image_without_reading_it(tmp_path: Path) -> None:
     for suffix in (".png", ".jpg"):
         path = tmp_path / f"image{suffix}"
         cv2.imwrite(str(path), image)
-        assert image_size(path) == (53, 37)
+        assert image_file_size(path) == (53, 37)
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "image.jpg").read_bytes()[:10])
-    assert image_size(tmp_path / "cut.jpg") is None
+    assert image_file_size(tmp_path / "cut.jpg") is None
 
 
 def test_broken_collections_are_named(views: list[View], tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from msga_ros.evaluation.odometry.trajectory_error import (
     evaluate_trajectory,
     relative_errors,
 )
-from msga_ros.odometry.poses import pose_matrix, rotation_matrix
-from msga_ros.odometry.trajectory import quaternion, write_kitti, write_tum
+from msga_ros.geometry.rotations import quaternion, rotation_matrix
+from msga_ros.odometry.poses import pose_matrix
+from msga_ros.odometry.trajectory import write_kitti, write_tum
 
 
 def winding(rng: np.random.Generator, frames: int = 40) -> np.ndarray:
