@@ -138,7 +138,7 @@ def test_the_file_tells_what_it_is_and_nothing_of_the_machine(lite: Path) -> Non
     model = onnx.load(lite)
     facts = {entry.key: entry.value for entry in model.metadata_props}
     assert facts["format"] == "msga_net-1" and int(facts["min_matches"]) >= 8
-    assert '"channels": 32' in facts["config"]
+    assert '"channels": 48' in facts["config"]
     assert not list(lite.parent.glob("*.tmp*"))
     assert str(Path(__file__).resolve().parents[2]).encode() not in lite.read_bytes()
     assert b"/msga_ros/" not in lite.read_bytes()

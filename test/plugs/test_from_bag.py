@@ -74,9 +74,12 @@ def test_stereo_measurements_follow_the_same_points(tmp_path: Path) -> None:
             assert np.median(u0 - u1) > 0  # rectified: a disparity, and no vertical one
             assert np.median(np.abs(v0 - v1)) * focal < 1.0
     assert len(seen[0]) > 20  # a track begins where its point is seen first
+    growth = []
     for before, after in pairwise(seen):
         common = sorted(before.keys() & after.keys())
         assert len(common) > 20
-        # The car drives forward: points come nearer, their disparity grows.
         disparity = [[one[i][0] - one[i][2] for i in common] for one in (before, after)]
-        assert np.mean(np.subtract(disparity[1], disparity[0])) > 0
+        growth.extend(np.subtract(disparity[1], disparity[0]))
+    # The car drives forward: points come nearer, their disparity grows; over all steps, since a
+    # step's growth is less than the pixel that keypoints are found to.
+    assert np.mean(growth) > 0
