@@ -120,7 +120,9 @@ class _Work:
         self._odometry: ResumableOdometry | None = None
         self._state = (0, b"")  # of the odometry, and after how many sets
         if request.trajectory:
-            self._odometry = ResumableOdometry(pipeline, settings.stereo, settings["rectified"])
+            self._odometry = ResumableOdometry(
+                pipeline, settings.stereo, settings["rectified"], settings.odometry
+            )
             self._take_up_odometry()
         self._done = journal.count
         self._reference: RecordedSet | None = None

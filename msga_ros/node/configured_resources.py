@@ -55,7 +55,11 @@ class ConfiguredResources:
         if now.stereo:
             say = node.get_logger().info
             self._stereo_tracking = StereoTracking(
-                model.pipeline, now["rectified"], say, partial(reporter.exception, "odometry")
+                model.pipeline,
+                now["rectified"],
+                say,
+                partial(reporter.exception, "odometry"),
+                now.odometry,
             )
         self._processor = Processor(model.pipeline, topics, reporter.complain, image_bridge())
         self._worker: Worker[MessageSet] = Worker(

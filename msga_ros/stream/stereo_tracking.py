@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import unique_rows
 from msga_ros.odometry.observations import Rig
 from msga_ros.odometry.rig import RigCheck, RigMonitor
@@ -66,8 +67,9 @@ class StereoTracking:
         rectified: bool,
         say: Callable[[str], None],
         on_error: Callable[[Exception], None],
+        config: OdometryConfig | None = None,
     ) -> None:
-        self._odometry = StreamOdometry(pipeline, True, rectified)
+        self._odometry = StreamOdometry(pipeline, True, rectified, config)
         self._rectified = rectified
         self._say = say
         self._on_error = on_error

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.geometry.camera import CameraError, stereo_baseline
+from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.mono import MonoOdometry
 from msga_ros.odometry.observations import Rig
 from msga_ros.odometry.stereo import StereoOdometry
@@ -49,7 +50,14 @@ class StreamOdometry:
     1 (0: not begun); `reason` says why the current one began.
     """
 
-    def __init__(self, pipeline: Pipeline, stereo: bool, rectified: bool) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        stereo: bool,
+        rectified: bool,
+        config: OdometryConfig | None = None,
+    ) -> None:
+        self._config = config or OdometryConfig()
         self._relate = RelateOnce(pipeline)
         self._stereo = stereo
         self._rectified = rectified
@@ -113,8 +121,8 @@ class StreamOdometry:
 
     def _made(self, rig: Rig | None) -> StereoOdometry | MonoOdometry:
         if rig is None:
-            return MonoOdometry(self._relate)
-        return StereoOdometry(rig, self._relate)
+            return MonoOdometry(self._relate, self._config)
+        return StereoOdometry(rig, self._relate, self._config)
 
     def _located(self, update: OdometryUpdate, header: Any) -> OdometryResult:
         if self._pending:

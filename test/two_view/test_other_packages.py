@@ -176,7 +176,7 @@ for wrong in ({"frontend.tiny.most": 1.5}, {"frontend.tiny.more": 3}, {"frontend
         "300 0.3 Config(most=300)",
         "Config(least=0.5)",
         "frontend.tiny.most is an integer, not 1.5",
-        "unknown parameter frontend.tiny.more",
+        "unknown parameter frontend.tiny.more; frontend.tiny.most is meant?",
         "frontend.name must be one of sift, orb, akaze, broken, tiny, not 'tny'",
     ]
 
