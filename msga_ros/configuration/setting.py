@@ -65,9 +65,10 @@ def _parameter(field: dataclasses.Field[Any], name: str, otherwise: str) -> Para
     known = field.metadata
     choices = known.get("choices")
     declare = given_at_start if known.get("at_start") else Parameter
+    default: Any = field.default
     return declare(
         name,
-        field.default,
+        default,
         known.get("description", otherwise),
         minimum=known.get("minimum"),
         maximum=known.get("maximum"),
