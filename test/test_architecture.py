@@ -14,10 +14,11 @@ PACKAGE = Path(__file__).resolve().parents[1] / "msga_ros"
 MAY_IMPORT: dict[str, set[str]] = {
     "configuration": set(),
     "terminal": set(),
+    "devices": {"configuration"},
     "geometry": {"configuration"},
     "simulation": {"geometry"},
     "frontend": {"configuration"},
-    "network": {"configuration", "geometry", "frontend"},
+    "network": {"devices", "geometry", "frontend"},
     "two_view": {"configuration", "geometry", "frontend", "network"},
     "odometry": {"configuration", "geometry", "frontend"},
     "datasets": {"geometry", "frontend", "two_view", "simulation"},

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from msga_ros.configuration.setting import check_ranges, setting
 
 if TYPE_CHECKING:
@@ -86,11 +84,7 @@ class MSGASieve:
         return self._inference.problem
 
     def __call__(self, matches: NormalisedMatches) -> MatchScores:
-        evidence = matches.evidence
-        if evidence is not None:  # an unknown ratio and mutual check: as one that says nothing
-            evidence = evidence.copy()
-            evidence[:, :2] = np.where(np.isnan(evidence[:, :2]), (1.0, 0.0), evidence[:, :2])
-        return self._inference(matches.correspondences, matches.valid, evidence)
+        return self._inference(matches.correspondences, matches.valid, matches.evidence)
 
     def reconfigured(self, config: PipelineConfig) -> MSGASieve:
         return self  # its thresholds are applied to the scores, by whoever asked for them
