@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_architecture import EVERYTHING, MAY_IMPORT
 
 from msga_ros.cli import COMMANDS, load
 
@@ -98,6 +99,24 @@ def test_the_map_names_every_folder_of_the_package() -> None:
     folders = {path.parent.name for path in (ROOT / "msga_ros").glob("*/__init__.py")}
     old = {"config", "drawing", "inference", "pipeline"}  # folders of old names, if any
     assert mapped == folders - old
+
+
+def test_the_architecture_names_files_and_folders_that_there_are() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    files = re.findall(r"`([a-z_]+(?:/[a-z_]+)*/[a-z_]*(?:\.py)?)`", text)
+    assert len(files) > 40
+    package = ROOT / "msga_ros"
+    assert {
+        name for name in files if not ((package / name).exists() or (ROOT / name).exists())
+    } == {"left/image"}
+    in_the_table = text[text.index("| folder of") : text.index("## One image")]
+    order = re.findall(r"`([a-z_]+)`", " ".join(re.findall(r"^\|([^|]+)\|", in_the_table, re.M)))
+    assert [one for one in order if one in MAY_IMPORT] == order[:-1] and order[-1] == "cli"
+    assert set(order) == {*MAY_IMPORT, *EVERYTHING}
+    for folder, allowed in MAY_IMPORT.items():
+        assert allowed <= set(order[: order.index(folder)]), folder
+    in_node = re.findall(r"^\| `(\w+\.py)` \|", text, re.MULTILINE)
+    assert in_node and all((package / "node" / name).exists() for name in in_node)
 
 
 def test_the_index_names_every_page() -> None:
