@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from msga_ros.bags.errors import BagError
-from msga_ros.configuration.yaml_dataclass import flatten
+from msga_ros.configuration.yaml_dataclass import ConfigError, flatten, read_yaml
 from msga_ros.stream.parameter_table import BY_NAME
 from msga_ros.stream.settings import Settings, SettingsError
 
@@ -22,24 +20,13 @@ def read_settings(path: Path | None, overrides: Mapping[str, Any]) -> Settings:
     values: dict[str, Any] = {}
     if path is not None:
         try:
-            document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise BagError(f"{path}: not a readable YAML file ({error})") from None
-        values = _parameters(document)
+            values = flatten(read_yaml(path))
+        except ConfigError as error:
+            raise BagError(str(error)) from None
     try:
         return Settings.from_values(_typed({**values, **overrides}))
     except SettingsError as error:
         raise BagError(str(error)) from None
-
-
-def _parameters(document: Any) -> dict[str, Any]:
-    if not isinstance(document, dict):
-        return {}
-    for value in document.values():
-        if isinstance(value, dict) and "ros__parameters" in value:
-            document = value["ros__parameters"] or {}
-            break
-    return flatten(document)
 
 
 def _typed(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from msga_ros.stream import message_filters_fallback
 from msga_ros.stream.cv_bridge_fallback import CvBridge
 from msga_ros.stream.message_set import MessageSet
 from msga_ros.stream.pairing import Pairing
-from msga_ros.stream.processor import Outcome, Pipeline, Processor
+from msga_ros.stream.processor import Outcome, Pipeline, PreparedImage, Processor
 from msga_ros.stream.reference_view import View
 from msga_ros.stream.settings import Settings
 
@@ -116,18 +116,17 @@ class Replayer(Processor):
         self._numbers: dict[int, int] = {}  # id of a view to the number of its set
         self.views: list[View] = []  # of the last set
 
-    def relate(self, one: RecordedSet) -> tuple[Outcome | None, dict[str, float]]:
-        """The outcome of a set, and the milliseconds of its stages; `views` are then its own."""
-        timings: dict[str, float] = {}
+    def relate(self, one: RecordedSet) -> Outcome | None:
+        """The outcome of a set; `views` are then its own."""
         self.views = []
-        outcome, _ = self.process(one.message_set, self._settings, timings)
+        outcome = self.process(one.message_set, self._settings).outcome
         reference = self._reference
         if reference is not None and id(reference) not in self._numbers:
             self._numbers = {id(reference): one.number}
-        return outcome, timings
+        return outcome
 
-    def _view(self, *arguments: Any) -> View:
-        view = super()._view(*arguments)
+    def _view(self, prepared: PreparedImage, settings: Settings) -> View:
+        view = super()._view(prepared, settings)
         self.views.append(view)
         return view
 
@@ -152,8 +151,7 @@ class Replayer(Processor):
         self._tracks._next = state["next_track"]
         if reference is None:
             return
-        prepared = self._prepare(reference.message_set, "", self._settings, {})
-        view = self._view(*prepared, self._settings, {})
+        view = self._view(self._prepare(reference.message_set, "", self._settings), self._settings)
         view.tracks = dict(state["tracks"])
         self._reference = view
         self._numbers = {id(view): reference.number}

@@ -120,7 +120,7 @@ class _Work:
         self._odometry: ResumableOdometry | None = None
         self._state = (0, b"")  # of the odometry, and after how many sets
         if request.trajectory:
-            self._odometry = ResumableOdometry(pipeline, settings.stereo, settings["rectified"])
+            self._odometry = ResumableOdometry(pipeline, settings.stereo, settings.odometry)
             self._take_up_odometry()
         self._done = journal.count
         self._reference: RecordedSet | None = None
@@ -175,7 +175,7 @@ class _Work:
     def _entry(self, one: RecordedSet) -> Entry:
         outputs, located = self._request.outputs, None
         try:
-            outcome, _ = self._replayer.relate(one)
+            outcome = self._replayer.relate(one)
             located = self._locate(one, outcome)
         except (CameraError, FrontendError) as error:
             self._complaints("unusable", "", str(error))
@@ -200,8 +200,7 @@ class _Work:
         if not self._replayer.views[0].features.fixed_keypoints:
             self._complaints("odometry", "", f"no trajectory: {NO_FIXED_KEYPOINTS}")
             return None
-        infos = {side: one.messages.get(f"{side}/camera_info") for side in ("left", "right")}
-        return self._odometry.update(self._replayer.views, outcome, infos, one.epoch)
+        return self._odometry.update(self._replayer.views, outcome, one.epoch)
 
 
 def _finish(request: Request, bag: Bag, journal: Journal, resumed: int, tally: Tally) -> Summary:

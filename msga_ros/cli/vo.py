@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich import box
@@ -19,6 +19,7 @@ from rich.table import Table
 from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
 from msga_ros.cli.settings import overrides
 from msga_ros.cli.shared import ConfigFile, Device, Settings, Weights, console
+from msga_ros.configuration.yaml_dataclass import build, flatten, read_yaml
 from msga_ros.datasets.sequences.base import Sequence as FrameSequence
 from msga_ros.datasets.sequences.base import SequenceError
 from msga_ros.datasets.sequences.source import open_sequence
@@ -28,6 +29,7 @@ from msga_ros.evaluation.odometry.sequence_run import Run, run_sequence
 from msga_ros.evaluation.odometry.trajectory_error import TrajectoryError
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.trajectory import write_kitti, write_tum
+from msga_ros.stream.parameter_table import BY_NAME
 from msga_ros.terminal.progress import progress_bar
 from msga_ros.two_view.config import PipelineConfig
 from msga_ros.two_view.sieves import SIEVES
@@ -94,7 +96,8 @@ def command(
 ) -> None:
     """Visual odometry by several estimators on the same matches, judged against true poses.
 
-    Settings of the odometry are given as --set odometry.NAME=VALUE.
+    Settings of the odometry are given as --set odometry.NAME=VALUE, or in the group odometry of the
+    configuration, as for the node.
     """
     with reported_errors():
         given = {"network.weights": str(weights) if weights else None, "network.device": device}
@@ -148,7 +151,7 @@ def run(
     if config:
         existing_file(config, "configuration")
     pipeline = PipelineConfig.load(config, **_of_pipeline(overrides))
-    settings = _odometry(overrides)
+    settings = _odometry(config, overrides)
     names = list(dict.fromkeys(estimators)) or list(DEFAULT_ESTIMATORS)
     opened = [_open(scene, mode) for scene in dict.fromkeys(scenes)]
     rows: list[Row] = []
@@ -183,20 +186,27 @@ def _of_pipeline(overrides: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in overrides.items() if not name.startswith(_GROUP)}
 
 
-def _odometry(overrides: Mapping[str, object]) -> OdometryConfig:
-    known = {field.name: field for field in dataclasses.fields(OdometryConfig)}
-    given: dict[str, Any] = {}
-    for name, value in overrides.items():
-        if not name.startswith(_GROUP):
-            continue
-        entry = name.removeprefix(_GROUP)
-        if entry not in known:
-            raise UsageError(f"unknown configuration entry {name!r}")
-        whole = known[entry].type == "int"
-        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-            raise UsageError(f"{name} must be {'a whole number' if whole else 'a number'}")
-        given[entry] = value if whole else float(value)
-    return OdometryConfig(**given)
+def _odometry(config: Path | None, overrides: Mapping[str, object]) -> OdometryConfig:
+    """The group `odometry` of the file, then of the overrides.
+
+    What only the node has of that group (its topics and frames) is passed over in a file.
+    """
+    known = {field.name for field in dataclasses.fields(OdometryConfig)}
+    of_the_node = {name.removeprefix(_GROUP) for name in BY_NAME if name.startswith(_GROUP)} - known
+    entries: dict[str, object] = {}
+    if config is not None:
+        entries = _group(flatten(read_yaml(config)))
+        entries = {name: value for name, value in entries.items() if name not in of_the_node}
+    built: OdometryConfig = build(OdometryConfig, "odometry", entries | _group(overrides))
+    return built
+
+
+def _group(values: Mapping[str, object]) -> dict[str, object]:
+    return {
+        name.removeprefix(_GROUP): value
+        for name, value in values.items()
+        if name.startswith(_GROUP)
+    }
 
 
 def _with_progress(

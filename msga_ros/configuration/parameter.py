@@ -1,9 +1,10 @@
-"""What a parameter of the node is: name, default, range, meaning."""
+"""What a parameter of the node is: name, default, unit, range, meaning, live or at start."""
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,11 @@ GIVEN_AT_START = "Read-only: give it at start."
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter. `minimum` and `maximum` are inclusive; `choices` for strings."""
+    """One parameter. `minimum` and `maximum` are inclusive; `choices` for strings.
+
+    `unit`: of a number, "" where it counts or has none. `read_only`: given at start; all others
+    may change while the node runs.
+    """
 
     name: str
     default: Value
@@ -23,12 +28,17 @@ class Parameter:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     read_only: bool = False
+    unit: str = ""
 
     def check(self, value: Any) -> str | None:
         """The reason why `value` cannot be taken, or None."""
         kind = type(self.default)
         if type(value) is not kind:
             return f"{self.name} is {_TYPE_NAMES[kind]}, not {value!r}"
+        return self.out_of_range(value)
+
+    def out_of_range(self, value: Any) -> str | None:
+        """The reason why `value`, of the right type, is not allowed, or None."""
         if self.choices and value not in self.choices:
             return f"{self.name} must be one of {', '.join(self.choices)}, not {value!r}"
         if not isinstance(value, (int, float)):
@@ -48,6 +58,12 @@ _TYPE_NAMES: Mapping[type, str] = {
     float: "a double (a number with a decimal point)",
     str: "a string",
 }
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`"; KNOWN is meant?"` for the known name that is most like `name`; "" if none is."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f"; {near[0]} is meant?" if near else ""
 
 
 def given_at_start(name: str, default: Value, description: str, **kwargs: Any) -> Parameter:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,11 +18,13 @@ class ConfigError(ValueError):
 
 
 def require(condition: bool, message: str) -> None:
+    """Raise `ConfigError(message)` unless `condition`."""
     if not condition:
         raise ConfigError(message)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file, or what it has below `ros__parameters`. Raises `ConfigError`."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -36,6 +40,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def flatten(groups: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Groups of entries as one mapping with dotted names."""
     flat: dict[str, Any] = {}
     for name, value in groups.items():
         if isinstance(value, Mapping):
@@ -45,18 +50,48 @@ def flatten(groups: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def build(kind: type, group: str, entries: dict[str, Any]) -> Any:
-    types = typing.get_type_hints(kind)
-    known = {f.name for f in dataclasses.fields(kind)} - {"own"}
-    checked: dict[str, Any] = {}
-    for name, value in entries.items():
-        require(name in known, f"unknown configuration entry '{group}.{name}'")
-        expected = types[name]
-        if expected is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        require(
-            isinstance(value, expected) and isinstance(value, bool) == (expected is bool),
-            f"{group}.{name} must be of type {expected.__name__}, not {type(value).__name__}",
-        )
-        checked[name] = value
-    return kind(**checked)
+def build(kind: type, group: str, entries: Mapping[str, Any]) -> Any:
+    """The dataclass `kind` from `entries`; `group` (may be "") stands before names in messages.
+
+    Mappings become the dataclasses, lists the tuples that the fields are; whole numbers are taken
+    for numbers. Raises `ConfigError` for an unknown or missing entry and a value of another type.
+    """
+    prefix = f"{group}." if group else ""
+    hints = typing.get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind) if field.name != "own"}
+    for name in entries:
+        require(name in fields, f"unknown configuration entry '{prefix}{name}'")
+    for name, field in fields.items():
+        needed = field.default is field.default_factory is dataclasses.MISSING
+        require(name in entries or not needed, f"missing configuration entry '{prefix}{name}'")
+    return kind(
+        **{name: _value(hints[name], prefix + name, value) for name, value in entries.items()}
+    )
+
+
+def _value(expected: Any, name: str, value: Any) -> Any:
+    """`value` as a field of the type `expected` takes it."""
+    if dataclasses.is_dataclass(expected) and isinstance(expected, type):
+        value = {} if value is None else value
+        require(isinstance(value, Mapping), f"{name} must be a group of entries")
+        return build(expected, name, value)
+    origin, parts = typing.get_origin(expected), typing.get_args(expected)
+    if origin in (types.UnionType, typing.Union):
+        for part in parts:
+            with contextlib.suppress(ConfigError):
+                return _value(part, name, value)
+    elif origin is tuple:
+        require(isinstance(value, (list, tuple)), f"{name} must be a list, not {value!r}")
+        kinds = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
+        require(len(kinds) == len(value), f"{name} must have {len(kinds)} entries")
+        return tuple(_value(one, name, item) for one, item in zip(kinds, value, strict=True))
+    else:
+        plain = origin or expected
+        if plain is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        if isinstance(value, plain) and isinstance(value, bool) == (plain is bool):
+            return value
+    described = getattr(origin or expected, "__name__", str(expected))
+    if origin in (types.UnionType, typing.Union):
+        described = str(expected)
+    raise ConfigError(f"{name} must be of type {described}, not {type(value).__name__}")

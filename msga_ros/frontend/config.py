@@ -4,25 +4,42 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from msga_ros.configuration.yaml_dataclass import require
+from msga_ros.configuration.setting import check_ranges, setting
+from msga_ros.frontend import FRONTENDS
 
 
 @dataclass(frozen=True)
 class FrontendConfig:
     """Images to putative matches."""
 
-    name: str = "sift"  # which front end; `FRONTENDS` lists them
-    max_keypoints: int = 2000  # strongest keypoints kept in each view
-    max_image_size: int = (
-        0  # longest side, in pixels, that features are extracted at; 0: as received
+    name: str = setting(
+        "sift", "Feature detector and descriptor.", choices=FRONTENDS.names, at_start=True
     )
-    ratio: float = 0.95  # ratio test: keep best / second-best distance below this; 1.0: off
-    mutual: bool = True  # keep only matches that are each other's nearest neighbours
-    max_matches: int = 0  # of those, keep so many with the smallest ratios; 0: all
+    max_keypoints: int = setting(
+        2000, "Strongest keypoints kept in each view.", minimum=8, maximum=100_000
+    )
+    max_image_size: int = setting(
+        0,
+        "Longest side that features are extracted at; 0: as received.",
+        unit="px",
+        minimum=0,
+        maximum=100_000,
+    )
+    ratio: float = setting(
+        0.95,
+        "Keep matches whose best / second-best distance is below this; 1.0: keep all.",
+        minimum=0.01,
+        maximum=1.0,
+    )
+    mutual: bool = setting(True, "Keep only matches that are each other's nearest neighbours.")
+    max_matches: int = setting(
+        0,
+        "Of the matches that pass, keep so many with the smallest ratios: less work for the "
+        "network and the pose. 0: all.",
+        minimum=0,
+        maximum=1_000_000,
+    )
     own: object | None = None  # `Config` of the front end; None: as by default
 
     def __post_init__(self) -> None:
-        require(self.max_keypoints >= 8, "frontend.max_keypoints must be at least 8")
-        require(self.max_image_size >= 0, "frontend.max_image_size must not be negative")
-        require(0.0 < self.ratio <= 1.0, "frontend.ratio must be in (0, 1]")
-        require(self.max_matches >= 0, "frontend.max_matches must not be negative")
+        check_ranges(self, "frontend")

@@ -14,9 +14,9 @@ from msga_ros.stream.message_set import MessageSet, stamp_ns
 from msga_ros.stream.model_loading import Model
 from msga_ros.stream.processor import Outcome, Processor
 from msga_ros.stream.settings import Settings
+from msga_ros.stream.stage_times import StageTimes
 from msga_ros.stream.statistics import Statistics
 from msga_ros.stream.stereo_tracking import StereoTracking
-from msga_ros.stream.stream_odometry import OdometryResult
 from msga_ros.stream.worker import Worker
 from msga_ros.two_view.config import PipelineConfig
 
@@ -55,7 +55,10 @@ class ConfiguredResources:
         if now.stereo:
             say = node.get_logger().info
             self._stereo_tracking = StereoTracking(
-                model.pipeline, now["rectified"], say, partial(reporter.exception, "odometry")
+                model.pipeline,
+                say,
+                partial(reporter.exception, "odometry"),
+                now.odometry,
             )
         self._processor = Processor(model.pipeline, topics, reporter.complain, image_bridge())
         self._worker: Worker[MessageSet] = Worker(
@@ -108,48 +111,41 @@ class ConfiguredResources:
 
     def _process(self, message_set: MessageSet) -> None:
         settings = self._settings()
-        timings: dict[str, float] = {"wait": 1e3 * (time.monotonic() - message_set.arrived)}
-        outcome, usable = self._processor.process(message_set, settings, timings)
-        if not usable:
+        times = StageTimes()
+        times.add("wait", 1e3 * (time.monotonic() - message_set.arrived))
+        processed = self._processor.process(message_set, settings)
+        if not processed.usable:
             self._statistics.dropped("bad_input")
             return
-        if outcome is not None:
-            result = outcome.result
-            self._statistics.result(
-                result.status.name, result.counts.geometric_inliers, result.counts.matched
-            )
-            started = time.monotonic()
-            self._outputs.publish_pose(outcome)
-            sent = time.monotonic()
-            outcome, located = self._track(message_set, outcome, settings, timings)
-            tracked = time.monotonic()
-            self._outputs.publish(outcome, located, settings)
-            timings["publish"] = 1e3 * (time.monotonic() - tracked + sent - started)
-        timings["total"] = 1e3 * (time.monotonic() - message_set.arrived)
+        for stage, value in processed.milliseconds.items():
+            times.add(stage, value)
+        if processed.outcome is not None:
+            self._publish(processed.outcome, message_set.epoch, settings, times)
+        times.add("total", 1e3 * (time.monotonic() - message_set.arrived))
         taken = stamp_ns(next(iter(message_set.messages.values())))
         age = self._node.get_clock().now().nanoseconds - taken
         if 0 <= age < _PLAUSIBLE_AGE_NS:
-            timings["since_stamp"] = age * 1e-6
-        self._statistics.processed(timings)
+            times.add("since_stamp", age * 1e-6)
+        self._statistics.processed(times.milliseconds)
 
-    def _track(
-        self,
-        message_set: MessageSet,
-        outcome: Outcome,
-        settings: Settings,
-        timings: dict[str, float],
-    ) -> tuple[Outcome, OdometryResult | None]:
-        """A stereo pair with its tracks, and where the rig is; other pairs as they are."""
-        if self._stereo_tracking is None:
-            return outcome, None
-        started = time.monotonic()
-        infos = {side: message_set.messages[f"{side}/camera_info"] for side in ("left", "right")}
-        wanted = self._outputs.wants_motion(settings)
-        outcome, located = self._stereo_tracking.update(outcome, infos, message_set.epoch, wanted)
-        stage = "rig_check" if located is None else "odometry"
-        timings[stage] = 1e3 * (time.monotonic() - started)
-        self._statistics.motion(self._stereo_tracking.report)
-        return outcome, located
+    def _publish(self, outcome: Outcome, epoch: int, settings: Settings, times: StageTimes) -> None:
+        """The pose at once, then, with the tracks of a stereo pair, everything else."""
+        result = outcome.result
+        self._statistics.result(
+            result.status.name, result.counts.geometric_inliers, result.counts.matched
+        )
+        with times.stage("publish"):
+            self._outputs.publish_pose(outcome)
+        located = None
+        if self._stereo_tracking is not None:
+            started = time.perf_counter()
+            wanted = self._outputs.wants_motion(settings)
+            outcome, located = self._stereo_tracking.update(outcome, epoch, wanted)
+            stage = "rig_check" if located is None else "odometry"
+            times.add(stage, 1e3 * (time.perf_counter() - started))
+            self._statistics.motion(self._stereo_tracking.report)
+        with times.stage("publish"):
+            self._outputs.publish(outcome, located, settings)
 
     def _on_error(self, message_set: MessageSet, error: Exception) -> None:
         self._statistics.dropped("error")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from rclpy.exceptions import (
     InvalidParameterValueException,
 )
 
-from msga_ros.configuration.parameter import Parameter
+from msga_ros.configuration.parameter import Parameter, nearest
 from msga_ros.stream.parameter_table import BY_NAME, PARAMETERS, own_parameters
 from msga_ros.stream.settings import Settings, SettingsError
 
@@ -31,6 +30,8 @@ def descriptor(parameter: Parameter) -> ParameterDescriptor:
     )
     if parameter.choices:
         described.additional_constraints = "One of: " + ", ".join(parameter.choices)
+    elif parameter.unit:
+        described.additional_constraints = f"Unit: {parameter.unit}."
     low, high = parameter.minimum, parameter.maximum
     if low is not None and high is not None:
         if isinstance(parameter.default, int):
@@ -81,8 +82,7 @@ class Parameters:
         node.add_on_set_parameters_callback(self._on_set)
         for name in getattr(node, "_parameter_overrides", {}):
             if not (name in BY_NAME or node.has_parameter(name) or name.startswith("qos_over")):
-                near = difflib.get_close_matches(name, BY_NAME, 1)
-                hint = f"; {near[0]} is meant?" if near else ""
+                hint = nearest(name, self.settings.values)
                 node.get_logger().warning(f"there is no parameter {name}{hint}")
 
     def _on_set(self, parameters: list[Any]) -> SetParametersResult:

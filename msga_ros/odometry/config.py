@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+from msga_ros.configuration.setting import check_ranges, setting
+
+
+def _setting(default: float, text: str, unit: str, minimum: float, maximum: float) -> Any:
+    return setting(default, text, unit=unit, minimum=minimum, maximum=maximum, at_start=True)
 
 
 class OdometryError(ValueError):
@@ -11,30 +18,52 @@ class OdometryError(ValueError):
 
 @dataclass(frozen=True)
 class OdometryConfig:
-    """Settings of stereo and mono odometry; lengths in the image are pixels."""
+    """Settings of stereo and mono odometry: of the node, `msga bag` and `msga vo` alike."""
 
-    rig_threshold_px: float = 1.5  # epipolar error of a stereo match under the known rig
-    rig_sigma_deg: float = 0.1  # how well the right camera's rotation is calibrated; 0: exactly
-    reprojection_px: float = 2.0  # of an inlier of the first guess (absolute pose from points)
-    gate_px: float = 1.0  # largest standard deviation that inliers are judged with
-    noise_px: float = 0.0  # standard deviation of a coordinate; 0: from the residuals
-    min_noise_px: float = 1.0  # smallest value of that: residuals hide systematic errors
-    systematic_share: float = 0.005  # of each motion, that calibration and lens leave unexplained
-    min_inliers: int = 12  # fewer: the motion is unknown
-    keyframe_share: float = 0.5  # new keyframe once the share of its points still seen is below
-    keyframe_inliers: int = 60  # or fewer than that are left
-    min_parallax_deg: float = 1.0  # mono: median parallax that a new keyframe takes
-    seed: int = 0  # of the robust estimators
+    rig_threshold_px: float = _setting(
+        1.5, "Epipolar error of a stereo match under the known rig.", "px", 0.01, 100.0
+    )
+    rig_sigma_deg: float = _setting(
+        0.1,
+        "How well the right camera's rotation is calibrated, standard deviation; 0: exactly.",
+        "deg",
+        0.0,
+        45.0,
+    )
+    reprojection_px: float = _setting(
+        2.0,
+        "Reprojection error of an inlier of the first guess (absolute pose from points).",
+        "px",
+        0.01,
+        100.0,
+    )
+    gate_px: float = _setting(
+        1.0, "Largest standard deviation that inliers are judged with.", "px", 0.01, 100.0
+    )
+    noise_px: float = _setting(
+        0.0, "Standard deviation of a coordinate; 0: from the residuals.", "px", 0.0, 100.0
+    )
+    min_noise_px: float = _setting(
+        1.0,
+        "Smallest standard deviation of a coordinate: residuals hide systematic errors.",
+        "px",
+        0.001,
+        100.0,
+    )
+    systematic_share: float = _setting(
+        0.005, "Share of each motion that calibration and lens leave unexplained.", "", 0.0, 1.0
+    )
+    min_inliers: int = _setting(12, "Fewer inliers: the motion is unknown.", "", 6, 100_000)
+    keyframe_share: float = _setting(
+        0.5, "A new keyframe once the share of its points still seen is below this.", "", 0.0, 1.0
+    )
+    keyframe_inliers: int = _setting(
+        60, "A new keyframe once fewer points of the last one are seen.", "", 0, 100_000
+    )
+    min_parallax_deg: float = _setting(
+        1.0, "Mono: median parallax that a new keyframe takes.", "deg", 0.0, 180.0
+    )
+    seed: int = _setting(0, "Seed of the robust estimators.", "", 0, 2_147_483_647)
 
     def __post_init__(self) -> None:
-        positive = ("rig_threshold_px", "reprojection_px", "gate_px", "min_noise_px")
-        for name in positive:
-            if not getattr(self, name) > 0:
-                raise OdometryError(f"{name} must be positive, not {getattr(self, name)}")
-        for name in ("noise_px", "min_parallax_deg", "rig_sigma_deg", "systematic_share"):
-            if getattr(self, name) < 0:
-                raise OdometryError(f"{name} must not be negative, not {getattr(self, name)}")
-        if self.min_inliers < 6:
-            raise OdometryError(f"min_inliers must be at least 6, not {self.min_inliers}")
-        if not 0 <= self.keyframe_share <= 1:
-            raise OdometryError(f"keyframe_share must be in 0..1, not {self.keyframe_share}")
+        check_ranges(self, "odometry", OdometryError)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from msga_ros.configuration.parameter import Parameter, given_at_start
+from msga_ros.configuration.setting import parameters_of
 from msga_ros.frontend import FRONTENDS
-from msga_ros.two_view.config import PipelineConfig, refinements
+from msga_ros.frontend.config import FrontendConfig
+from msga_ros.odometry.config import OdometryConfig
+from msga_ros.stream.reference_view import ReferencePolicy
+from msga_ros.two_view.config import PoseConfig, SieveConfig
 from msga_ros.two_view.sieves import SIEVES
+from msga_ros.two_view.sieves.msga import NetworkConfig
 
 ODOMETRY_FRAME = "msga_odom"
 
-_PIPELINE = PipelineConfig()  # the defaults of its groups
+_KEYFRAMES = ReferencePolicy()  # with its defaults
 
 PARAMETERS: tuple[Parameter, ...] = (
     given_at_start(
@@ -47,13 +51,15 @@ PARAMETERS: tuple[Parameter, ...] = (
         "max_image_pixels",
         50_000_000,
         "Images with more pixels are refused; compressed ones by their header, undecoded.",
+        unit="px",
         minimum=1,
         maximum=1_000_000_000,
     ),
     Parameter(
         "sync.slop",
         0.0,
-        "Largest difference in seconds between the stamps of one set; 0: they must be equal.",
+        "Largest difference between the stamps of one set; 0: they must be equal.",
+        unit="s",
         minimum=0.0,
         maximum=1.0,
     ),
@@ -67,177 +73,44 @@ PARAMETERS: tuple[Parameter, ...] = (
     given_at_start(
         "sync.jump_back",
         0.5,
-        "A stamp that lies so many seconds before the newest means that time has jumped back, and "
+        "A stamp that lies so much before the newest means that time has jumped back, and "
         "resets synchroniser and reference; one that is less old is late.",
+        unit="s",
         minimum=0.0,
         maximum=3600.0,
     ),
     Parameter(
         "temporal.reference",
-        "previous",
+        _KEYFRAMES.kind,
         "What a new frame is compared with (mode temporal): the frame before, or a keyframe.",
         choices=("previous", "keyframe"),
     ),
     Parameter(
         "temporal.keyframe_max_parallax_deg",
-        5.0,
-        "A new keyframe is taken once the median parallax exceeds this, degrees.",
+        _KEYFRAMES.max_parallax_deg,
+        "A new keyframe is taken once the median parallax exceeds this.",
+        unit="deg",
         minimum=0.0,
         maximum=180.0,
     ),
     Parameter(
         "temporal.keyframe_min_inliers",
-        50,
+        _KEYFRAMES.min_inliers,
         "A new keyframe is taken once fewer matches hold.",
         minimum=0,
         maximum=100_000,
     ),
     Parameter(
         "temporal.keyframe_min_inlier_ratio",
-        0.1,
+        _KEYFRAMES.min_inlier_ratio,
         "A new keyframe is taken once a smaller share of the matches holds.",
         minimum=0.0,
         maximum=1.0,
     ),
-    given_at_start(
-        "frontend.name",
-        _PIPELINE.frontend.name,
-        "Feature detector and descriptor.",
-        choices=FRONTENDS.names(),
-    ),
-    Parameter(
-        "frontend.max_keypoints",
-        _PIPELINE.frontend.max_keypoints,
-        "Strongest keypoints kept in each view.",
-        minimum=8,
-        maximum=100_000,
-    ),
-    Parameter(
-        "frontend.max_image_size",
-        _PIPELINE.frontend.max_image_size,
-        "Longest side in pixels that features are extracted at; 0: as received.",
-        minimum=0,
-        maximum=100_000,
-    ),
-    Parameter(
-        "frontend.ratio",
-        _PIPELINE.frontend.ratio,
-        "Keep matches whose best / second-best distance is below this; 1.0: keep all.",
-        minimum=0.01,
-        maximum=1.0,
-    ),
-    Parameter(
-        "frontend.mutual",
-        _PIPELINE.frontend.mutual,
-        "Keep only matches that are each other's nearest neighbours.",
-    ),
-    Parameter(
-        "frontend.max_matches",
-        _PIPELINE.frontend.max_matches,
-        "Of the matches that pass, keep so many with the smallest ratios: less work for the "
-        "network and the pose. 0: all.",
-        minimum=0,
-        maximum=1_000_000,
-    ),
-    given_at_start(
-        "sieve.name",
-        _PIPELINE.sieve.name,
-        "What tells true matches from false ones: msga, the network; or none: all matches go to "
-        "the refinement of the pose.",
-        choices=SIEVES.names(),
-    ),
-    given_at_start(
-        "network.weights",
-        _PIPELINE.network.weights,
-        "Weights: a set in the package (msga_net, msga_net_lite, ...) or the path of a checkpoint "
-        "(.safetensors, .pth, or .onnx of msga export); empty: msga_net on a GPU, msga_net_lite on "
-        "a CPU.",
-    ),
-    given_at_start(
-        "network.device",
-        _PIPELINE.network.device,
-        "auto (CUDA where there is one), cpu, cuda or cuda:N.",
-    ),
-    Parameter(
-        "network.score_threshold",
-        _PIPELINE.network.score_threshold,
-        "A match with a higher score (logit) goes to the refinement of the pose.",
-        minimum=-20.0,
-        maximum=20.0,
-    ),
-    Parameter(
-        "network.inlier_threshold",
-        _PIPELINE.network.inlier_threshold,
-        "A match is an inlier of the network below this squared symmetric epipolar distance, "
-        "normalised coordinates.",
-        minimum=1e-10,
-        maximum=1.0,
-    ),
-    Parameter(
-        "pose.refine",
-        _PIPELINE.pose.refine,
-        "Pose from the network's own weighted solution (none), or from its best matches: graduated "
-        "(no random sampling), poselib or magsac (RANSAC).",
-        choices=refinements(),
-    ),
-    Parameter(
-        "pose.threshold_px",
-        _PIPELINE.pose.threshold_px,
-        "Epipolar error of an inlier in refinement, pixels.",
-        minimum=0.01,
-        maximum=100.0,
-    ),
-    Parameter(
-        "pose.min_inliers",
-        _PIPELINE.pose.min_inliers,
-        "Fewer inliers than this: status TOO_FEW_MATCHES.",
-        minimum=8,
-        maximum=100_000,
-    ),
-    Parameter(
-        "pose.max_false_alarms",
-        _PIPELINE.pose.max_false_alarms,
-        "Expected number of motions with as many inliers by chance; above this: status "
-        "TOO_FEW_MATCHES.",
-        minimum=1e-30,
-        maximum=1e6,
-    ),
-    Parameter(
-        "pose.min_parallax_deg",
-        _PIPELINE.pose.min_parallax_deg,
-        "Median parallax below this: status DEGENERATE, degrees.",
-        minimum=0.0,
-        maximum=180.0,
-    ),
-    Parameter(
-        "pose.min_lead",
-        _PIPELINE.pose.min_lead,
-        "By how many standard errors the motion must explain the matches better than any other; "
-        "less: status DEGENERATE. 0: do not look for another.",
-        minimum=0.0,
-        maximum=100.0,
-    ),
-    Parameter(
-        "pose.confidence",
-        _PIPELINE.pose.confidence,
-        "poselib and magsac stop sampling once a better motion is less likely than one minus this.",
-        minimum=0.01,
-        maximum=0.9999999,
-    ),
-    Parameter(
-        "pose.max_iterations",
-        _PIPELINE.pose.max_iterations,
-        "Random samples of poselib and magsac at most; fewer bound the time of a hopeless pair.",
-        minimum=1,
-        maximum=10_000_000,
-    ),
-    Parameter(
-        "pose.seed",
-        _PIPELINE.pose.seed,
-        "Seed of the random samples; the same images give the same result.",
-        minimum=0,
-        maximum=2_147_483_647,
-    ),
+    *parameters_of(FrontendConfig, "frontend"),
+    *parameters_of(SieveConfig, "sieve"),
+    *parameters_of(NetworkConfig, "network"),
+    *parameters_of(PoseConfig, "pose"),
     Parameter(
         "odometry.run",
         "subscribed",
@@ -255,7 +128,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "odometry.path_spacing",
         0.1,
-        "Metres between two poses in ~/path; doubled whenever the path is full.",
+        "Distance of two poses in ~/path; doubled whenever the path is full.",
+        unit="m",
         minimum=0.0,
         maximum=1000.0,
     ),
@@ -266,11 +140,13 @@ PARAMETERS: tuple[Parameter, ...] = (
         minimum=2,
         maximum=100_000,
     ),
+    *parameters_of(OdometryConfig, "odometry"),
     Parameter(
         "rig.tolerance_px",
         2.0,
         "The diagnostics warn once the matches say that the right camera has turned against its "
-        "calibration so far that points in its image move by more than this, pixels.",
+        "calibration so far that points in its image move by more than this.",
+        unit="px",
         minimum=0.1,
         maximum=1000.0,
     ),
@@ -284,7 +160,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "publish.marker_baseline",
         1.0,
-        "Length that a translation of unknown scale gets in ~/markers, metres. For the eye only.",
+        "Length that a translation of unknown scale gets in ~/markers. For the eye only.",
+        unit="m",
         minimum=0.001,
         maximum=1000.0,
     ),
@@ -310,14 +187,16 @@ PARAMETERS: tuple[Parameter, ...] = (
     given_at_start(
         "publish.diagnostics_period",
         1.0,
-        "Seconds between two messages on /diagnostics.",
+        "Time between two messages on /diagnostics.",
+        unit="s",
         minimum=0.1,
         maximum=60.0,
     ),
     given_at_start(
         "publish.no_input_warning",
         5.0,
-        "Seconds without a complete set of messages before the node warns.",
+        "Time without a complete set of messages before the node warns.",
+        unit="s",
         minimum=0.5,
         maximum=3600.0,
     ),
@@ -335,8 +214,7 @@ def own_parameters(values: Mapping[str, Any]) -> tuple[Parameter, ...]:
     for group, registry in (("frontend", FRONTENDS), ("sieve", SIEVES)):
         name = values.get(f"{group}.name", BY_NAME[f"{group}.name"].default)
         kind = getattr(registry.load(name), "Config", None)
-        for field in () if kind is None else dataclasses.fields(kind):
-            text = field.metadata.get("description", f"Of the {registry.kind} {name}.")
-            default: Any = field.default
-            found.append(Parameter(f"{group}.{name}.{field.name}", default, text))
+        if kind is not None:
+            text = f"Of the {registry.kind} {name}."
+            found += parameters_of(kind, f"{group}.{name}", text)
     return tuple(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.geometry.camera import Camera, CameraError, stereo_baseline
+from msga_ros.odometry.observations import Rig
 from msga_ros.odometry.tracks import Tracks
+from msga_ros.stream.camera_info import rig_from_camera_info
 from msga_ros.stream.change_monitor import StreamChangeMonitor
 from msga_ros.stream.cv_bridge_fallback import CvBridge, ImageBridge
 from msga_ros.stream.errors import BadInput
@@ -19,6 +20,7 @@ from msga_ros.stream.image_conversion import image_from_message
 from msga_ros.stream.message_set import MessageSet
 from msga_ros.stream.reference_view import View
 from msga_ros.stream.settings import Settings
+from msga_ros.stream.stage_times import StageTimes
 
 
 class Pipeline(Protocol):
@@ -45,6 +47,29 @@ class Outcome:
     stereo: bool
     rectified: bool
     baseline: float | None
+    rig: Rig | None = None  # of a stereo pair whose camera_info tells the baseline
+
+
+@dataclass(frozen=True)
+class Processed:
+    """What became of a set: `outcome` is None where there is nothing to publish.
+
+    `usable`: its input was; `milliseconds` of the stages that it went through.
+    """
+
+    outcome: Outcome | None
+    usable: bool
+    milliseconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class PreparedImage:
+    """An image that is decoded and checked. `name`: of its input; `image`: (H, W[, 3]) uint8."""
+
+    name: str
+    header: Any
+    image: NDArray[np.uint8]
+    camera: Camera
 
 
 Complain = Callable[[str, str, str], None]
@@ -71,50 +96,50 @@ class Processor:
         self._reference: View | None = None
         self._epoch = 0
         self._tracks = Tracks()
+        self._times = StageTimes()
         self._changes = StreamChangeMonitor(complain)
 
-    def process(
-        self, message_set: MessageSet, settings: Settings, timings: dict[str, float]
-    ) -> tuple[Outcome | None, bool]:
-        """The outcome of `message_set` (None: nothing to publish) and whether its input was usable.
+    def process(self, message_set: MessageSet, settings: Settings) -> Processed:
+        """Relate the views of `message_set`.
 
-        Adds the milliseconds of the stages to `timings`. Bad input is reported and leaves the
-        reference view as it was.
+        Bad input is reported and leaves the reference view as it was.
         """
         if message_set.epoch != self._epoch:
             self._epoch = message_set.epoch
             self._reference = None
+        self._times = StageTimes()
+        outcome, usable = None, True
         try:
             if settings.stereo:
-                return self._stereo(message_set, settings, timings), True
-            return self._temporal(message_set, settings, timings), True
+                outcome = self._stereo(message_set, settings)
+            else:
+                outcome = self._temporal(message_set, settings)
         except BadInput as error:
+            usable = False
             self._complain(error.kind, error.topic, error.text)
-            return None, False
+        return Processed(outcome, usable, self._times.milliseconds)
 
-    def _stereo(
-        self, message_set: MessageSet, settings: Settings, timings: dict[str, float]
-    ) -> Outcome:
-        prepared = [
-            self._prepare(message_set, side + "/", settings, timings) for side in ("left", "right")
-        ]
+    def _stereo(self, message_set: MessageSet, settings: Settings) -> Outcome:
+        prepared = [self._prepare(message_set, side, settings) for side in ("left/", "right/")]
         baseline = self._baseline(message_set)
-        left, right = (self._view(*one, settings, timings) for one in prepared)
-        result = self._relate(left, right, timings)
+        rig = None
+        if baseline is not None:
+            infos = [message_set.messages[f"{side}/camera_info"] for side in ("left", "right")]
+            rig = rig_from_camera_info(infos[0], infos[1], settings["rectified"])
+        left, right = (self._view(one, settings) for one in prepared)
+        result = self._relate(left, right)
         none = np.empty(0, dtype=np.uint64)
-        return Outcome(left, right, result, none, True, settings["rectified"], baseline)
+        return Outcome(left, right, result, none, True, settings["rectified"], baseline, rig)
 
-    def _temporal(
-        self, message_set: MessageSet, settings: Settings, timings: dict[str, float]
-    ) -> Outcome | None:
-        current = self._view(*self._prepare(message_set, "", settings, timings), settings, timings)
+    def _temporal(self, message_set: MessageSet, settings: Settings) -> Outcome | None:
+        current = self._view(self._prepare(message_set, "", settings), settings)
         reference = self._reference
         if reference is not None and reference.size != current.size:
             reference = self._reference = None  # the change was reported
         if reference is None:
             self._reference = current if settings.reference.usable(current) else None
             return None
-        result = self._relate(reference, current, timings)
+        result = self._relate(reference, current)
         ids: NDArray[np.uint64] = np.zeros(len(result.inlier), dtype=np.uint64)
         if result.indices0 is not None:  # else no feature could be followed
             ids = self._tracks.follow(reference, current, result)
@@ -122,13 +147,14 @@ class Processor:
             self._reference = current
         return Outcome(reference, current, result, ids, False, settings["rectified"], None)
 
-    def _prepare(
-        self, message_set: MessageSet, prefix: str, settings: Settings, timings: dict[str, float]
-    ) -> tuple[str, Any, NDArray[np.uint8], Camera]:
+    def _prepare(self, message_set: MessageSet, prefix: str, settings: Settings) -> PreparedImage:
         """Decode and check the image `prefix`image and its camera_info."""
+        with self._times.stage("convert"):
+            return self._prepared(message_set, prefix, settings)
+
+    def _prepared(self, message_set: MessageSet, prefix: str, settings: Settings) -> PreparedImage:
         name = prefix + "image"
         message, info = message_set.messages[name], message_set.messages[prefix + "camera_info"]
-        started = time.perf_counter()
         try:
             camera = Camera.from_camera_info(info, settings["rectified"])
         except CameraError as error:
@@ -150,32 +176,22 @@ class Processor:
             )
         encoding = message.format if hasattr(message, "format") else message.encoding
         self._changes.observe(self._topics[name], (width, height), encoding, camera)
-        _add(timings, "convert", started)
-        return name, message.header, image, camera
+        return PreparedImage(name, message.header, image, camera)
 
-    def _view(
-        self,
-        name: str,
-        header: Any,
-        image: NDArray[np.uint8],
-        camera: Camera,
-        settings: Settings,
-        timings: dict[str, float],
-    ) -> View:
-        started = time.perf_counter()
-        features = self._pipeline.extract(image)
-        _add(timings, "extract", started)
-        view = View(header, image, camera, features)
+    def _view(self, prepared: PreparedImage, settings: Settings) -> View:
+        with self._times.stage("extract"):
+            features = self._pipeline.extract(prepared.image)
+        view = View(prepared.header, prepared.image, prepared.camera, features)
         if not settings.reference.usable(view):
             text = f"{len(features)} features in the image (black, overexposed or without texture?)"
-            self._complain("no_features", self._topics[name], text)
+            self._complain("no_features", self._topics[prepared.name], text)
         return view
 
-    def _relate(self, view0: View, view1: View, timings: dict[str, float]) -> Any:
+    def _relate(self, view0: View, view1: View) -> Any:
         result = self._pipeline.relate(view0.features, view1.features, view0.camera, view1.camera)
         for stage, value in result.timings.items():
             if stage not in ("extract", "total"):
-                timings[stage] = timings.get(stage, 0.0) + value
+                self._times.add(stage, value)
         return result
 
     def _baseline(self, message_set: MessageSet) -> float | None:
@@ -185,7 +201,3 @@ class Processor:
             topic = self._topics["right/camera_info"]
             raise BadInput("camera_info", str(error), topic) from None
         return baseline if baseline > 0 else None
-
-
-def _add(timings: dict[str, float], stage: str, started: float) -> None:
-    timings[stage] = timings.get(stage, 0.0) + 1e3 * (time.perf_counter() - started)

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from msga_ros.configuration.parameter import Parameter, Value
+from msga_ros.configuration.parameter import Parameter, Value, nearest
 from msga_ros.configuration.yaml_dataclass import ConfigError
+from msga_ros.odometry.config import OdometryConfig
 from msga_ros.stream.parameter_table import PARAMETERS, own_parameters
 from msga_ros.stream.reference_view import ReferencePolicy
 from msga_ros.two_view.config import PipelineConfig
@@ -26,6 +27,7 @@ class Settings:
     values: Mapping[str, Value]
     pipeline: PipelineConfig
     reference: ReferencePolicy
+    odometry: OdometryConfig
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Settings:
@@ -34,7 +36,8 @@ class Settings:
         merged.update(_checked(own_parameters(merged), values))
         unknown = sorted(set(values) - set(merged))
         if unknown:
-            raise SettingsError(f"unknown parameter {unknown[0]}")
+            hint = nearest(unknown[0], merged)
+            raise SettingsError(f"unknown parameter {unknown[0]}{hint}")
         pipeline_values = {
             name: value for name, value in merged.items() if name.split(".")[0] in _PIPELINE_GROUPS
         }
@@ -49,7 +52,10 @@ class Settings:
             min_inlier_ratio=merged["temporal.keyframe_min_inlier_ratio"],
             min_features=merged["pose.min_inliers"],
         )
-        return cls(merged, pipeline, reference)
+        odometry = OdometryConfig(
+            **{name: merged[f"odometry.{name}"] for name in OdometryConfig.__dataclass_fields__}
+        )
+        return cls(merged, pipeline, reference, odometry)
 
     def changed(self, changes: Mapping[str, Any]) -> Settings:
         """These settings with `changes`, all of them or none. Raises `SettingsError`."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import unique_rows
 from msga_ros.odometry.observations import Rig
 from msga_ros.odometry.rig import RigCheck, RigMonitor
@@ -21,7 +21,6 @@ from msga_ros.stream.stream_odometry import (
     StreamOdometry,
     camera_parameters,
     persistent_ids,
-    rig_from_camera_info,
     same_cameras,
 )
 
@@ -63,12 +62,11 @@ class StereoTracking:
     def __init__(
         self,
         pipeline: Pipeline,
-        rectified: bool,
         say: Callable[[str], None],
         on_error: Callable[[Exception], None],
+        config: OdometryConfig | None = None,
     ) -> None:
-        self._odometry = StreamOdometry(pipeline, True, rectified)
-        self._rectified = rectified
+        self._odometry = StreamOdometry(pipeline, True, config)
         self._say = say
         self._on_error = on_error
         self._monitor: tuple[CameraParameters, RigMonitor] | None = (
@@ -77,19 +75,19 @@ class StereoTracking:
         self.report = MotionReport()
 
     def update(
-        self, outcome: Outcome, infos: Mapping[str, Any], epoch: int, wanted: bool
+        self, outcome: Outcome, epoch: int, wanted: bool
     ) -> tuple[Outcome, OdometryResult | None]:
         """The outcome of a stereo pair with its tracks, and where the rig is.
 
-        `infos`: camera_info of `left` and `right`. Not `wanted`: the rig is checked, nothing more,
-        and the next frame that is begins a new session.
+        Not `wanted`: the rig is checked, nothing more, and the next frame that is begins a new
+        session.
         """
-        rig = rig_from_camera_info(infos["left"], infos["right"], self._rectified)
+        rig = outcome.rig
         if rig is None:
             self.report = MotionReport(wanted=wanted, problem=_NO_BASELINE)
             return outcome, None
         followed = outcome.result.indices0 is not None
-        located = self._locate(outcome, infos, epoch) if wanted and followed else None
+        located = self._locate(outcome, epoch) if wanted and followed else None
         if located is None:
             self._odometry.restart("the odometry was not asked for, or failed, before")
             problem = NO_FIXED_KEYPOINTS if wanted and not followed else ""
@@ -100,12 +98,10 @@ class StereoTracking:
         ids = persistent_ids(located.update, outcome)
         return replace(outcome, track_ids=ids), located
 
-    def _locate(
-        self, outcome: Outcome, infos: Mapping[str, Any], epoch: int
-    ) -> OdometryResult | None:
+    def _locate(self, outcome: Outcome, epoch: int) -> OdometryResult | None:
         views, session = [outcome.reference, outcome.current], self._odometry.session
         try:
-            located = self._odometry.update(views, outcome, infos, epoch)
+            located = self._odometry.update(views, outcome, epoch)
         except Exception as error:
             self._on_error(error)
             return None

@@ -7,14 +7,13 @@ another size, calibration or baseline. Frames that are missing or show nothing d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.geometry.camera import CameraError, stereo_baseline
+from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.mono import MonoOdometry
 from msga_ros.odometry.observations import Rig
 from msga_ros.odometry.stereo import StereoOdometry
@@ -49,10 +48,15 @@ class StreamOdometry:
     1 (0: not begun); `reason` says why the current one began.
     """
 
-    def __init__(self, pipeline: Pipeline, stereo: bool, rectified: bool) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        stereo: bool,
+        config: OdometryConfig | None = None,
+    ) -> None:
+        self._config = config or OdometryConfig()
         self._relate = RelateOnce(pipeline)
         self._stereo = stereo
-        self._rectified = rectified
         self._odometry: Any = None
         self._epoch = 0
         self._cameras: CameraParameters | None = None
@@ -70,7 +74,7 @@ class StreamOdometry:
             self._pending = reason
 
     def update(
-        self, views: list[View], outcome: Outcome | None, infos: Mapping[str, Any], epoch: int
+        self, views: list[View], outcome: Outcome | None, epoch: int
     ) -> OdometryResult | None:
         """Take in a set: its views (left, right; or one) and what was made of it.
 
@@ -82,8 +86,10 @@ class StreamOdometry:
             self.restart("a reset, a new activation, time that jumped back, or nobody listened")
         if outcome is not None:
             self._relate.remember(outcome)
-        if not self._begun(views, infos) or (self._stereo and outcome is None):
+        rig = None if outcome is None else outcome.rig
+        if self._stereo and rig is None:
             return None
+        self._begin_where_cameras_change(views, rig)
         left = views[0]
         stamp = stamp_ns(left) * 1e-9
         if self._stereo:
@@ -96,25 +102,18 @@ class StreamOdometry:
             update = self._odometry.update(stamp, left.features, left.camera)
         return self._located(update, left.header)
 
-    def _begun(self, views: list[View], infos: Mapping[str, Any]) -> bool:
-        """Whether there is an odometry for these cameras, a new one where they have changed."""
-        rig = None
-        if self._stereo:
-            rig = rig_from_camera_info(infos["left"], infos["right"], self._rectified)
-            if rig is None:
-                return False
+    def _begin_where_cameras_change(self, views: list[View], rig: Rig | None) -> None:
         cameras = camera_parameters(views, rig)
         if self._odometry is None or not same_cameras(self._cameras, cameras):
             if self._odometry is not None:
                 self.restart("another size, calibration or baseline")
             self._cameras = cameras
             self._odometry = self._made(rig)
-        return True
 
     def _made(self, rig: Rig | None) -> StereoOdometry | MonoOdometry:
         if rig is None:
-            return MonoOdometry(self._relate)
-        return StereoOdometry(rig, self._relate)
+            return MonoOdometry(self._relate, self._config)
+        return StereoOdometry(rig, self._relate, self._config)
 
     def _located(self, update: OdometryUpdate, header: Any) -> OdometryResult:
         if self._pending:
@@ -148,25 +147,6 @@ class RelateOnce:
         ):
             return known.result
         return self._pipeline.relate(features0, features1, camera0, camera1)
-
-
-def rig_from_camera_info(left: Any, right: Any, rectified: bool) -> Rig | None:
-    """`x_right = R x_left + t` of the images as received; None where P tells no baseline.
-
-    In rectified frames the right camera is moved by P[0, 3] / fx (a vertical rig: P[1, 3] / fy);
-    R of each camera_info takes the raw frame to the rectified one.
-    """
-    try:
-        if stereo_baseline(right) <= 0:
-            return None
-    except CameraError:
-        return None
-    p = np.asarray(right.p, dtype=np.float64).reshape(3, 4)
-    shift = np.array([p[0, 3] / p[0, 0], p[1, 3] / p[1, 1], 0.0])
-    if rectified:
-        return Rig(np.eye(3), shift)
-    turns = [np.asarray(one.r, dtype=np.float64).reshape(3, 3) for one in (left, right)]
-    return Rig(turns[1].T @ turns[0], turns[1].T @ shift)
 
 
 def persistent_ids(update: OdometryUpdate, outcome: Outcome) -> NDArray[np.uint64]:

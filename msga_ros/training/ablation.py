@@ -6,15 +6,13 @@ One YAML file holds the training that all share and, by name, what each variant 
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from msga_ros.configuration.yaml_dataclass import build, read_yaml
 from msga_ros.evaluation.dump_evaluation import evaluate
 from msga_ros.evaluation.records import RecordFile
 from msga_ros.evaluation.tables import EvaluationRow, summarise
@@ -42,14 +40,7 @@ class AblationConfig:
         Raises:
             ValueError: an unknown or missing entry, or a variant that is no training.
         """
-        document = yaml.safe_load(Path(path).read_text()) or {}
-        known = {f.name for f in dataclasses.fields(cls)}
-        if unknown := sorted(document.keys() - known):
-            raise ValueError(f"{path}: unknown entries {', '.join(unknown)}")
-        if missing := sorted(known - {"variants"} - document.keys()):
-            raise ValueError(f"{path}: missing entries {', '.join(missing)}")
-        document.update({name: tuple(document[name]) for name in ("dumps", "estimators")})
-        config = cls(**document)
+        config: AblationConfig = build(cls, "", read_yaml(Path(path)))
         for name in config.variants:
             config.variant(name)
         return config

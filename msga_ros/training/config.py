@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from msga_ros.configuration.yaml_dataclass import ConfigError, build, read_yaml
 from msga_ros.network import MSGANetConfig
 from msga_ros.training.batches import BatchConfig
 from msga_ros.training.losses import LossConfig
@@ -62,7 +60,7 @@ class TrainConfig:
         Raises:
             ValueError: an unknown entry; the message names it.
         """
-        return cls.from_entries(yaml.safe_load(Path(path).read_text()) or {}, str(path))
+        return cls.from_entries(read_yaml(Path(path)), str(path))
 
     @classmethod
     def from_entries(cls, document: Mapping[str, Any], where: str) -> TrainConfig:
@@ -71,28 +69,11 @@ class TrainConfig:
         Raises:
             ValueError: as `load`.
         """
-        parts = {
-            "network": MSGANetConfig,
-            "batch": BatchConfig,
-            "loss": LossConfig,
-            "optimiser": OptimiserConfig,
-        }
-        entries: dict[str, Any] = {}
-        for name, value in document.items():
-            if name in parts:
-                entries[name] = _build(parts[name], name, value)
-            else:
-                entries[name] = value
-        built: TrainConfig = _build(cls, where, entries)
-        return built
-
-
-def _build(kind: type, where: str, entries: dict[str, Any]) -> Any:
-    known = {f.name for f in dataclasses.fields(kind)}
-    unknown = sorted(entries.keys() - known)
-    if unknown:
-        raise ValueError(f"{where}: unknown entries {', '.join(unknown)}")
-    return kind(**{n: tuple(v) if isinstance(v, list) else v for n, v in entries.items()})
+        try:
+            config: TrainConfig = build(cls, "", document)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
+        return config
 
 
 def learning_rate(settings: OptimiserConfig, iteration: int) -> float:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from msga_ros.configuration.setting import check_ranges, setting
 from msga_ros.configuration.stage_settings import own_settings
 from msga_ros.configuration.yaml_dataclass import build, flatten, read_yaml, require
 from msga_ros.frontend import FRONTENDS
@@ -31,7 +32,13 @@ def refinements() -> tuple[str, ...]:
 class SieveConfig:
     """Which sieve tells true matches from false ones."""
 
-    name: str = "msga"  # `SIEVES` lists them; none: all matches pass, the solver alone decides
+    name: str = setting(
+        "msga",
+        "What tells true matches from false ones: msga, the network; or none: all matches go to "
+        "the refinement of the pose.",
+        choices=SIEVES.names,
+        at_start=True,
+    )
     own: object | None = None  # `Config` of the sieve; None: as by default
 
 
@@ -39,34 +46,64 @@ class SieveConfig:
 class PoseConfig:
     """Inliers to relative pose."""
 
-    # none (the sieve's own solution), or from its best matches one of `SOLVERS`: graduated (no
-    # sampling), poselib or magsac (RANSAC)
-    refine: str = "poselib"
-    threshold_px: float = 1.0  # epipolar error of an inlier in refinement, pixels
-    min_inliers: int = 12  # fewer: status TOO_FEW_MATCHES
-    max_false_alarms: float = (
-        1e-3  # as many inliers by chance, expected number; more: TOO_FEW_MATCHES
+    refine: str = setting(
+        "poselib",
+        "Pose from the network's own weighted solution (none), or from its best matches: graduated "
+        "(no random sampling), poselib or magsac (RANSAC).",
+        choices=refinements,
     )
-    min_parallax_deg: float = 0.1  # median parallax below this: status DEGENERATE
-    min_lead: float = 1.0  # standard errors that the motion must lead any other; else DEGENERATE
-    # poselib and magsac stop once a better motion is less likely than 1 - confidence, and after so
-    # many random samples at the latest
-    confidence: float = 0.9999
-    max_iterations: int = 10_000
-    seed: int = 0  # of the random samples
+    threshold_px: float = setting(
+        1.0,
+        "Epipolar error of an inlier in refinement.",
+        unit="px",
+        minimum=0.01,
+        maximum=100.0,
+    )
+    min_inliers: int = setting(
+        12, "Fewer inliers than this: status TOO_FEW_MATCHES.", minimum=8, maximum=100_000
+    )
+    max_false_alarms: float = setting(
+        1e-3,
+        "Expected number of motions with as many inliers by chance; above this: status "
+        "TOO_FEW_MATCHES.",
+        minimum=1e-30,
+        maximum=1e6,
+    )
+    min_parallax_deg: float = setting(
+        0.1,
+        "Median parallax below this: status DEGENERATE.",
+        unit="deg",
+        minimum=0.0,
+        maximum=180.0,
+    )
+    min_lead: float = setting(
+        1.0,
+        "By how many standard errors the motion must explain the matches better than any other; "
+        "less: status DEGENERATE. 0: do not look for another.",
+        minimum=0.0,
+        maximum=100.0,
+    )
+    confidence: float = setting(
+        0.9999,
+        "poselib and magsac stop sampling once a better motion is less likely than one minus this.",
+        minimum=0.01,
+        maximum=0.9999999,
+    )
+    max_iterations: int = setting(
+        10_000,
+        "Random samples of poselib and magsac at most; fewer bound the time of a hopeless pair.",
+        minimum=1,
+        maximum=10_000_000,
+    )
+    seed: int = setting(
+        0,
+        "Seed of the random samples; the same images give the same result.",
+        minimum=0,
+        maximum=2_147_483_647,
+    )
 
     def __post_init__(self) -> None:
-        require(
-            self.refine == NO_REFINEMENT or self.refine in SOLVERS,
-            f"pose.refine must be one of {', '.join(refinements())}, not {self.refine!r}",
-        )
-        require(self.threshold_px > 0, "pose.threshold_px must be positive")
-        require(self.min_inliers >= 8, "pose.min_inliers must be at least 8")
-        require(self.max_false_alarms > 0, "pose.max_false_alarms must be positive")
-        require(self.min_parallax_deg >= 0, "pose.min_parallax_deg must not be negative")
-        require(self.min_lead >= 0, "pose.min_lead must not be negative")
-        require(0.0 < self.confidence < 1.0, "pose.confidence must be between 0 and 1")
-        require(self.max_iterations >= 1, "pose.max_iterations must be at least 1")
+        check_ranges(self, "pose")
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ def _replayed(
 ) -> Iterator[ShownPair]:
     """A bag of images, through the pipeline."""
     for one in message_sets(bag, topics, settings, Tally(), warn):
-        outcome, _ = replayer.relate(one)
+        outcome = replayer.relate(one)
         if outcome is not None:
             yield pair_from_outcome(outcome, one.epoch)
 

@@ -92,7 +92,10 @@ def test_mono_is_judged_up_to_scale(tmp_path: Path) -> None:
         (["vo", "synthetic", "--frames", "1", "-e", "ratio"], "at least two frames"),
         (["vo", "synthetic", "--set", "odometry.min_inlier=4"], "odometry.min_inlier"),
         (["vo", "synthetic", "--set", "odometry.min_inliers=4"], "at least 6"),
-        (["vo", "synthetic", "--set", "odometry.gate_px=wide"], "must be a number"),
+        (
+            ["vo", "synthetic", "--set", "odometry.gate_px=wide"],
+            "odometry.gate_px must be of type float",
+        ),
         (["vo", "synthetic", "--json", "no/such/folder/rows.json"], "no/such/folder"),
         (["vo", "synthetic", "-w", "no.safetensors", "-e", "msga"], "no.safetensors"),
     ],

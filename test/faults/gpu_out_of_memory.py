@@ -11,8 +11,7 @@ from typing import Any
 
 import torch
 
-import msga_ros.two_view.pipeline
-from msga_ros.network.inference import Inference
+from msga_ros.network import inference
 from msga_ros.network.match_scores import MatchScores, Network
 from msga_ros.node import main
 
@@ -39,15 +38,16 @@ class OnGpu:
         return self._network(*matches)
 
 
-class Gpu(Inference):
+class Gpu(inference.Inference):
     """Has a GPU."""
 
     def __init__(self, net: Any, device: str) -> None:
         super().__init__(net, "cpu")
-        self._active = OnGpu(self._on_cpu)
+        self._network._active = OnGpu(self._network._on_cpu)
+        self._network._device = torch.device("cuda")
 
 
-msga_ros.two_view.pipeline.Inference = Gpu  # type: ignore[misc]
+inference.Inference = Gpu  # type: ignore[misc]
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -174,7 +174,7 @@ def test_half_precision_decides_as_single(name: str) -> None:
 def test_to_the_cpu_and_back(on_cpu: Inference) -> None:
     matches = matches_of_a_scene(300)
     call = (matches.correspondences, matches.everyone, matches.evidence)
-    first = Inference(packaged("msga_net_lite"), "cuda")._active
+    first = Inference(packaged("msga_net_lite"), "cuda")._network._active
     back = first.on(torch.device("cpu"))
     again = back.on(CUDA)
     assert [n.device.type for n in (first, back, again)] == ["cuda", "cpu", "cuda"]

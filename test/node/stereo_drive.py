@@ -15,6 +15,7 @@ from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
 from msga_ros.odometry.matches import FilteredMatches
 from msga_ros.odometry.observations import Rig
+from msga_ros.stream.camera_info import rig_from_camera_info
 from msga_ros.stream.processor import Outcome
 from msga_ros.stream.reference_view import View
 from msga_ros.stream.stereo_tracking import StereoTracking
@@ -46,7 +47,7 @@ class StereoDrive:
         self.fail = False
         self.said: list[str] = []
         self.errors: list[Exception] = []
-        self.tracking = StereoTracking(self, False, self.said.append, self.errors.append)
+        self.tracking = StereoTracking(self, self.said.append, self.errors.append)
 
     def extract(self, image: Any) -> Any:
         """Part of a pipeline; nothing here has images."""
@@ -84,13 +85,14 @@ class StereoDrive:
             **vars(matches),
         )
         none = np.empty(0, dtype=np.uint64)
-        return Outcome(views[0], views[1], result, none, True, False, RIG.baseline)
+        rig = rig_from_camera_info(self.infos["left"], self.infos["right"], False)
+        return Outcome(views[0], views[1], result, none, True, False, RIG.baseline, rig)
 
     def follow(
         self, frame: int, epoch: int = 1, wanted: bool = True, **how: Any
     ) -> tuple[Outcome, OdometryResult | None]:
         """Give a frame to the tracking."""
-        return self.tracking.update(self.outcome(frame, **how), self.infos, epoch, wanted)
+        return self.tracking.update(self.outcome(frame, **how), epoch, wanted)
 
     def go(self, *frames: int, epoch: int = 1) -> OdometryResult:
         """Give frames to the tracking; where the last one is."""

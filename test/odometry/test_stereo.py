@@ -16,6 +16,7 @@ from msga_ros.odometry.config import OdometryConfig, OdometryError
 from msga_ros.odometry.matches import FilteredMatches
 from msga_ros.odometry.observations import Rig
 from msga_ros.odometry.poses import UncertainPose, pose_error
+from msga_ros.odometry.rig import RigCheck
 from msga_ros.odometry.stereo import StereoOdometry
 from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate
 
@@ -92,6 +93,62 @@ def test_a_camera_that_is_not_what_it_is_taken_for_stays_inside_the_covariance()
             found.append(normalised_squared(last.pose, (truth.rotation, truth.position)))
     low, high = stats.chi2.ppf([0.001, 0.999], 6 * len(honest))
     assert low < sum(honest) < high < sum(blind)
+
+
+def test_a_rig_that_is_not_what_it_is_taken_for_is_so_at_every_step() -> None:
+    """What its matches do not tell of the right camera's turn makes all motions too long or too
+    short together: the spread grows as the way, not as its root; NEES as above."""
+    rng, sigma_deg, frames = np.random.default_rng(18), 0.03, 16
+    config = replace(KNOWN_NOISE, rig_sigma_deg=sigma_deg, keyframe_share=1.0)
+    squared, growth = [], []
+    for _ in range(4):
+        scene = Scene.drive(rng, frames, points=150)
+        turned = RIG.turned(rng.normal(0, np.radians(sigma_deg), 3))
+        poses = [update.pose for update in drive(scene, rng, config, 0.5, turned)]
+        first, last = poses[1], poses[-1]
+        assert first is not None and last is not None
+        spreads = [np.sqrt(np.trace(pose.covariance[:3, :3])) for pose in (first, last)]
+        growth.append(spreads[1] / spreads[0])
+        squared.append(normalised_squared(last, scene.true_motion(0, frames - 1)))
+    low, high = stats.chi2.ppf([0.001, 0.999], 6 * len(squared))
+    assert low < sum(squared) < high
+    assert min(growth) > 1.2 * np.sqrt(frames - 1)
+
+
+def watched(noise: float, frames: int, points: int, config: OdometryConfig) -> list[RigCheck]:
+    """What is said of the rig along a drive, halfway of which its right camera is knocked."""
+    rng = np.random.default_rng(3)
+    scene = Scene.drive(rng, frames, points)
+    odometry, checks = StereoOdometry(RIG, same_index, config), []
+    for frame in range(frames):
+        rig = RIG.turned(KNOCK) if frame >= frames // 2 else RIG
+        left, right = scene.view(frame, rng, noise), scene.view(frame, rng, noise, rig)
+        matches = same_index(left, right, CAMERA, CAMERA)
+        update = odometry.update(0.1 * frame, left, right, CAMERA, CAMERA, matches)
+        if frame:
+            assert update.rig is not None
+            checks.append(update.rig)
+    return checks
+
+
+KNOCK = np.radians([0.0, 0.1, 0.0])
+
+
+def test_a_rig_that_is_knocked_is_believed_soon() -> None:
+    """However sure its precise matches were: certainty ends at two thousandths of a degree."""
+    config = replace(KNOWN_NOISE, noise_px=0.05, rig_sigma_deg=0.1)
+    checks = watched(0.05, 24, 200, config)
+    assert checks[10].rotation_deg[1] == pytest.approx(0.0, abs=0.01)
+    assert checks[-1].rotation_deg[1] == pytest.approx(0.1, abs=0.02)
+    assert min(check.rotation_sigma_deg.min() for check in checks) > 0.0019
+
+
+def test_what_is_believed_of_a_knocked_rig_is_not_too_sure() -> None:
+    """Poor matches take longer, and until then the standard deviation covers it."""
+    wide = {"gate_px": 3.0, "reprojection_px": 6.0, "rig_threshold_px": 6.0, "min_inliers": 6}
+    checks = watched(1.0, 40, 80, replace(KNOWN_NOISE, noise_px=1.0, rig_sigma_deg=0.5, **wide))
+    last = checks[-1]
+    assert abs(last.rotation_deg[1] - 0.1) < 2 * last.rotation_sigma_deg[1] < 0.2
 
 
 def test_uncertainty_grows_along_the_way() -> None:

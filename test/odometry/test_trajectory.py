@@ -10,7 +10,8 @@ from scipy.spatial.transform import Rotation
 
 from msga_ros.bags.motion import StampedPose
 from msga_ros.bags.trajectory import write_trajectories
-from msga_ros.odometry.trajectory import quaternion, write_kitti, write_tum
+from msga_ros.geometry.rotations import quaternion
+from msga_ros.odometry.trajectory import write_kitti, write_tum
 
 
 def poses(count: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from odometry.rig_scene import CAMERA, RIG, Scene
 from scipy import stats
 
 from msga_ros.geometry.pose import rotation_angle_deg
-from msga_ros.geometry.rotations import rotation_matrix
+from msga_ros.geometry.rotations import rotation_matrix, rotation_vector
 from msga_ros.odometry.observations import Observations, Rig, RigBelief, TwoFrameSolution
 from msga_ros.odometry.poses import UncertainPose, pose_error
 from msga_ros.odometry.two_frame import solve_two_frames
@@ -133,6 +133,31 @@ def test_covariance_holds_what_is_not_known_of_the_rig() -> None:
         squared.append(wrong @ np.linalg.solve(solution.covariance, wrong))
     low, high = stats.chi2.ppf([0.001, 0.999], 6 * len(squared))
     assert low < sum(squared) < high
+
+
+def test_a_belief_that_is_wrong_moves_the_pose_as_far_as_is_said() -> None:
+    """`by_rig`: a rig believed to be turned by one standard deviation more, along each axis."""
+    rng = np.random.default_rng(8)
+    sigma = np.radians(0.1)
+    scene = Scene.drive(rng, 2, points=60)
+    observations = observe(scene, rng, 1.0)
+    information = np.eye(3) / sigma**2
+    solutions = [
+        solve(observations, scene, rng, sigma=1.0, belief=RigBelief(mean, information))
+        for mean in (np.zeros(3), *(sigma * np.eye(3)))
+    ]
+    middle, others = solutions[0], solutions[1:]
+    for column, other in zip(middle.by_rig.T, others, strict=True):
+        turn = rotation_vector(other.rotation @ middle.rotation.T)
+        moved = np.concatenate([other.position - middle.position, turn])
+        # To first order, and the weights of the points move along.
+        assert np.linalg.norm(moved - column) < 0.35 * np.linalg.norm(moved)
+        assert np.linalg.norm(moved) > 2e-4
+    # It is part of the covariance, beside the noise of the keypoints.
+    noise = np.einsum("nir,njr->ij", middle.sensitivity, middle.sensitivity)
+    np.testing.assert_allclose(
+        middle.covariance - noise, middle.by_rig @ middle.by_rig.T, atol=1e-12
+    )
 
 
 def test_one_camera_tells_no_length() -> None:

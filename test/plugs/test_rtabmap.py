@@ -13,6 +13,9 @@ import pytest
 from shared_data import shared_path
 
 from msga_ros.network import CheckpointError, packaged_weights
+from msga_ros.network.match_scores import MatchScores
+from msga_ros.plugs import rtabmap_matcher
+from msga_ros.two_view.sieves.msga import NetworkConfig
 
 FILE = Path(__file__).resolve().parents[2] / "msga_ros" / "plugs" / "rtabmap_matcher.py"
 
@@ -108,6 +111,27 @@ def test_real_pair(tmp_path: Path) -> None:
         np.array([one.queryIdx for one in nearest]), np.array([one.trainIdx for one in nearest])
     )
     assert right_share(found[:, 0], found[:, 1]) > plain
+
+
+def test_the_threshold_is_a_probability(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`PyMatcher/Threshold`: of matches with a distance of n thresholds, 1 / (1 + n) is told."""
+    rng = np.random.default_rng(1)
+    descriptors = rng.standard_normal((40, 64)).astype(np.float32)
+    points = rng.uniform(0, 400, (40, 2)).astype(np.float32)
+    scores = np.ones(40, np.float32)
+
+    class Known:
+        def __call__(self, rows: np.ndarray, *_: np.ndarray) -> MatchScores:
+            residual = np.arange(len(rows)) * NetworkConfig().inlier_threshold
+            return MatchScores(np.eye(3), residual, np.zeros(len(rows)))
+
+    for threshold, count in ((0.0, 40), (0.09, 11), (0.5, 2), (0.6, 1), (1.1, 0)):
+        rtabmap_matcher.init(64, threshold, 20, 0, "")
+        monkeypatch.setitem(rtabmap_matcher._state, "inference", Known())
+        found = rtabmap_matcher.match(
+            points, points, scores, scores, descriptors, descriptors, 640, 480
+        )
+        assert sorted(map(tuple, found.tolist())) == [(i, i) for i in range(count)]
 
 
 def test_other_descriptors_and_no_calibration(tmp_path: Path) -> None:

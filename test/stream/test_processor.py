@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class Bench:
         self.pipeline = FakePipeline()
         self.complaints: list[tuple[str, str]] = []
         names = STEREO_INPUTS if settings.stereo else TEMPORAL_INPUTS
-        self.timings: dict[str, float] = {}
+        self.timings: Mapping[str, float] = {}
         self.usable = True
         self._processor = Processor(
             self.pipeline,
@@ -37,11 +38,9 @@ class Bench:
         )
 
     def run(self, messages: dict[str, Any], epoch: int = 0) -> Outcome | None:
-        self.timings = {}
-        outcome, self.usable = self._processor.process(
-            MessageSet(messages, epoch=epoch), self.settings, self.timings
-        )
-        return outcome
+        done = self._processor.process(MessageSet(messages, epoch=epoch), self.settings)
+        self.usable, self.timings = done.usable, done.milliseconds
+        return done.outcome
 
     def frame(self, ns: int, epoch: int = 0, **image: Any) -> Outcome | None:
         return self.run({"image": raw_image(ns, **image), "camera_info": raw_info(ns)}, epoch)
@@ -65,7 +64,7 @@ def test_stereo_relates_left_to_right() -> None:
     assert outcome is not None and outcome.stereo
     assert outcome.reference.header.frame_id == "left"
     assert outcome.current.header.frame_id == "right"
-    assert outcome.baseline is None
+    assert outcome.baseline is None and outcome.rig is None
     assert len(bench.pipeline.extracted) == 2
     assert {"convert", "extract", "match", "network", "pose"} <= set(bench.timings)
     assert bench.complaints == []
@@ -75,6 +74,7 @@ def test_stereo_knows_its_baseline() -> None:
     outcome = Bench(STEREO).run(stereo_set(baseline=0.54))
     assert outcome is not None
     assert outcome.baseline == pytest.approx(0.54)
+    assert outcome.rig is not None and outcome.rig.baseline == pytest.approx(0.54)
 
 
 def test_temporal_extracts_every_frame_once() -> None:

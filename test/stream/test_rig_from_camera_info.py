@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from msga_ros.stream.stream_odometry import rig_from_camera_info
+from msga_ros.stream.camera_info import rig_from_camera_info
 
 K = np.array([[400.0, 0, 320], [0, 405.0, 240], [0, 0, 1]])
 SIZE = (640, 480)

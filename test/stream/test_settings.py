@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import runpy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from msga_ros.frontend.config import FrontendConfig
+from msga_ros.odometry.config import OdometryConfig
 from msga_ros.stream.parameter_table import BY_NAME, PARAMETERS
 from msga_ros.stream.settings import Settings, SettingsError
-from msga_ros.two_view.config import PipelineConfig
+from msga_ros.two_view.config import PipelineConfig, PoseConfig
+from msga_ros.two_view.sieves.msga import NetworkConfig
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -55,6 +59,70 @@ def test_the_parameter_file_holds_every_parameter_with_its_default() -> None:
         entry = one.name.rpartition(".")[2] + ":"
         at = next(i for i, line in enumerate(lines) if line.strip().startswith(entry))
         assert "#" in lines[at] or lines[at - 1].strip().startswith("#"), one.name
+
+
+def test_the_parameter_file_says_what_is_read_only() -> None:
+    text = (REPOSITORY / "config" / "msga.yaml").read_text()
+    group, comment = "", ""
+    said: dict[str, bool] = {}
+    for line in text.splitlines()[5:]:
+        entry, _, remark = line.partition("#")
+        if not entry.strip():
+            comment = comment + remark if remark else ""
+            continue
+        name = entry.strip().partition(":")[0]
+        if entry.startswith("      "):
+            name = f"{group}.{name}"
+        elif entry.strip() == f"{name}:":
+            group, comment = name, ""
+            continue
+        read_only = "read-only" in remark.lower() or "read-only" in comment.lower()
+        said[name] = read_only
+        if "all of these" not in comment:
+            comment = ""
+    assert said == {one.name: one.read_only for one in PARAMETERS}
+
+
+def test_the_documents_table_is_made_from_the_declarations() -> None:
+    script = runpy.run_path(str(REPOSITORY / "scripts" / "make_parameter_docs.py"))
+    text = script["FILE"].read_text(encoding="utf-8")
+    assert text == script["document"](), "run python scripts/make_parameter_docs.py"
+    for one in PARAMETERS:
+        (row,) = (line for line in text.splitlines() if line.startswith(f"| `{one.name}` |"))
+        assert row.count("|") == 7
+        assert ("| start |" in row) == one.read_only
+
+
+def test_ranges_of_the_library_are_those_of_the_node() -> None:
+    groups = {
+        "frontend": FrontendConfig,
+        "network": NetworkConfig,
+        "pose": PoseConfig,
+        "odometry": OdometryConfig,
+    }
+    for one in PARAMETERS:
+        group, _, entry = one.name.partition(".")
+        if group not in groups or entry not in groups[group].__dataclass_fields__:
+            continue
+        for limit, beyond in ((one.minimum, -1), (one.maximum, 1)):
+            if limit is not None:
+                value = type(one.default)(limit)
+                groups[group](**{entry: value})
+                with pytest.raises(ValueError, match=one.name):
+                    groups[group](**{entry: value + beyond * max(abs(value), 1)})
+
+
+def test_odometry_means_the_same_to_the_node_and_to_msga_vo() -> None:
+    settings = Settings.from_values({"odometry.keyframe_share": 0.7, "odometry.min_inliers": 20})
+    assert settings.odometry == OdometryConfig(keyframe_share=0.7, min_inliers=20)
+    assert Settings.from_values({}).odometry == OdometryConfig()
+    for entry in OdometryConfig.__dataclass_fields__:
+        assert f"odometry.{entry}" in BY_NAME
+
+
+def test_a_wrong_name_comes_with_the_nearest() -> None:
+    with pytest.raises(SettingsError, match=r"frontend\.ratoi; frontend\.ratio is meant\?"):
+        Settings.from_values({"frontend.ratoi": 0.9})
 
 
 @pytest.mark.parametrize(

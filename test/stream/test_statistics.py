@@ -54,15 +54,15 @@ def test_silence_begins_with_the_last_set_or_with_the_activation() -> None:
     statistics = Statistics(clock)
     clock.now += 5.0
     statistics.received("left")
-    assert statistics.snapshot().idle == 5.0
+    assert statistics.snapshot().since_set == 5.0
     statistics.complete_set()
     clock.now += 2.0
     statistics.received("left")
     now = statistics.snapshot()
-    assert now.idle == 2.0
+    assert now.since_set == 2.0
     assert (now.received, now.received_since_set) == ({"left": 2}, {"left": 1})
     statistics.activated()
-    assert statistics.snapshot().idle == 0.0
+    assert statistics.snapshot().since_set == 0.0
     assert statistics.snapshot().received_since_set == {}
 
 
@@ -75,6 +75,27 @@ def test_the_last_complaint_ages() -> None:
     now = statistics.snapshot()
     assert now.last_bad_input == (3.0, "magic")
     assert now.bad_input == {"encoding": 1}
+
+
+def test_exceptions_are_counted_by_place_and_the_last_one_ages() -> None:
+    clock = Clock()
+    statistics = Statistics(clock)
+    assert statistics.snapshot().last_error is None
+    for place in ("timer", "message callback", "timer"):
+        statistics.error(place, "ValueError: no")
+    clock.now += 4.0
+    now = statistics.snapshot()
+    assert now.errors == {"timer": 2, "message callback": 1}
+    assert now.last_error == (4.0, "timer: ValueError: no")
+    assert now.bad_input == {} and now.last_bad_input is None
+
+
+def test_a_set_that_nobody_wanted_is_neither_processed_nor_dropped() -> None:
+    statistics = Statistics(Clock())
+    statistics.complete_set()
+    statistics.unwanted()
+    now = statistics.snapshot()
+    assert (now.sets, now.unwanted, now.processed, now.dropped) == (1, 1, 0, {})
 
 
 def test_a_throttle_counts_what_it_silences_for_each_key() -> None:

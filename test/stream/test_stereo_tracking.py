@@ -254,11 +254,11 @@ def test_without_fixed_keypoints_the_rig_is_checked_and_nothing_followed() -> No
         outcome = drive.outcome(frame)
         result = SimpleNamespace(**{**vars(outcome.result), "indices0": None, "indices1": None})
         same, located = drive.tracking.update(
-            dataclasses.replace(outcome, result=result), drive.infos, 1, wanted=True
+            dataclasses.replace(outcome, result=result), 1, wanted=True
         )
         assert located is None and len(same.track_ids) == 0
     report = drive.tracking.report
     assert report.problem == NO_FIXED_KEYPOINTS and report.wanted and not report.running
     assert report.rig is not None and not drive.errors
-    without = drive.tracking.update(drive.outcome(0), drive.infos, 1, wanted=False)
+    without = drive.tracking.update(drive.outcome(0), 1, wanted=False)
     assert without[1] is None and drive.tracking.report.problem == ""

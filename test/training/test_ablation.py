@@ -55,8 +55,8 @@ def test_every_variant_is_trained_as_it_says_and_only_once(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"estimator": ["msga"]}, "unknown entries estimator"),
-        ({"variants": {"x": {"network.color": 1}}}, "unknown entries color"),
+        ({"estimator": ["msga"]}, "unknown configuration entry 'estimator'"),
+        ({"variants": {"x": {"network.color": 1}}}, "unknown configuration entry 'network.color'"),
         ({"variants": {"x": {"network.gate": "y"}}}, "gate must be"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from scene_pairs import PosedPair, load_pair
 
 from msga_ros.configuration.yaml_dataclass import ConfigError
+from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.pose import pose_error_deg
 from msga_ros.network import CheckpointError, packaged_weights
 from msga_ros.two_view.config import PipelineConfig
@@ -83,11 +84,25 @@ def test_no_sieve_leaves_everything_to_the_solver(fountain: PosedPair) -> None:
     assert error_deg(result, fountain) < 2.0
     assert pipeline.device.type == "cpu" and pipeline.device_problem == ""
     # A match without coordinates is no match.
-    points = np.array(result.keypoints0)
-    points[0] = np.nan
-    sure = np.ones(len(points))
-    given = pipeline.relate_matches(points, result.keypoints1, *cameras, confidence=sure)
-    assert given.counts.network_inliers == len(points) - 1 and not given.inlier[0]
+    points0, points1 = np.array(result.keypoints0), np.array(result.keypoints1)
+    points0[0, 0] = points1[1, 1] = np.nan
+    sure = np.ones(len(points0))
+    given = pipeline.relate_matches(points0, points1, *cameras, confidence=sure)
+    assert given.counts.network_inliers == len(points0) - 2 and not given.inlier[:2].any()
+
+
+@pytest.mark.parametrize("enlarged", [0, 1])
+def test_each_view_has_a_camera_of_its_own(
+    pipeline: TwoViewPipeline, fountain: PosedPair, enlarged: int
+) -> None:
+    """One image twice as large, with the camera that belongs to it: the same motion."""
+    cameras = [fountain.camera0, fountain.camera1]
+    result = pipeline(fountain.image0, fountain.image1, *cameras)
+    points = [np.array(result.keypoints0), np.array(result.keypoints1)]
+    k = 2 * cameras[enlarged].k
+    cameras[enlarged] = Camera.pinhole(k[0, 0], k[1, 1], k[0, 2], k[1, 2])
+    points[enlarged] = 2 * points[enlarged]
+    assert error_deg(pipeline.relate_matches(*points, *cameras), fountain) < 2.0
 
 
 def test_no_sieve_and_no_solver_is_an_error() -> None:

@@ -103,6 +103,13 @@ def test_settings_that_they_do_not_have_are_errors(entries: dict[str, object], r
 
 
 @pytest.mark.usefixtures("tiny")
+def test_settings_of_those_that_are_not_chosen_are_passed_over() -> None:
+    """One file may hold the settings of several."""
+    config = PipelineConfig.load(**{"frontend.tiny.most": 300, "sieve.tiny.least": 0.5})
+    assert config == PipelineConfig()
+
+
+@pytest.mark.usefixtures("tiny")
 def test_a_change_in_mid_run_concerns_what_it_names_alone(fountain: PosedPair) -> None:
     """Weights are loaded once, features of before stay valid, other stages stay the same."""
     pipeline = TwoViewPipeline.from_config(**TINY)
@@ -176,7 +183,7 @@ for wrong in ({"frontend.tiny.most": 1.5}, {"frontend.tiny.more": 3}, {"frontend
         "300 0.3 Config(most=300)",
         "Config(least=0.5)",
         "frontend.tiny.most is an integer, not 1.5",
-        "unknown parameter frontend.tiny.more",
+        "unknown parameter frontend.tiny.more; frontend.tiny.most is meant?",
         "frontend.name must be one of sift, orb, akaze, broken, tiny, not 'tny'",
     ]
 

@@ -468,7 +468,8 @@ def test_cuda_that_fails_goes_on_with_the_cpu(
             return self
 
     pipe = knowing(fountain)
-    pipe.sieve._inference._active = Failing()
+    fallback = pipe.sieve._inference._network
+    fallback._active, fallback._device = Failing(), torch.device("cuda")
     with caplog.at_level(logging.WARNING):
         first, second = run(pipe, fountain), run(pipe, fountain)
     assert first.status is second.status is Status.OK

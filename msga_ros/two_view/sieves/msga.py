@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from msga_ros.configuration.yaml_dataclass import require
+from msga_ros.configuration.setting import check_ranges, setting
 
 if TYPE_CHECKING:
     from msga_ros.network import MSGANet
@@ -20,13 +18,32 @@ if TYPE_CHECKING:
 class NetworkConfig:
     """Putative matches to inlier probabilities."""
 
-    weights: str = ""  # set in the package or path; empty: msga_net on a GPU, else msga_net_lite
-    device: str = "auto"  # auto (CUDA where there is one), cpu, cuda or cuda:N
-    inlier_threshold: float = 1e-4  # squared symmetric epipolar distance, normalised coordinates
-    score_threshold: float = 0.0  # logit above which a match goes to the refinement of the pose
+    weights: str = setting(
+        "",
+        "Weights: a set in the package (msga_net, msga_net_lite, ...) or the path of a checkpoint "
+        "(.safetensors, .pth, or .onnx of msga export); empty: msga_net on a GPU, msga_net_lite on "
+        "a CPU.",
+        at_start=True,
+    )
+    device: str = setting(
+        "auto", "auto (CUDA where there is one), cpu, cuda or cuda:N.", at_start=True
+    )
+    inlier_threshold: float = setting(
+        1e-4,
+        "A match is an inlier of the network below this squared symmetric epipolar distance, "
+        "normalised coordinates.",
+        minimum=1e-10,
+        maximum=1e6,
+    )
+    score_threshold: float = setting(
+        0.0,
+        "A match with a higher score (logit) goes to the refinement of the pose.",
+        minimum=-1e6,
+        maximum=1e6,
+    )
 
     def __post_init__(self) -> None:
-        require(self.inlier_threshold > 0, "network.inlier_threshold must be positive")
+        check_ranges(self, "network")
 
 
 class MSGASieve:
@@ -67,11 +84,7 @@ class MSGASieve:
         return self._inference.problem
 
     def __call__(self, matches: NormalisedMatches) -> MatchScores:
-        evidence = matches.evidence
-        if evidence is not None:  # an unknown ratio and mutual check: as one that says nothing
-            evidence = evidence.copy()
-            evidence[:, :2] = np.where(np.isnan(evidence[:, :2]), (1.0, 0.0), evidence[:, :2])
-        return self._inference(matches.correspondences, matches.valid, evidence)
+        return self._inference(matches.correspondences, matches.valid, matches.evidence)
 
     def reconfigured(self, config: PipelineConfig) -> MSGASieve:
         return self  # its thresholds are applied to the scores, by whoever asked for them

@@ -1,0 +1,168 @@
+"""What the node makes of the messages that arrive, by its parameters; the node in this process."""
+# ruff: noqa: E402
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+for needed in ("rclpy", "msga_ros.msg"):
+    pytest.importorskip(needed, reason="needs the built ROS package")
+
+import rclpy
+from node.harness import TEMPORAL, camera_info, header
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, Image
+from stream.fakes import CAMERA, SIZE, FakePipeline
+
+from msga_ros.node.image_message import image_message
+from msga_ros.node.node import MsgaNode
+from msga_ros.stream.model_loading import Model
+from msga_ros.stream.statistics import Snapshot
+
+pytestmark = pytest.mark.ros
+
+START = 1_700_000_000_000_000_000
+MS = 1_000_000
+# Nothing may be lost on the way, so that what is missing was dropped by the node.
+RELIABLE = {f"qos_overrides./{name}.subscription.reliability": "reliable" for name in TEMPORAL}
+
+
+class ReadyPipeline(FakePipeline):
+    """Takes every configuration."""
+
+    device = "cpu"
+    device_problem = ""
+
+    def reconfigure(self, config: Any) -> None:
+        """Nothing depends on it."""
+
+
+class Bench:
+    """An active node and a publisher of its inputs, spun by hand."""
+
+    def __init__(self, context: Context, **parameters: Any) -> None:
+        values = {"mode": "temporal", "autostart": False, **RELIABLE, **parameters}
+        self.node = MsgaNode(
+            load=lambda _: Model(ReadyPipeline(), "none"),
+            context=context,
+            parameter_overrides=[Parameter(name, value=value) for name, value in values.items()],
+        )
+        self._source = rclpy.create_node("source", context=context)
+        self._executor = SingleThreadedExecutor(context=context)
+        for node in (self.node, self._source):
+            self._executor.add_node(node)
+        self.node.trigger_configure()
+        self.node.trigger_activate()
+        self._publishers = {
+            name: self._source.create_publisher(kind, name, QoSProfile(depth=20))
+            for name, kind in zip(TEMPORAL, (Image, CameraInfo), strict=True)
+        }
+        for one in self._publishers.values():
+            self.spin_until(lambda one=one: one.get_subscription_count() > 0)
+
+    @property
+    def counts(self) -> Snapshot:
+        """What the node has counted."""
+        return self.node._statistics.snapshot()
+
+    def send(self, name: str, *milliseconds: float) -> None:
+        """Messages of one input, one after the other; then spin until all have been taken."""
+        before = self.counts.received.get(f"/{name}", 0)
+        self.publish(name, *milliseconds)
+        self.spin_until(
+            lambda: self.counts.received.get(f"/{name}", 0) == before + len(milliseconds)
+        )
+
+    def publish(self, name: str, *milliseconds: float) -> None:
+        """Messages of one input, all at once."""
+        for when in milliseconds:
+            made = header(START + round(when * MS), "camera")
+            if name == "image":
+                message = image_message(np.full(SIZE[::-1], 90, np.uint8), made)
+            else:
+                message = camera_info(CAMERA.k, SIZE, made)
+            self._publishers[name].publish(message)
+
+    def spin_until(self, done: Callable[[], bool], seconds: float = 20.0) -> None:
+        end = time.monotonic() + seconds
+        while not done():
+            assert time.monotonic() < end, self.counts
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def close(self) -> None:
+        self.node.close()
+        self._executor.shutdown()
+        self.node.destroy_node()
+        self._source.destroy_node()
+
+
+@pytest.fixture
+def bench() -> Iterator[Callable[..., Bench]]:
+    context, made = Context(), []
+    rclpy.init(context=context)
+
+    def make(**parameters: Any) -> Bench:
+        made.append(Bench(context, **parameters))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+    context.shutdown()
+
+
+def test_slop_changes_while_the_node_runs(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    one.send("image", 0)
+    one.send("camera_info", 4)
+    assert one.counts.sets == 0  # four milliseconds apart
+    (answer,) = one.node.set_parameters([Parameter("sync.slop", value=0.005)])
+    assert answer.successful
+    one.send("image", 100)
+    one.send("camera_info", 104)
+    assert one.counts.sets == 1
+    one.node.set_parameters([Parameter("sync.slop", value=0.0)])
+    one.send("image", 200)
+    one.send("camera_info", 204)
+    assert one.counts.sets == 1
+
+
+@pytest.mark.parametrize(("size", "sets"), [(2, 2), (10, 5)])
+def test_as_many_wait_for_their_partners_as_the_queue_is_long(
+    bench: Callable[..., Bench], size: int, sets: int
+) -> None:
+    one = bench(**{"sync.queue_size": size})
+    for name in TEMPORAL:
+        for frame in range(5):
+            one.send(name, 100.0 * frame)
+    assert one.counts.sets == sets
+
+
+@pytest.mark.parametrize(("jump_back", "jumps"), [(5.0, 0), (0.2, 1)])
+def test_time_may_go_back_as_far_as_the_parameter_says(
+    bench: Callable[..., Bench], jump_back: float, jumps: int
+) -> None:
+    one = bench(**{"sync.jump_back": jump_back})
+    for when in (0, 1000, 2000, 1100):
+        for name in TEMPORAL:
+            one.send(name, when)
+    assert one.counts.bad_input.get("time_jump", 0) == jumps
+    assert one.counts.sets == 3 + jumps
+    assert one.counts.dropped.get("out_of_order", 0) == 1 - jumps
+
+
+def test_a_burst_waits_for_an_executor_that_is_busy(bench: Callable[..., Bench]) -> None:
+    """A decoder, or a parameter service, may keep it for some frames."""
+    one = bench()
+    stamps = [100.0 * frame for frame in range(5)]
+    for name in TEMPORAL:
+        one.publish(name, *stamps)
+    one.spin_until(lambda: one.counts.sets == 5)
