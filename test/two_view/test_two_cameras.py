@@ -69,11 +69,10 @@ def test_a_pixel_is_one_of_the_mean_focal_length(
         return solve
 
     monkeypatch.setattr(relative_pose, "solver", recording)
-    related(
-        random_scene(3, 100), *cameras, **{"pose.threshold_px": 1.8, "pose.refine": "graduated"}
-    )
+    asked = {"pose.threshold_px": 1.8}
+    related(random_scene(3, 100), *cameras, **asked, **{"pose.refine": "graduated"})
     assert thresholds == pytest.approx([1.8 / 900.0])
-    related(random_scene(3, 100), *cameras, **{"pose.threshold_px": 1.8})
+    related(random_scene(3, 100), *cameras, **asked)
     assert thresholds[1:] == pytest.approx([1.5 * 1.8 / 900.0])  # sampling looks further
 
 
