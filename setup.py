@@ -23,7 +23,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["msga_ros", "msga_ros.*"]),
-    package_data={"msga_ros": ["weights/*.safetensors", "py.typed"]},
+    package_data={"msga_ros": ["weights/*.safetensors", "evaluation/templates/*", "py.typed"]},
     data_files=[
         (
             "share/msga_ros/config",
@@ -35,6 +35,7 @@ setup(
     python_requires=">=3.10",
     install_requires=[
         "h5py>=3.8",
+        "Jinja2>=3.0",
         "lightning-fabric>=2.2",
         "matplotlib>=3.7",
         "numpy>=1.24",

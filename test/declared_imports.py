@@ -35,6 +35,7 @@ class Import(NamedTuple):
 IMPORTS: dict[str, Import] = {
     "cv2": Import("opencv-python-headless", "python3-opencv"),
     "h5py": Import("h5py", "python3-h5py"),
+    "jinja2": Import("Jinja2", "python3-jinja2"),
     "lightning_fabric": Import("lightning-fabric", None),
     "matplotlib": Import("matplotlib", "python3-matplotlib"),
     "numpy": Import("numpy", "python3-numpy"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 import cv2
@@ -16,17 +15,31 @@ from msga_ros.datasets.dumps import INLIER_THRESHOLD, Pair
 from msga_ros.datasets.posed.base import PosedImage, PosedImagesError
 from msga_ros.datasets.posed.sources import open_scene
 from msga_ros.evaluation.examples import Example
+from msga_ros.evaluation.report_template import rendered
 
 Floats = NDArray[np.float64]
 
 _HEIGHT = 250  # of a view
 _GAP = 8
 _MOST_LINES = 90  # of each kind
-# Right and kept, wrong and kept, right and missed: blue, orange, thin dashes.
-_KINDS = (
-    ("missed", 'stroke="#444" stroke-width="0.8" stroke-dasharray="3 3" stroke-opacity="0.75"'),
-    ("wrong", 'stroke="#E69F00" stroke-width="1.3" stroke-opacity="0.9"'),
-    ("right", 'stroke="#0072B2" stroke-width="1.1" stroke-opacity="0.75"'),
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How the lines of some matches are drawn: SVG attributes, and what the legend says."""
+
+    meaning: str
+    colour: str
+    width: float
+    opacity: float
+    dashes: str = ""
+
+
+# Later ones are drawn over earlier ones; colours of Okabe and Ito.
+KINDS = (
+    Kind("true match, not kept", "#444", 0.8, 0.75, "3 3"),
+    Kind("false match, kept", "#E69F00", 1.3, 0.9),
+    Kind("true match, kept", "#0072B2", 1.1, 0.75),
 )
 
 
@@ -64,11 +77,11 @@ class Images:
 
 @dataclass(frozen=True)
 class _View:
-    """One of the two drawings: its background, its size and `(N, 2)` points in it."""
+    """One of the two drawings: `(N, 2)` points in it, and its image as base64 text, if any."""
 
-    background: str
     width: float
     points: Floats
+    jpeg: str = ""
 
 
 def picture(example: Example, images: Images | None) -> str:
@@ -76,36 +89,20 @@ def picture(example: Example, images: Images | None) -> str:
     pair = example.pair
     found = images.find(pair) if images else None
     halves = np.hsplit(pair.correspondences.astype(np.float64), 2)
-    views = _over_images(found, halves) if found else None
-    left, right = views or tuple(_plain(points) for points in halves)
-    width = left.width + _GAP + right.width
-    shifted = right.points + np.array([left.width + _GAP, 0.0])
-    lines = "".join(
-        f'<g {style}><path d="{_path(left.points, shifted, chosen)}"/></g>'
-        for (_, style), chosen in zip(_KINDS, _classes(example), strict=True)
+    left, right = (_over_images(found, halves) if found else None) or (
+        _plain(halves[0]),
+        _plain(halves[1]),
     )
-    caption = escape(f"Matches of {pair.name}")
-    return (
-        f'<svg viewBox="0 0 {width:.0f} {_HEIGHT}" class="pair" role="img" fill="none" '
-        f'xmlns="http://www.w3.org/2000/svg" aria-label="{caption}"><title>{caption}</title>'
-        f"{left.background}"
-        f'<g transform="translate({left.width + _GAP:.1f} 0)">{right.background}</g>{lines}</svg>'
+    offset = left.width + _GAP
+    ends = np.stack([left.points, right.points + np.array([offset, 0.0])], axis=1)  # (N, 2, 2)
+    return rendered(
+        "pair.svg",
+        name=pair.name,
+        width=offset + right.width,
+        height=_HEIGHT,
+        views=((left, 0.0), (right, offset)),
+        matches=[(k, ends[i].tolist()) for k, i in zip(KINDS, _classes(example), strict=True)],
     )
-
-
-def key() -> str:
-    """HTML: what the lines stand for."""
-    explanation = {
-        "right": "true match, kept",
-        "wrong": "false match, kept",
-        "missed": "true match, not kept",
-    }
-    items = (
-        f'<span class="key"><svg viewBox="0 0 30 10" width="30" height="10">'
-        f'<path d="M1 5H29" {style}/></svg>{explanation[name]}</span>'
-        for name, style in reversed(_KINDS)
-    )
-    return f'<p class="legend">{"".join(items)}</p>'
 
 
 def _classes(example: Example) -> Sequence[NDArray[np.int64]]:
@@ -119,11 +116,6 @@ def _classes(example: Example) -> Sequence[NDArray[np.int64]]:
             indices = indices[np.linspace(0, len(indices) - 1, _MOST_LINES).astype(int)]
         chosen.append(indices)
     return chosen
-
-
-def _path(points0: Floats, points1: Floats, chosen: NDArray[np.int64]) -> str:
-    pairs = zip(points0[chosen], points1[chosen], strict=True)
-    return "".join(f"M{a[0]:.1f} {a[1]:.1f}L{b[0]:.1f} {b[1]:.1f}" for a, b in pairs)
 
 
 def _over_images(
@@ -141,12 +133,8 @@ def _over_images(
         small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
         _, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 72])
         text = base64.b64encode(data.tobytes()).decode()
-        background = (
-            f'<image href="data:image/jpeg;base64,{text}" width="{width}" height="{_HEIGHT}" '
-            'preserveAspectRatio="none"/>'
-        )
         places = (image.camera.project(points) + 0.5) * scale
-        views.append(_View(background, float(width), places))
+        views.append(_View(float(width), places, text))
     return views[0], views[1]
 
 
@@ -159,9 +147,4 @@ def _plain(points: Floats) -> _View:
     scale = min(scale, 0.94 * width / extent[0])
     places = (points - centre) * scale + (width / 2, _HEIGHT / 2)
     inside = np.clip(places, 2.0, (width - 2.0, _HEIGHT - 2.0))
-    discs = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.2"/>' for x, y in inside)
-    background = (
-        f'<rect width="{width:.1f}" height="{_HEIGHT}" fill="#f1f3f5"/>'
-        f'<g fill="#b6bec7">{discs}</g>'
-    )
-    return _View(background, float(width), inside)
+    return _View(float(width), inside)

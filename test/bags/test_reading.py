@@ -51,6 +51,21 @@ def test_truncated_bag_is_read_to_its_last_good_message(
     assert sum(bag.counts.values()) == len(found)
 
 
+def test_parts_of_a_split_bag_without_metadata_come_in_the_order_of_their_numbers(
+    tmp_path: Path, drive: Drive
+) -> None:
+    """Part 10 after part 9, and not after part 1."""
+    folder = tmp_path / "drive"
+    folder.mkdir()
+    for number in range(11):
+        (part,) = write(tmp_path / f"part{number}", drive.mono([number])).glob("*.mcap")
+        part.rename(folder / f"drive_{number}.mcap")
+    bag = Bag(folder)
+    stamps = [one.time_ns for one in bag.messages(bag.types)]
+    assert len(stamps) == 22
+    assert stamps == sorted(stamps)
+
+
 def test_bag_of_a_recorder_that_crashed_has_all_that_was_written(
     tmp_path: Path, drive: Drive
 ) -> None:

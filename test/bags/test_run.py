@@ -17,6 +17,7 @@ from bags.bag_maker import START_NS, Drive, write
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+from msga_ros.bags.outputs import OutputOptions
 from msga_ros.bags.state import to_bytes
 from msga_ros.odometry.mono import MonoOdometry
 
@@ -230,13 +231,27 @@ def test_strange_state_is_refused(
     assert raw(found) == raw(whole)
 
 
-def test_another_configuration_starts_anew(tmp_path: Path, drive: Drive, process: Any) -> None:
-    source = write(tmp_path / "in", drive.mono(range(3)))
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"parameters": {"mode": "temporal", "frontend.max_keypoints": 300}},
+        {"outputs": OutputOptions("/robot")},
+        {"topics": {"image": "/other/image"}},
+        {"trajectory": True},
+    ],
+    ids=lambda one: next(iter(one)),
+)
+def test_another_configuration_starts_anew(
+    tmp_path: Path, drive: Drive, process: Any, changed: dict[str, Any]
+) -> None:
+    """What was done on other terms is of no use."""
+    other = [item for frame in range(3) for item in drive.view(frame, "right", "/other")]
+    source = write(tmp_path / "in", [*drive.mono(range(3)), *other])
+    options: dict[str, Any] = {"parameters": {"mode": "temporal"}, "trajectory": False}
     with pytest.raises(KeyboardInterrupt):
-        process(source, parameters={"mode": "temporal"}, stop_after=4)
-    changed = {"mode": "temporal", "frontend.max_keypoints": 300}
-    _, summary, _ = process(source, parameters=changed)
-    assert summary.resumed == 0
+        process(source, stop_after=4, **options)
+    _, summary, _ = process(source, **{**options, **changed})
+    assert (summary.resumed, summary.sets) == (0, 3)
 
 
 def test_loop_in_time_starts_anew(tmp_path: Path, drive: Drive, process: Any) -> None:
@@ -300,8 +315,6 @@ def test_unreadable_message_costs_its_set_alone(tmp_path: Path, drive: Drive, pr
 
 def test_pictures(tmp_path: Path, drive: Drive, process: Any) -> None:
     import cv2
-
-    from msga_ros.bags.outputs import OutputOptions
 
     source = write(tmp_path / "in", drive.stereo([0]))
     raw_bag, _, _ = process(source, "raw", outputs=OutputOptions("/robot", "raw"))

@@ -33,7 +33,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Row:
-    """What came of it. `seconds`: from the last bad message to the next right pose."""
+    """What came of it. `errors`: of the next good pair; `seconds`: until it was answered."""
 
     fault: str
     said: str
@@ -48,7 +48,7 @@ def run_fault(fault: Fault, feed: Feed, fresh: Resources) -> Row:
     heard = feed.run.messages["/diagnostics"]
     before, since = feed.counter(fault.counts), len(heard)
     said = ""
-    for _ in range(3):  # best effort may lose what hurts
+    for _ in range(3):  # some hurt only where the node is at that moment
         fault.hurt(feed)
         said = _answer(fault, feed, before, since)
         if said:

@@ -12,10 +12,10 @@ from typing import Any
 import cv2
 import numpy as np
 from faults.fault import Fault
-from faults.feed import Feed, Messages
+from faults.feed import Feed, Messages, reliable
 from faults.footage import View
 from msga_ros.msg import RelativePose
-from node.harness import REPOSITORY
+from node.harness import REPOSITORY, STEREO
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 
 from msga_ros.node.image_message import image_message
@@ -25,6 +25,7 @@ PARAMETERS = {
     "max_image_pixels": 1_000_000,
     "publish.diagnostics_period": 0.2,
     "publish.no_input_warning": 1.0,
+    **reliable(f"/{name}" for name in STEREO),
 }
 
 
@@ -69,8 +70,8 @@ def seen_as(change: Callable[[View], View]) -> Callable[[Feed], None]:
             frame = feed.next_frame()
             left, right = (change(feed.view(frame, side)) for side in ("left", "right"))
             errors = feed.pair(left, right)
-            if errors is not None:
-                errors.check()
+            assert errors is not None
+            errors.check()
 
     return hurt
 

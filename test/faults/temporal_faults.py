@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 from faults.fault import Fault
-from faults.feed import Feed
+from faults.feed import Feed, reliable
 from faults.footage import View
 from msga_ros.msg import RelativePose
 from node.harness import stamp_ns
@@ -23,6 +23,7 @@ PARAMETERS = {
     "frontend.max_keypoints": 300,
     "publish.diagnostics_period": 0.2,
     "publish.no_input_warning": 1.0,
+    **reliable(("/image/compressed", "/camera_info")),
 }
 
 

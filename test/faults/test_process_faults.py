@@ -15,14 +15,14 @@ for needed in ("rclpy", "msga_ros.msg"):
     pytest.importorskip(needed, reason="needs the built ROS package")
 
 from faults.fault import Row
-from faults.feed import Errors, Feed
+from faults.feed import Errors, Feed, reliable
 from faults.footage import Footage
 from faults.report import ALL, Report
 from faults.resources import Resources
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from node.harness import REPOSITORY, STEREO, NodeProcess
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
 
 pytestmark = [
     pytest.mark.ros,
@@ -37,8 +37,16 @@ PARAMETERS = {
 
 
 def node(weights: Path | str, **arguments: Any) -> NodeProcess:
+    """A node whose inputs lose nothing, unless `input_qos` says otherwise."""
     more = arguments.pop("parameters", {})
-    return NodeProcess(STEREO, {**PARAMETERS, "network.weights": weights, **more}, **arguments)
+    namespace = arguments.get("namespace", "")
+    parameters = {
+        **PARAMETERS,
+        **reliable(f"{namespace}/{name}" for name in STEREO),
+        "network.weights": weights,
+        **more,
+    }
+    return NodeProcess(STEREO, parameters, **{"input_qos": QoSProfile(depth=20), **arguments})
 
 
 def said(feed: Feed, pattern: str, timeout: float = 15.0) -> str:
@@ -48,7 +56,9 @@ def said(feed: Feed, pattern: str, timeout: float = 15.0) -> str:
 
 
 def well(feed: Feed) -> tuple[Errors, float, Resources]:
-    """The next right pose, how long it took, and what the process holds."""
+    """The pose of the next good pair, how long it took, and what the process holds."""
+    if not feed._count:
+        feed.begin()
     started = time.monotonic()
     errors = feed.right()
     assert "Traceback" not in feed.run.log(), feed.run.log()
@@ -99,9 +109,9 @@ def test_gpu_out_of_memory(any_weights: Path, footage: Footage, report: Report) 
 
 
 def test_input_whose_qos_does_not_fit(any_weights: Path, footage: Footage, report: Report) -> None:
-    override = {"qos_overrides./left/image.subscription.reliability": "reliable"}
-    with node(any_weights, parameters=override, connect=False) as run:
+    with node(any_weights, connect=False) as run:
         feed = Feed(run, footage, stereo=True)
+        run.use_qos("left/image", qos_profile_sensor_data)  # best effort
         pattern = r"/left/image: a publisher offers another QoS than we ask for \(reliability\)"
         text = said(feed, pattern)
         silence = (

@@ -18,13 +18,18 @@ from faults.report import Report, chosen
 from faults.resources import Resources
 from faults.temporal_faults import FAULTS, PARAMETERS
 from node.harness import TEMPORAL, NodeProcess
+from rclpy.qos import QoSProfile
 
 pytestmark = pytest.mark.ros
+
+RELIABLE = QoSProfile(depth=20)
 
 
 @pytest.fixture(scope="module")
 def feed(any_weights: Path, footage: Footage) -> Iterator[Feed]:
-    with NodeProcess(TEMPORAL, {**PARAMETERS, "network.weights": any_weights}) as run:
+    with NodeProcess(
+        TEMPORAL, {**PARAMETERS, "network.weights": any_weights}, input_qos=RELIABLE
+    ) as run:
         yield Feed(run, footage, stereo=False)
 
 

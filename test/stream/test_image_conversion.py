@@ -52,6 +52,28 @@ def convert(made: Any, bridge: Any = BRIDGES[0], limit: int = LIMIT) -> np.ndarr
     return image_from_message(made, bridge, limit)
 
 
+def test_what_the_original_bridge_misreads_is_not_given_to_it() -> None:
+    """Swapped bytes (it needs an older NumPy), and rows that are no whole number of pixels."""
+
+    class Strict:
+        asked = 0
+
+        def imgmsg_to_cv2(self, made: Any, desired_encoding: str = "passthrough") -> Any:
+            assert not made.is_bigendian and made.step % 3 == 0
+            self.asked += 1
+            return CvBridge().imgmsg_to_cv2(made, desired_encoding)
+
+    colour = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
+    deep = np.arange(12, dtype=np.uint16).reshape(3, 4) << 8
+    strict = Strict()
+    for padding in (0, 3, 1, 2):
+        converted = convert(message(colour, "bgr8", padding), strict)
+        np.testing.assert_array_equal(converted, colour)
+    assert strict.asked == 2
+    swapped = convert(message(deep, "mono16", 0, True), strict)
+    np.testing.assert_array_equal(swapped, deep >> 8)
+
+
 @pytest.mark.parametrize("bridge", BRIDGES)
 @pytest.mark.parametrize("padding", [0, 5])
 @pytest.mark.parametrize(

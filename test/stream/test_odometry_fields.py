@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from node.stereo_drive import StereoDrive
 
+from msga_ros.geometry.rotations import rotation_matrix
+from msga_ros.odometry.poses import UncertainPose
 from msga_ros.stream.message_fields import STATUS_OK, STATUS_TOO_FEW_MATCHES
 from msga_ros.stream.odometry_fields import motion_fields, odometry_fields
 
@@ -45,6 +49,27 @@ def test_essential_and_parallax_belong_to_the_matches() -> None:
     cosine = np.einsum("ni,ni->n", directions[0], directions[1] @ rotation.T)
     parallax = np.median(np.arccos(np.clip(cosine, -1, 1)))
     assert fields["median_parallax"] == pytest.approx(parallax, rel=0.05)
+
+
+def test_parallax_of_a_camera_that_turns_as_it_drives() -> None:
+    """Seen from both places in the axes of the keyframe: the turn is no parallax."""
+    located = StereoDrive().go(0, 1, 2, 3)
+    rng = np.random.default_rng(0)
+    points = rng.uniform([-2, -1, 4], [2, 1, 9], (50, 3))  # in the current camera
+    turn, position = rotation_matrix([0.2, -0.9, 0.1]), np.array([1.5, 0.2, -0.4])
+    update = replace(
+        located.update,
+        relative=UncertainPose(turn, position, np.eye(6)),
+        points=points,
+        inlier=np.ones(50, dtype=bool),
+    )
+    from_current = points @ turn.T
+    from_keyframe = from_current + position
+    cosine = (from_current * from_keyframe).sum(1) / (
+        np.linalg.norm(from_current, axis=1) * np.linalg.norm(from_keyframe, axis=1)
+    )
+    found = motion_fields(replace(located, update=update))["median_parallax"]
+    assert found == pytest.approx(np.median(np.arccos(cosine)))
 
 
 def test_a_lost_motion_says_nothing() -> None:

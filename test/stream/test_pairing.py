@@ -203,6 +203,17 @@ def test_small_jump_back_is_noticed_after_some_frames(module: ModuleType) -> Non
     assert run.sets[-1] == (900, 900) and len(run.sets) >= 17
 
 
+def test_two_late_messages_in_a_row_are_late_and_three_are_a_jump(module: ModuleType) -> None:
+    run = Recorder(module, jump_back=5.0)
+    run.feed(*((name, 100.0 * frame) for frame in range(10) for name in "ab"))
+    run.feed(("a", 600), ("b", 600), ("a", 650), ("b", 650))
+    assert run.jumps == [] and len(run.sets) == 10
+    run.feed(("a", 1000), ("b", 1000), ("a", 700), ("b", 700), ("a", 750), ("b", 750))
+    assert run.jumps == [] and run.sets[-1] == (1000, 1000)  # one in order: the count begins anew
+    run.feed(("a", 800))
+    assert run.jumps == pytest.approx([0.2])
+
+
 def test_changed_slop_takes_effect(module: ModuleType) -> None:
     run = Recorder(module)
     assert run.feed(("a", 0), ("b", 4)).sets == []

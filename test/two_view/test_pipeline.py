@@ -323,6 +323,19 @@ def test_camera_of_another_image_size_is_refused(fountain: PosedPair) -> None:
         knowing(fountain)(fountain.image0, fountain.image1, fountain.camera0, half)
 
 
+@pytest.mark.parametrize(("off", "refused"), [(0, False), (1, False), (-1, False), (2, True)])
+def test_a_binned_image_may_be_a_pixel_off_its_calibration(off: int, refused: bool) -> None:
+    """Half of 641 pixels is 320 to one driver and 321 to another."""
+    pipe = TwoViewPipeline.from_config(**{"sieve.name": "none"})
+    camera = Camera(SMALL.k, width=320 + off, height=240)
+    images = noise_image(1), noise_image(2)
+    if not refused:
+        assert pipe(*images, camera, camera).counts.matched > 0
+        return
+    with pytest.raises(CameraError, match="camera0 is calibrated for images of 322x240"):
+        pipe(*images, camera, camera)
+
+
 def test_features_of_two_front_ends_are_refused(fountain: PosedPair) -> None:
     sift, orb = knowing(fountain), knowing(fountain, **{"frontend.name": "orb"})
     with pytest.raises(FrontendError, match="different kinds"):
