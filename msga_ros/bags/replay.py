@@ -16,6 +16,7 @@ from msga_ros.stream.pairing import Pairing
 from msga_ros.stream.processor import Outcome, Pipeline, PreparedImage, Processor
 from msga_ros.stream.reference_view import View
 from msga_ros.stream.settings import Settings
+from msga_ros.stream.track_ids import TrackIds
 
 _SHOWN = 3  # unreadable messages that are reported one by one; the others are only counted
 
@@ -113,6 +114,7 @@ class Replayer(Processor):
     ) -> None:
         super().__init__(pipeline, topics.by_input, complain, CvBridge())
         self._settings = settings
+        self._track_ids = TrackIds()
         self._numbers: dict[int, int] = {}  # id of a view to the number of its set
         self.views: list[View] = []  # of the last set
 
@@ -120,6 +122,8 @@ class Replayer(Processor):
         """The outcome of a set; `views` are then its own."""
         self.views = []
         outcome = self.process(one.message_set, self._settings).outcome
+        if outcome is not None and not outcome.stereo:
+            outcome = self._track_ids.follow(outcome)
         reference = self._reference
         if reference is not None and id(reference) not in self._numbers:
             self._numbers = {id(reference): one.number}
@@ -142,13 +146,13 @@ class Replayer(Processor):
             "epoch": self._epoch,
             "reference": self.reference_set,
             "tracks": [[index, track] for index, track in tracks.items()],
-            "next_track": self._tracks._next,
+            "next_track": self._track_ids.next_id,
         }
 
     def restore(self, state: Mapping[str, Any], reference: RecordedSet | None) -> None:
         """Go on from `state`; `reference` is the set that it names."""
         self._epoch = state["epoch"]
-        self._tracks._next = state["next_track"]
+        self._track_ids.next_id = state["next_track"]
         if reference is None:
             return
         view = self._view(self._prepare(reference.message_set, "", self._settings), self._settings)

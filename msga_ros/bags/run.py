@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,8 @@ from msga_ros.stream.settings import Settings
 from msga_ros.stream.stream_odometry import (
     NO_FIXED_KEYPOINTS,
     OdometryResult,
-    persistent_ids,
 )
+from msga_ros.stream.track_ids import with_ids_of_the_odometry
 
 Warn = Callable[[str], None]
 Progress = Callable[[int, int], None]  # messages read, messages in all
@@ -189,7 +189,7 @@ class _Work:
                 messages += (odometry(located, one.time_ns, outputs),)
         if outcome is not None:
             if outcome.stereo and located is not None:
-                outcome = replace(outcome, track_ids=persistent_ids(located.update, outcome))
+                outcome = with_ids_of_the_odometry(outcome, located.update)
             header["status"] = outcome.result.status.name
             messages += serialised(outcome, one.time_ns, outputs)
         return Entry(header, messages)

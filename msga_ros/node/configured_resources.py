@@ -17,6 +17,7 @@ from msga_ros.stream.settings import Settings
 from msga_ros.stream.stage_times import StageTimes
 from msga_ros.stream.statistics import Statistics
 from msga_ros.stream.stereo_tracking import StereoTracking
+from msga_ros.stream.track_ids import TrackIds
 from msga_ros.stream.worker import Worker
 from msga_ros.two_view.config import PipelineConfig
 
@@ -51,6 +52,7 @@ class ConfiguredResources:
         self._idle = False
         now = settings()
         self._outputs = Outputs(node, now, reporter.complain)
+        self._track_ids = TrackIds()
         self._stereo_tracking = None
         if now.stereo:
             say = node.get_logger().info
@@ -129,7 +131,7 @@ class ConfiguredResources:
         self._statistics.processed(times.milliseconds)
 
     def _publish(self, outcome: Outcome, epoch: int, settings: Settings, times: StageTimes) -> None:
-        """The pose at once, then, with the tracks of a stereo pair, everything else."""
+        """The pose at once; then, with the ids of its tracks, everything else."""
         result = outcome.result
         self._statistics.result(
             result.status.name, result.counts.geometric_inliers, result.counts.matched
@@ -137,6 +139,8 @@ class ConfiguredResources:
         with times.stage("publish"):
             self._outputs.publish_pose(outcome)
         located = None
+        if not outcome.stereo:
+            outcome = self._track_ids.follow(outcome)
         if self._stereo_tracking is not None:
             started = time.perf_counter()
             wanted = self._outputs.wants_motion(settings)

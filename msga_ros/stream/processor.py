@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from msga_ros.geometry.camera import Camera, CameraError, stereo_baseline
 from msga_ros.odometry.observations import Rig
-from msga_ros.odometry.tracks import Tracks
 from msga_ros.stream.camera_info import rig_from_camera_info
 from msga_ros.stream.change_monitor import StreamChangeMonitor
 from msga_ros.stream.cv_bridge_fallback import CvBridge, ImageBridge
@@ -37,7 +36,7 @@ class Pipeline(Protocol):
 class Outcome:
     """What there is to publish about two views. `baseline`: metres, None where unknown.
 
-    `track_ids` is empty where no tracks are kept: of a stereo pair the odometry keeps them.
+    `track_ids`: see `track_ids.py`; until then zeros, and empty of a stereo pair.
     """
 
     reference: View
@@ -95,7 +94,6 @@ class Processor:
         self._bridge = bridge if bridge is not None else CvBridge()
         self._reference: View | None = None
         self._epoch = 0
-        self._tracks = Tracks()
         self._times = StageTimes()
         self._changes = StreamChangeMonitor(complain)
 
@@ -141,8 +139,6 @@ class Processor:
             return None
         result = self._relate(reference, current)
         ids: NDArray[np.uint64] = np.zeros(len(result.inlier), dtype=np.uint64)
-        if result.indices0 is not None:  # else no feature could be followed
-            ids = self._tracks.follow(reference, current, result)
         if settings.reference.replaces(current, result):
             self._reference = current
         return Outcome(reference, current, result, ids, False, settings["rectified"], None)

@@ -20,9 +20,9 @@ from msga_ros.stream.stream_odometry import (
     OdometryResult,
     StreamOdometry,
     camera_parameters,
-    persistent_ids,
     same_cameras,
 )
+from msga_ros.stream.track_ids import with_ids_of_the_odometry
 
 _NO_BASELINE = "camera_info of the right camera tells no baseline (P[0, 3] or P[1, 3])"
 
@@ -95,8 +95,7 @@ class StereoTracking:
             return outcome, None
         self._monitor = None
         self.report = self._with_odometry(located, outcome)
-        ids = persistent_ids(located.update, outcome)
-        return replace(outcome, track_ids=ids), located
+        return with_ids_of_the_odometry(outcome, located.update), located
 
     def _locate(self, outcome: Outcome, epoch: int) -> OdometryResult | None:
         views, session = [outcome.reference, outcome.current], self._odometry.session

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.mono import MonoOdometry
@@ -147,21 +146,6 @@ class RelateOnce:
         ):
             return known.result
         return self._pipeline.relate(features0, features1, camera0, camera1)
-
-
-def persistent_ids(update: OdometryUpdate, outcome: Outcome) -> NDArray[np.uint64]:
-    """Track ids (N,) of the rows of a stereo outcome, as the odometry follows the left features.
-
-    0 for outliers, and for features that the odometry does not follow (yet).
-    """
-    ids: NDArray[np.uint64] = update.feature_ids[outcome.result.indices0]
-    ids[~np.asarray(outcome.result.inlier, dtype=bool)] = 0
-    # Two right features for one left feature: the most probable match keeps the id.
-    order = np.argsort(-outcome.result.inlier_probability, kind="stable")
-    first = order[np.unique(ids[order], return_index=True)[1]]
-    once = np.zeros(len(ids), dtype=bool)
-    once[first] = True
-    return np.where(once, ids, np.uint64(0))
 
 
 def camera_parameters(views: list[View], rig: Rig | None) -> CameraParameters:

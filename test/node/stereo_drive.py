@@ -13,6 +13,7 @@ from stream.fakes import raw_header
 
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
+from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import FilteredMatches
 from msga_ros.odometry.observations import Rig
 from msga_ros.stream.camera_info import rig_from_camera_info
@@ -38,7 +39,13 @@ def camera_infos(rig: Rig, camera: Camera = CAMERA) -> dict[str, Any]:
 class StereoDrive:
     """Frames of `scene` seen by the rig `true_rig`, while camera_info says `RIG`."""
 
-    def __init__(self, frames: int = 10, true_rig: Rig = RIG, seed: int = 3) -> None:
+    def __init__(
+        self,
+        frames: int = 10,
+        true_rig: Rig = RIG,
+        seed: int = 3,
+        config: OdometryConfig | None = None,
+    ) -> None:
         self._rng = np.random.default_rng(seed)
         self.scene = Scene.drive(self._rng, frames, points=400)
         self._rig = true_rig
@@ -47,7 +54,7 @@ class StereoDrive:
         self.fail = False
         self.said: list[str] = []
         self.errors: list[Exception] = []
-        self.tracking = StereoTracking(self, self.said.append, self.errors.append)
+        self.tracking = StereoTracking(self, self.said.append, self.errors.append, config)
 
     def extract(self, image: Any) -> Any:
         """Part of a pipeline; nothing here has images."""

@@ -163,9 +163,12 @@ def test_odometry_that_always_runs_keeps_it_awake(
     sequence: StereoSequence, any_weights: Path
 ) -> None:
     parameters = {**QUICK, "network.weights": any_weights, "odometry.run": "always"}
+    parameters["odometry.min_inliers"] = 100_000  # no motion has so many
     with NodeProcess(STEREO, parameters, listen=False) as run:
         player = Player(run, sequence)
         player.send()
         run.wait_for(lambda: player.count("processing", "processed") == 1)
         assert run.diagnostic("odometry")["running"] == "True"
         assert player.count("processing", "idle") == 0
+        player.send()
+        run.wait_for(lambda: run.diagnostic("odometry")["last_status"] == "LOST")

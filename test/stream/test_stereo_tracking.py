@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 from stream.fakes import raw_header
 
 from msga_ros.geometry.camera import Camera
+from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.observations import Rig
 from msga_ros.odometry.updates import OdometryStatus
 from msga_ros.stream.stream_odometry import NO_FIXED_KEYPOINTS, OdometryResult
@@ -107,6 +108,12 @@ def test_another_scene_is_lost_with_a_covariance_to_match() -> None:
     moved = np.linalg.norm(located.update.pose.position - before)
     assert moved == pytest.approx(np.linalg.norm(drive.scene.true_motion(3, 4)[1]), rel=0.05)
     assert drive.tracking.report.sigma_m > 20.0  # where all of it lies is as unknown as before
+
+
+def test_settings_of_the_odometry_reach_it() -> None:
+    drive = StereoDrive(config=OdometryConfig(min_inliers=100_000))
+    assert drive.go(0, 1).update.status is OdometryStatus.LOST
+    assert StereoDrive().go(0, 1).update.status is OdometryStatus.OK
 
 
 def test_a_reset_begins_a_new_session_and_says_so() -> None:

@@ -1,0 +1,57 @@
+"""Track ids of the matches of an outcome: the one place that gives them, in both modes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msga_ros.odometry.tracks import Tracks
+from msga_ros.odometry.updates import OdometryUpdate
+from msga_ros.stream.processor import Outcome
+
+
+class TrackIds:
+    """Ids over one camera's frames, which stay with the features of its views.
+
+    `next_id` is the one that the next new track gets; a run that goes on later takes it up again.
+    """
+
+    def __init__(self) -> None:
+        self._tracks = Tracks()
+
+    def follow(self, outcome: Outcome) -> Outcome:
+        """An outcome of two views over time with its ids, 0 for outliers.
+
+        Each outcome once, in the order of time. All ids are 0 where the front end has no fixed
+        keypoints: none could be followed.
+        """
+        if outcome.result.indices0 is None:
+            return outcome
+        ids = self._tracks.follow(outcome.reference, outcome.current, outcome.result)
+        return replace(outcome, track_ids=ids)
+
+    @property
+    def next_id(self) -> int:
+        """See the class."""
+        return self._tracks._next
+
+    @next_id.setter
+    def next_id(self, value: int) -> None:
+        self._tracks._next = value
+
+
+def with_ids_of_the_odometry(outcome: Outcome, update: OdometryUpdate) -> Outcome:
+    """A stereo outcome with ids that persist, as the odometry follows the left features.
+
+    0 for outliers, and for features that the odometry does not follow (yet).
+    """
+    ids: NDArray[np.uint64] = update.feature_ids[outcome.result.indices0]
+    ids[~np.asarray(outcome.result.inlier, dtype=bool)] = 0
+    # Two right features for one left feature: the most probable match keeps the id.
+    order = np.argsort(-outcome.result.inlier_probability, kind="stable")
+    first = order[np.unique(ids[order], return_index=True)[1]]
+    once = np.zeros(len(ids), dtype=bool)
+    once[first] = True
+    return replace(outcome, track_ids=np.where(once, ids, np.uint64(0)))
