@@ -18,7 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "geometry": {"configuration"},
     "simulation": {"geometry"},
     "frontend": {"configuration"},
-    "network": {"devices", "geometry", "frontend"},
+    "network": {"configuration", "devices", "geometry", "frontend"},
     "two_view": {"configuration", "geometry", "frontend", "network"},
     "odometry": {"configuration", "geometry", "frontend"},
     "datasets": {"geometry", "frontend", "two_view", "simulation"},

@@ -187,7 +187,7 @@ def test_a_checkpoint_that_is_not_finite_is_refused(any_weights: Path, tmp_path:
     from msga_ros.network import save_checkpoint
     from msga_ros.network.checkpoint import read_checkpoint
 
-    config, state = read_checkpoint(any_weights)
+    config, state = read_checkpoint(any_weights, MSGANet)
     name = next(iter(state))
     for value in (float("nan"), float("inf")):
         broken = {**state, name: state[name].clone()}

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from msga_ros.network.config import MSGANetConfig
 
-FORMAT = "msga_net-1"
+ARCHITECTURE = "msga_net"
+FORMAT = f"{ARCHITECTURE}-1"  # and the version of its layout
 
 
 class CheckpointError(ValueError):
@@ -61,13 +62,42 @@ def packaged_weights(name: str = "msga_net") -> Path:
     return path
 
 
+def architecture_of(path: Path) -> str:
+    """The name of the architecture that a checkpoint says it is of.
+
+    Published checkpoints say nothing; there are those of MSGA-Net alone. `CheckpointError` for a
+    safetensors file that is unreadable or says nothing.
+    """
+    if path.suffix != ".safetensors" or not path.is_file():
+        return ARCHITECTURE
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            found = (file.metadata() or {}).get("format", "")
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+    if not found:
+        raise CheckpointError(f"{path}: its metadata name no format, so no architecture")
+    return str(found.rpartition("-")[0] or found)
+
+
+def check_format(found: str | None, where: str | Path) -> None:
+    """Raise `CheckpointError` unless `found` is the format of MSGA-Net's files that we read."""
+    if found == FORMAT:
+        return
+    name, _, version = (found or "").rpartition("-")
+    if name == ARCHITECTURE:
+        raise CheckpointError(f"{where}: format {found!r}: version {version} is not known")
+    raise CheckpointError(f"{where}: format {found!r}: not of the architecture {ARCHITECTURE!r}")
+
+
 def read_checkpoint(
-    source: str | Path | Mapping[str, Tensor],
+    source: str | Path | Mapping[str, Tensor], build: Callable[[MSGANetConfig], torch.nn.Module]
 ) -> tuple[MSGANetConfig, dict[str, Tensor]]:
     """Structure and state dict, in the names of our modules, checked: complete, fitting, finite.
 
     Args:
         source: see `MSGANet.load`.
+        build: makes the network that the state has to fit.
 
     Raises:
         CheckpointError: see there.
@@ -84,7 +114,7 @@ def read_checkpoint(
         else:
             config, state = None, _from_published(_read_pickled(path), where)
     config = config or _config_of(state, where)
-    _check(config, state, where)
+    _check(build, config, state, where)
     return config, state
 
 
@@ -115,8 +145,7 @@ def _read_safetensors(path: Path) -> tuple[MSGANetConfig, dict[str, Tensor]]:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
-    if metadata.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: format {metadata.get('format')!r} is not {FORMAT!r}")
+    check_format(metadata.get("format"), path)
     try:
         entries = json.loads(metadata["config"])
         entries["neighbours"] = tuple(entries["neighbours"])
@@ -240,12 +269,15 @@ def _config_of(state: Mapping[str, Tensor], where: str) -> MSGANetConfig:
         raise CheckpointError(f"{where}: not a MSGA-Net state dict ({error} missing)") from error
 
 
-def _check(config: MSGANetConfig, state: dict[str, Tensor], where: str) -> None:
+def _check(
+    build: Callable[[MSGANetConfig], torch.nn.Module],
+    config: MSGANetConfig,
+    state: dict[str, Tensor],
+    where: str,
+) -> None:
     """Names, shapes and finiteness against the network of that structure."""
-    from msga_ros.network.net import MSGANet
-
     with torch.device("meta"):
-        expected = MSGANet(config).state_dict()
+        expected = build(config).state_dict()
     expected = {n: v for n, v in expected.items() if not n.endswith("num_batches_tracked")}
     problems = []
     missing = sorted(expected.keys() - state.keys())

@@ -11,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from msga_ros.devices.fallback import DeviceFallback
-from msga_ros.network import MSGANet
+from msga_ros.network import CheckpointError, MSGANet
+from msga_ros.network.architectures import ARCHITECTURES
+from msga_ros.network.checkpoint import architecture_of
 from msga_ros.network.cuda_graph import RecordedNetwork
 from msga_ros.network.match_scores import MatchScores, Network
 
@@ -22,14 +24,20 @@ def load_network(path: str | Path) -> MSGANet | Network:
     """The network of a checkpoint, or of an ONNX file that `msga export` wrote, on the CPU.
 
     Raises:
-        CheckpointError: the file is missing, unreadable, or does not fit; for ONNX also where
-            onnxruntime is not installed.
+        CheckpointError: the file is missing, unreadable, does not fit, or is of an architecture
+            that is not in `ARCHITECTURES`; for ONNX also where onnxruntime is not installed.
     """
-    if Path(path).suffix == ".onnx":
+    path = Path(path).expanduser()
+    if path.suffix == ".onnx":
         from msga_ros.network.onnx_network import OnnxNetwork
 
         return OnnxNetwork.load(path)
-    return MSGANet.load(path)
+    name = architecture_of(path)
+    if name not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES.names())
+        raise CheckpointError(f"{path}: unknown architecture {name!r}; there are {known}")
+    network: MSGANet | Network = ARCHITECTURES.load(name).load(path)
+    return network
 
 
 class Inference:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from msga_ros.geometry.eight_point import weighted_eight_point
 from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
+from msga_ros.network.checkpoint import read_checkpoint
 from msga_ros.network.config import MSGANetConfig
 from msga_ros.network.evidence import EVIDENCE, evidence_inputs, input_names
 from msga_ros.network.graph import AnnularConvolution, EdgeConvolution
@@ -63,9 +64,7 @@ class MSGANet(nn.Module):
         Raises:
             CheckpointError: the file is missing, unreadable, or does not fit the network.
         """
-        from msga_ros.network.checkpoint import read_checkpoint
-
-        config, state = read_checkpoint(source)
+        config, state = read_checkpoint(source, cls)
         net = cls(config)
         net.load_state_dict(state)
         net.eval()

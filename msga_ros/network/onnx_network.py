@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from msga_ros.network.checkpoint import FORMAT, CheckpointError
+from msga_ros.network.checkpoint import CheckpointError, check_format
 from msga_ros.network.match_scores import MatchScores
 
 _CUDA = "CUDAExecutionProvider"
@@ -29,8 +29,9 @@ class OnnxNetwork:
         self._inputs = [entry.name for entry in self._session.get_inputs()]
         self._columns = _columns(self._session)
         metadata = self._session.get_modelmeta().custom_metadata_map
-        if metadata.get("format") != FORMAT:
+        if "format" not in metadata:
             raise CheckpointError(f"{path}: not an ONNX file of msga export")
+        check_format(metadata["format"], path)
         self._min_matches = int(metadata["min_matches"])
         self._verifies = bool(json.loads(metadata["config"])["verification"])
 

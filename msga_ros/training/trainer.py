@@ -304,7 +304,7 @@ def start_from(net: MSGANet, path: str | Path) -> None:
     Raises:
         CheckpointError: the file is unreadable, or of another structure but for more inputs.
     """
-    config, state = read_checkpoint(find_weights(path))
+    config, state = read_checkpoint(find_weights(path), MSGANet)
     modules = ("sieve0", "sieve1")
     for module, old, new in zip(
         modules, module_inputs(config), module_inputs(net.config), strict=True

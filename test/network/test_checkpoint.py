@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from msga_ros.network import (
     save_checkpoint,
 )
 from msga_ros.network.checkpoint import read_checkpoint
+from msga_ros.network.inference import load_network
 
 SMALL = MSGANetConfig(channels=16, residual_blocks=1, grid=4, msformer_layers=1)
 MATCHES = torch.rand(1, 64, 4, generator=torch.Generator().manual_seed(0)) - 0.5
@@ -44,7 +46,7 @@ def published() -> dict[str, torch.Tensor]:
 
 
 def test_ours_round_trip(ours: Path) -> None:
-    config, state = read_checkpoint(ours)
+    config, state = read_checkpoint(ours, MSGANet)
     assert config == SMALL
     torch.manual_seed(0)
     original = MSGANet(SMALL).eval()
@@ -139,6 +141,26 @@ def test_a_safetensors_file_of_somebody_else(tmp_path: Path) -> None:
     save_file({"x": torch.zeros(1)}, str(path))
     with pytest.raises(CheckpointError, match="format"):
         MSGANet.load(path)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        (None, "other.safetensors: its metadata name no format"),
+        ({"format": "dense_net-2"}, "other.safetensors: unknown architecture 'dense_net'; there"),
+        (
+            {"format": "msga_net-9"},
+            "format 'msga_net-9': version 9 is not known",
+        ),
+    ],
+)
+def test_a_checkpoint_says_which_architecture_it_is(
+    tmp_path: Path, metadata: dict[str, str] | None, reason: str
+) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"x": torch.zeros(1)}, str(path), metadata=metadata)
+    with pytest.raises(CheckpointError, match=re.escape(reason)):
+        load_network(path)
 
 
 def test_the_packaged_weights_load_and_are_small() -> None:

@@ -172,6 +172,10 @@ def test_files_that_are_no_network(lite: Path, tmp_path: Path) -> None:
     onnx.save(foreign, tmp_path / "foreign.onnx")
     with pytest.raises(CheckpointError, match="not an ONNX file of msga export"):
         load_network(tmp_path / "foreign.onnx")
+    onnx.helper.set_model_props(foreign, {"format": "dense_net-1"})
+    onnx.save(foreign, tmp_path / "dense.onnx")
+    with pytest.raises(CheckpointError, match="'dense_net-1': not of the architecture 'msga_net'"):
+        load_network(tmp_path / "dense.onnx")
 
 
 def test_a_gpu_that_onnx_runtime_cannot_use_is_one_warning_and_the_cpu(

@@ -155,13 +155,18 @@ def test_msga_eval_judges_their_sieve(tiny_folder: Path, tmp_path: Path) -> None
     names = ("tiny", "tiny+poselib", "none+poselib", "ratio+poselib")
     chosen = [text for name in names for text in ("--estimator", name)]
     command = ("-m", "msga_ros.cli", "eval", str(dump), *chosen, "--json", str(rows))
-    with_tiny(
-        tiny_folder, *command, "--set", "frontend.ratio=1.0", "--set", "frontend.mutual=false"
-    )
+    every = ("--set", "frontend.ratio=1.0", "--set", "frontend.mutual=false")
+    with_tiny(tiny_folder, *command, *every)
     judged = {row["estimator"]: row for row in json.loads(rows.read_text())}
     assert set(judged) == set(names)
     for row in judged.values():
         assert row["auc5"] > 50 and row["weights"] == ""
+    # Its settings count where it is the configuration's own as well.
+    few = tmp_path / "few.json"
+    own = ("--set", "sieve.name=tiny", "--set", "sieve.tiny.least=0.9")
+    command = ("-m", "msga_ros.cli", "eval", str(dump), "-e", "tiny", "--json", str(few))
+    with_tiny(tiny_folder, *command, *every, *own)
+    assert json.loads(few.read_text())[0]["recall"] != judged["tiny"]["recall"]
     # What the sieve drops the solver need not sample.
     assert judged["tiny+poselib"]["precision"] > 80
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from two_view_scene import random_scene
 
-from msga_ros.geometry.robust.base import RobustEstimate
+from msga_ros.geometry.robust.base import RobustEstimate, failure
 from msga_ros.geometry.robust.rival import Rival
 from msga_ros.network.match_scores import MatchScores
 from msga_ros.two_view import relative_pose
@@ -53,3 +55,26 @@ def test_it_takes_cost_and_number(
     assert (doubt is not None) == doubtful
     if doubt is not None:
         assert np.array_equal(doubt.rotation, other.rotation) != taken
+
+
+def test_a_solver_is_told_what_the_sieve_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the candidates alone, with the options of the configuration."""
+    scene = random_scene(2, COUNT, noise=1e-4, outliers=0.0)
+    rows = scene.correspondences.astype(np.float64)
+    scores = MatchScores(np.eye(3), np.zeros(COUNT), np.arange(COUNT, dtype=np.float64))
+    candidate = scores.score > 20.0
+    seen: dict[str, Any] = {}
+
+    def recorder(*points: np.ndarray, **options: Any) -> RobustEstimate:
+        seen.update(options, points=points)
+        return failure(len(points[0]))
+
+    monkeypatch.setattr(relative_pose, "solver", {"recorder": recorder}.__getitem__)
+    config = PoseConfig(seed=3, confidence=0.5, max_iterations=77)
+    robust_estimate("recorder", scores, rows, 20.0, 2e-3, config)
+    points0, points1, threshold = seen.pop("points")
+    np.testing.assert_array_equal(np.hstack((points0, points1)), rows[candidate])
+    np.testing.assert_array_equal(seen.pop("score"), scores.score[candidate])
+    np.testing.assert_array_equal(seen.pop("essential"), scores.essential)
+    assert threshold == 2e-3
+    assert seen == {"seed": 3, "confidence": 0.5, "max_iterations": 77}
