@@ -1,14 +1,14 @@
-"""Soak of the node: many small stereo pairs through its own process, and what that does to it.
+"""Soak of the node: many small images through its own process, and what that does to it.
 
     make soak FRAMES=20000
 
-Sends pairs as fast as the node follows (the next one goes out when the pose of the last has come),
-with a burst of four at once every 50 pairs and a truncated image every 100, so that there is
-something to drop. Every 1000 pairs it waits until the node has nothing left to do and reads the
-counters of its diagnostics, its memory, files and threads. Ctrl-C or SIGTERM ends it early, with
-the table of what there is. The table goes into `docs/reliability.md`.
+In mode stereo, then in mode temporal: sends sets as fast as the node follows (the next one goes out
+when the pose of the last has come), with a burst of four at once every 50 sets and a truncated
+image every 100, so that there is something to drop. Every 1000 sets it waits until the node has
+nothing left to do and reads the counters of its diagnostics, its memory, files and threads. Ctrl-C
+or SIGTERM ends it early, with the tables of what there is. They go into `docs/reliability.md`.
 
-Exit code 1 where a pair is not accounted for, or where memory grows.
+Exit code 1 where a set is not accounted for, where memory grows, or where poses are not OK.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ import cv2
 from faults.report import put_section, where
 from faults.resources import Resources
 from msga_ros.msg import RelativePose
-from node.harness import STEREO, NodeProcess, camera_info, header, image_message
+from node.harness import STEREO, TEMPORAL, NodeProcess, camera_info, header
 from rclpy.qos import QoSProfile
 
 from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
+from msga_ros.node.image_message import image_message
 
 CHUNK = 1000
 _STATUSES = {
@@ -46,6 +47,10 @@ _STATUSES = {
 }
 BURST_EVERY, BURST = 50, 4
 BAD_EVERY = 100
+# Large enough that nearly every pose is OK: a soak of poses that fail would try half of the code.
+SIZE, FOCAL = (320, 240), 240.0
+MIN_OK = 0.9
+MODES = {"stereo": STEREO, "temporal": TEMPORAL}
 DROPS = ("superseded", "bad_input", "duplicate", "out_of_order", "negative_stamp", "error")
 # Growth of the resident memory after the first tenth of the pairs, MB: over 1000 pairs, and over
 # all of them (a few MB come and go, which makes a slope of a short run).
@@ -73,11 +78,12 @@ class Sample:
 class Soak:
     """One run; iterate to get its samples."""
 
-    def __init__(self, run: NodeProcess, frames: int, chunk: int = CHUNK) -> None:
+    def __init__(self, run: NodeProcess, mode: str, frames: int, chunk: int = CHUNK) -> None:
+        self.mode = mode
         self._run = run
         self._frames = frames
         self._chunk = chunk
-        self._sets = _sets()
+        self._sets = _sets(mode)
         self._sent = 0
         self._now = 1_800_000_000_000_000_000
         self._latencies: list[float] = []
@@ -115,23 +121,37 @@ class Soak:
             before, cpu, started = counts, self._cpu(), time.monotonic()
 
     @property
+    def stopped(self) -> bool:
+        """Whether somebody ended it."""
+        return self._stop
+
+    @property
+    def share_ok(self) -> float:
+        """Of the poses that came."""
+        return self.statuses["OK"] / max(sum(self.statuses.values()), 1)
+
+    @property
     def _pid(self) -> int:
         assert self._run.process is not None
         return self._run.process.pid
 
     def _step(self) -> None:
-        """One pair and its answer, a burst, or a truncated pair."""
+        """One set and its answer, a burst, or a truncated image."""
         if self._sent % BAD_EVERY == BAD_EVERY - 1:
-            bad = copy.copy(self._sets[0])
-            image = copy.copy(bad["right/image"])
+            name = next(one for one in reversed(self._sets[0]) if one.endswith("image"))
+            image = copy.copy(self._sets[0][name])
             image.data = image.data[:100]
-            self._send({**bad, "right/image": image})
+            self._send({**self._sets[0], name: image})
             self._run.wait_for(lambda: True)
             return
         burst = BURST if self._sent % BURST_EVERY == 0 else 1
         burst = min(burst, self._frames - self._sent)
+        first = self.mode == "temporal" and self._sent == 0
         for _ in range(burst):
             stamp = self._send(self._sets[self._sent % len(self._sets)])
+            if first:  # it has no pose: wait until it is the reference
+                self._run.wait_for(lambda: self._counts()["processed"] == 1, 15.0)
+                return
         sent = time.monotonic()
         self._run.wait_for(lambda: self._answered(stamp) or time.monotonic() - sent > 5.0, 15.0)
         if not self._answered(stamp):
@@ -175,21 +195,27 @@ class Soak:
         self._stop = True
 
 
-def _sets() -> list[dict[str, Any]]:
-    """Stereo sets of 160x120 pixels."""
-    sequence = SyntheticSequence(SyntheticOptions(frames=40, width=160, height=120, focal=120.0))
+def _sets(mode: str) -> list[dict[str, Any]]:
+    """Sets of `mode`: a drive to and fro, so that the last frame is next to the first."""
+    width, height = SIZE
+    options = SyntheticOptions(frames=40, width=width, height=height, focal=FOCAL)
+    sequence = SyntheticSequence(options)
     made = []
-    for frame in sequence:
+    # Over time, steps that tell their direction: every fourth frame.
+    for frame in list(sequence)[:: 4 if mode == "temporal" else 1]:
         messages: dict[str, Any] = {}
         for side, pixels in frame.images.items():
+            if mode == "temporal" and side != "left":
+                continue
+            prefix = "" if mode == "temporal" else f"{side}/"
             head = header(0, f"{side}_optical")
             grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
             baseline = sequence.options.baseline if side == "right" else 0.0
-            messages[f"{side}/image"] = image_message(grey, head)
-            info = camera_info(frame.cameras[side].k, (160, 120), head, baseline)
-            messages[f"{side}/camera_info"] = info
+            messages[f"{prefix}image"] = image_message(grey, head)
+            info = camera_info(frame.cameras[side].k, SIZE, head, baseline)
+            messages[f"{prefix}camera_info"] = info
         made.append(messages)
-    return made
+    return made + made[-2:0:-1]
 
 
 def memory_slope(samples: list[Sample]) -> float:
@@ -215,7 +241,7 @@ def table(samples: list[Sample], soak: Soak) -> str:
     last = samples[-1]
     half = len(samples) // 2
     lines = [
-        f"{last.sent} stereo pairs of 160x120 pixels ({where()}). "
+        f"Mode {soak.mode}: {last.sent} sets of {SIZE[0]}x{SIZE[1]} pixels ({where()}). "
         f"Sent {last.sent} = processed {last.processed} + "
         + " + ".join(f"{reason} {count}" for reason, count in last.dropped.items() if count)
         + f"; unaccounted: {last.unaccounted}; poses that did not come: {soak.unanswered}. "
@@ -250,49 +276,67 @@ def row(one: Sample) -> str:
     )
 
 
-def main() -> int:
-    """Run the soak; 0 if everything is accounted for and memory stays flat."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, default=20_000)
-    parser.add_argument("--keypoints", type=int, default=60)
-    parser.add_argument("--no-page", action="store_true", help="print the table only")
-    arguments = parser.parse_args()
+def soaked(mode: str, frames: int, keypoints: int) -> tuple[str, str, bool]:
+    """The section about a mode, what went wrong ("" if nothing), and whether it was ended early."""
+    inputs = MODES[mode]
     # Names of its own: another node on the same domain must not be heard.
     namespace = f"/soak{os.getpid()}"
-    topics = {name: f"{namespace}/{name}" for name in STEREO}
+    topics = {name: f"{namespace}/{name}" for name in inputs}
     parameters: dict[str, Any] = {
+        "mode": mode,
         "frontend.name": "orb",
-        "frontend.max_keypoints": arguments.keypoints,
+        "frontend.max_keypoints": keypoints,
         "publish.diagnostics_period": 0.5,
         # Reliable, so that what is lost is lost by the node and not on the way to it.
         **{f"qos_overrides.{t}.subscription.reliability": "reliable" for t in topics.values()},
     }
     samples: list[Sample] = []
-    qos = QoSProfile(depth=20)
     with NodeProcess(
-        STEREO,
+        inputs,
         parameters,
         extra_arguments=["-r", f"__ns:={namespace}"],
         topics=topics,
         namespace=namespace,
-        input_qos=qos,
+        input_qos=QoSProfile(depth=20),
     ) as run:
-        soak = Soak(run, arguments.frames, min(CHUNK, max(arguments.frames // 5, 1)))
+        soak = Soak(run, mode, frames, min(CHUNK, max(frames // 5, 1)))
         for sample in soak:
             samples.append(sample)
             print(row(sample), flush=True)
         code = run.stop()
-        text = table(samples, soak)
-    print(text)
+    problems = []
+    if code != 0:
+        problems.append(f"exit code {code}")
+    if any(one.unaccounted for one in samples):
+        problems.append("sets that are not accounted for")
+    if memory_slope(samples) > MAX_SLOPE and memory_growth(samples) > MAX_GROWTH:
+        problems.append(f"memory grows by {memory_slope(samples):.2f} MB for each 1000 sets")
+    if soak.share_ok < MIN_OK:
+        problems.append(f"only {100 * soak.share_ok:.0f} % of the poses are OK")
+    return table(samples, soak), "; ".join(problems), soak.stopped
+
+
+def main() -> int:
+    """Run the soak; 0 if everything is accounted for, poses are OK and memory stays flat."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, default=20_000, help="sets, in each mode")
+    parser.add_argument("--keypoints", type=int, default=400)
+    parser.add_argument("--mode", choices=tuple(MODES), action="append", help="both if left out")
+    parser.add_argument("--no-page", action="store_true", help="print the tables only")
+    arguments = parser.parse_args()
+    texts, failed = [], False
+    for mode in arguments.mode or MODES:
+        text, problem, stopped = soaked(mode, arguments.frames, arguments.keypoints)
+        texts.append(text)
+        print(text)
+        if problem:
+            print(f"soak of mode {mode} failed: {problem}", file=sys.stderr)
+            failed = True
+        if stopped:
+            break
     if not arguments.no_page:
-        put_section("soak", text)
-    slope = memory_slope(samples)
-    accounted = all(one.unaccounted == 0 for one in samples)
-    grows = slope > MAX_SLOPE and memory_growth(samples) > MAX_GROWTH
-    if not accounted or grows or code != 0:
-        print(f"soak failed: {slope=:.2f} {accounted=} {code=}", file=sys.stderr)
-        return 1
-    return 0
+        put_section("soak", "\n\n".join(texts))
+    return int(failed)
 
 
 if __name__ == "__main__":

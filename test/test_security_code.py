@@ -126,11 +126,11 @@ def test_the_state_of_a_bag_run_cannot_run_anything(kind: str, name: str, tmp_pa
     target = tmp_path / "exploded"
     content = f"touch {target}" if kind == "enum" else ["command", f"touch {target}"]
     entry = [kind, name] if kind == "named" else [kind, name, content]
-    text = json.dumps({"format": 1, "objects": [entry], "root": [0]})
+    text = json.dumps({"format": 2, "objects": [entry], "root": [0]})
     buffer = io.BytesIO()
     np.savez(buffer, np.frombuffer(text.encode(), np.uint8))
     with pytest.raises(StateError, match="no place in a state"):
-        from_bytes(buffer.getvalue(), {"relate": None})
+        from_bytes(buffer.getvalue())
     assert not target.exists()
 
 
@@ -149,7 +149,7 @@ def test_a_pickle_in_the_place_of_a_state_is_refused_and_not_run(
     else:
         state = pickle.dumps((0, bomb))
     with pytest.raises(StateError):
-        from_bytes(state, {})
+        from_bytes(state)
     assert not target.exists()
     if packed:  # the bomb is a real one
         np.load(io.BytesIO(state), allow_pickle=True)["arr_0"]

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from msga_ros.bags.motion import StampedPose
 from msga_ros.bags.state import StateError, from_bytes, to_bytes
-from msga_ros.odometry.mono import MonoOdometry
+from msga_ros.odometry.observations import Rig
 from msga_ros.odometry.stereo import StereoOdometry
 from msga_ros.stream.message_set import stamp_ns
 from msga_ros.stream.stream_odometry import OdometryResult, StreamOdometry
+
+_COUNTED = {"stereo": bool, "epoch": int, "session": int, "reason": str, "pending": str}
 
 
 class ResumableOdometry(StreamOdometry):
@@ -22,23 +24,39 @@ class ResumableOdometry(StreamOdometry):
 
     def state(self) -> bytes:
         """Everything that the next update depends on."""
-        counted = (self._epoch, self.session, self.reason, self._pending)
-        return to_bytes((counted, self._cameras, self._odometry), {"relate": self._relate})
+        odometry = self._odometry
+        return to_bytes(
+            {
+                "stereo": self._stereo,
+                "epoch": self._epoch,
+                "session": self.session,
+                "reason": self.reason,
+                "pending": self._pending,
+                "cameras": self._cameras,
+                "rig": odometry.rig if isinstance(odometry, StereoOdometry) else None,
+                "odometry": None if odometry is None else odometry.state_dict(),
+            }
+        )
 
     def restore(self, state: bytes) -> None:
         """Go on from `state`. Raises `StateError` for anything else."""
-        found = from_bytes(state, {"relate": self._relate})
-        if type(found) is not tuple or len(found) != 3:
+        found = from_bytes(state)
+        if type(found) is not dict or {key: type(found.get(key)) for key in _COUNTED} != _COUNTED:
             raise StateError("not the state of an odometry")
-        counted, cameras, odometry = found
-        kinds = [type(one) for one in counted] if type(counted) is tuple else []
-        if kinds != [int, int, str, str] or type(cameras) not in (tuple, type(None)):
-            raise StateError("not the state of an odometry")
-        kind = StereoOdometry if self._stereo else MonoOdometry
-        begun = type(odometry) is kind and vars(odometry).get("_relate") is self._relate
-        if not begun and odometry is not None:
-            raise StateError(f"not the state of a {kind.__name__}")
-        self._epoch, self.session, self.reason, self._pending = counted
+        if found["stereo"] != self._stereo:
+            raise StateError("the state of the other mode")
+        try:
+            odometry = None
+            if found["odometry"] is not None:
+                if (type(found["rig"]) is Rig) != self._stereo:
+                    raise StateError("a state without its rig")
+                odometry = self._made(found["rig"])
+                odometry.load_state_dict(found["odometry"])
+            cameras = found["cameras"]
+        except (KeyError, TypeError) as error:
+            raise StateError(f"not the state of an odometry: {error!r}") from error
+        self._epoch, self.session = found["epoch"], found["session"]
+        self.reason, self._pending = found["reason"], found["pending"]
         self._cameras, self._odometry = cameras, odometry
 
 

@@ -13,7 +13,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -21,18 +21,14 @@ from numpy.typing import NDArray
 
 from msga_ros.frontend.base import Features
 from msga_ros.geometry.camera import Camera
-from msga_ros.odometry.chain import PoseChain, Step
-from msga_ros.odometry.config import OdometryConfig
-from msga_ros.odometry.mono import MonoFrame, MonoOdometry
+from msga_ros.odometry.chain import Step
+from msga_ros.odometry.mono import MonoFrame
 from msga_ros.odometry.observations import Rig, RigBelief
 from msga_ros.odometry.poses import UncertainPose
-from msga_ros.odometry.rig import RigMonitor
-from msga_ros.odometry.stereo import StereoOdometry
 from msga_ros.odometry.stereo_frame import StereoFrame
-from msga_ros.odometry.tracks import Tracks
 from msga_ros.odometry.updates import OdometryStatus
 
-_FORMAT = 1
+_FORMAT = 2
 _PLAIN = (type(None), bool, int, float, str)
 _NUMBERS = "biufc"  # kinds of dtype
 
@@ -50,16 +46,10 @@ CLASSES: Mapping[str, type] = _named(
         Camera,
         Features,
         MonoFrame,
-        MonoOdometry,
-        OdometryConfig,
-        PoseChain,
         Rig,
         RigBelief,
-        RigMonitor,
         Step,
         StereoFrame,
-        StereoOdometry,
-        Tracks,
         UncertainPose,
     ]
 )
@@ -67,14 +57,14 @@ ENUMS: Mapping[str, type] = _named((OdometryStatus,))
 _NAMES = {kind: name for name, kind in (*CLASSES.items(), *ENUMS.items())}
 
 
-def to_bytes(tree: Any, named: Mapping[str, Any]) -> bytes:
-    """Everything in `tree`, but for the objects `named`, of which the name alone is kept.
+def to_bytes(tree: Any) -> bytes:
+    """Everything in `tree`, the `state_dict()` of an odometry for instance.
 
     None, bool, int, float, str, list, tuple, dict, set, arrays and scalars of NumPy that hold
     numbers, and objects of `CLASSES` and `ENUMS`. Keys and members of sets are plain values or
     tuples of them. Raises `StateError` for anything else.
     """
-    writer = _Writer(named)
+    writer = _Writer()
     try:
         root = writer.value(tree)
         text = json.dumps({"format": _FORMAT, "objects": writer.objects, "root": root})
@@ -85,14 +75,14 @@ def to_bytes(tree: Any, named: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def from_bytes(data: bytes, named: Mapping[str, Any]) -> Any:
+def from_bytes(data: bytes) -> Any:
     """What `to_bytes` made into `data`. Raises `StateError` for anything else."""
     try:
         text, *arrays = _arrays(data)
         described = json.loads(text.tobytes())
         if described["format"] != _FORMAT:
             raise StateError("a state of another format")
-        reader = _Reader(named, arrays)
+        reader = _Reader(arrays)
         for entry in described["objects"]:
             reader.read(entry)
         return reader.value(described["root"])
@@ -125,34 +115,17 @@ def _is_key(value: Any) -> bool:
     return isinstance(value, (*_PLAIN, np.generic, enum.Enum))
 
 
-def _check_attributes(kind: type, given: list[str]) -> None:
-    """Those of a dataclass are its fields; otherwise whatever hides nothing of the class."""
-    if is_dataclass(kind):
-        good = sorted(given) == sorted(one.name for one in fields(kind))
-    else:
-        good = len(set(given)) == len(given) and not any(
-            one.startswith("__") or (hasattr(kind, one) and one not in _slots(kind))
-            for one in given
-        )
-    if not good:
-        raise StateError(f"these are not the attributes of {kind.__qualname__}: {given}")
-
-
-def _slots(kind: type) -> list[str]:
-    slots: list[str] = []
-    for base in reversed(kind.__mro__):
-        own = base.__dict__.get("__slots__", ())
-        slots += (own,) if isinstance(own, str) else own
-    return [one for one in slots if not one.startswith("__")]
+def _check_fields(kind: type, given: list[str]) -> None:
+    if sorted(given) != sorted(one.name for one in fields(kind)):
+        raise StateError(f"these are not the fields of {kind.__qualname__}: {given}")
 
 
 class _Writer:
     """Makes the table of objects, those that others refer to first."""
 
-    def __init__(self, named: Mapping[str, Any]) -> None:
+    def __init__(self) -> None:
         self.objects: list[list[Any]] = []
         self.arrays: list[NDArray[Any]] = []
-        self._named = {id(one): name for name, one in named.items()}
         self._known: dict[int, int | None] = {}  # by id: the index; None while it is being made
         self._alive: list[Any] = []  # ids stay theirs
 
@@ -172,8 +145,6 @@ class _Writer:
 
     def _entry(self, one: Any) -> list[Any]:
         kind = type(one)
-        if id(one) in self._named:
-            return ["named", self._named[id(one)]]
         if kind is list or kind is tuple:
             return [kind.__name__, *map(self.value, one)]
         if kind is set:
@@ -188,9 +159,8 @@ class _Writer:
             raise StateError(f"{kind.__module__}.{kind.__qualname__} has no place in a state")
         if isinstance(one, enum.Enum):
             return ["enum", _NAMES[kind], one.name]
-        held = {name: getattr(one, name) for name in _slots(kind) if hasattr(one, name)}
-        held.update(getattr(one, "__dict__", {}))
-        _check_attributes(kind, list(held))
+        held = {**vars(one)}
+        _check_fields(kind, list(held))
         return ["object", _NAMES[kind], *([name, self.value(v)] for name, v in held.items())]
 
     def _array(self, array: NDArray[Any]) -> int:
@@ -209,12 +179,10 @@ class _Writer:
 class _Reader:
     """Makes the objects of the table again, one after the other."""
 
-    def __init__(self, named: Mapping[str, Any], arrays: list[NDArray[Any]]) -> None:
-        self._named = named
+    def __init__(self, arrays: list[NDArray[Any]]) -> None:
         self._arrays = arrays
         self._objects: list[Any] = []
         self._kinds: dict[str, Callable[..., Any]] = {
-            "named": lambda name: self._look_up(named, name),
             "list": lambda *members: [self.value(one) for one in members],
             "tuple": lambda *members: tuple(self.value(one) for one in members),
             "set": lambda *members: {self._key(one) for one in members},
@@ -252,7 +220,7 @@ class _Reader:
     def _object(self, name: str, *items: Any) -> Any:
         kind = self._look_up(CLASSES, name)
         held = [(str(attribute), self.value(one)) for attribute, one in items]
-        _check_attributes(kind, [attribute for attribute, _ in held])
+        _check_fields(kind, [attribute for attribute, _ in held])
         made = object.__new__(kind)
         for attribute, one in held:
             object.__setattr__(made, attribute, one)  # frozen ones as well

@@ -10,6 +10,7 @@ square.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,19 @@ class PoseChain:
         self._reference = start or UncertainPose.origin()  # but for the constants
         self._by_constants: Array | None = None
         self._arrival: tuple[Step, Array] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` takes: poses, arrays and steps."""
+        return {
+            "reference": self._reference,
+            "by_constants": self._by_constants,
+            "arrival": self._arrival,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from the state of another chain."""
+        self._reference, self._by_constants = state["reference"], state["by_constants"]
+        self._arrival = state["arrival"]
 
     @property
     def reference(self) -> UncertainPose:

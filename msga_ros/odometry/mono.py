@@ -8,6 +8,7 @@ with the last one, are what is known beforehand of the next.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,30 @@ class MonoOdometry:
         self._last = UncertainPose.origin()
         self._velocity = UncertainPose.origin()
         self._previous: tuple[MonoFrame, UncertainPose] | None = None  # if not the keyframe
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next update depends on, but for the settings: see `load_state_dict`.
+
+        Plain values, arrays and dataclasses of them; they are those of this object, not copies.
+        """
+        return {
+            "tracks": self._tracks.state_dict(),
+            "keyframe": self._keyframe,
+            "reference": self._reference,
+            "scaled": self._scaled,
+            "seen_at_first": self._seen_at_first,
+            "last": self._last,
+            "velocity": self._velocity,
+            "previous": self._previous,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from the state of an odometry with the same settings."""
+        self._tracks.load_state_dict(state["tracks"])
+        self._keyframe, self._reference = state["keyframe"], state["reference"]
+        self._scaled, self._seen_at_first = state["scaled"], state["seen_at_first"]
+        self._last, self._velocity = state["last"], state["velocity"]
+        self._previous = state["previous"]
 
     def update(self, stamp: float, features: Features, camera: Camera) -> OdometryUpdate:
         """Take in the features of a frame."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -98,6 +99,15 @@ class RigMonitor:
         self._count = 0.0
         self._prior = _prior(rig)
         self._untold = np.abs(_blind_axis(rig))  # degrees
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` takes: numbers and arrays."""
+        return {"hessian": self._hessian, "gradient": self._gradient, "count": self._count}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from the state of a monitor of the same rig."""
+        self._hessian, self._gradient = state["hessian"], state["gradient"]
+        self._count = state["count"]
 
     def update(self, points_left: Array, points_right: Array) -> RigCheck | None:
         """Take in the matches (N, 2) of a frame, outliers bounded by a wide gate; None until 8.

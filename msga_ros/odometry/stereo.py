@@ -7,6 +7,8 @@ over all four views (`two_frame`), so that matches without a depth take part as 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,6 +51,7 @@ class StereoOdometry:
         self._relate = relate
         self._config = config or OdometryConfig()
         self._monitor: RigMonitor | None = None
+        self._monitor_focal = 0.0  # pixels; of the first frame
         self._tracks = Tracks()
         self.reset()
 
@@ -64,6 +67,41 @@ class StereoOdometry:
         self._last = UncertainPose.origin()
         self._last_stamp = 0.0
         self._previous: tuple[StereoFrame, Step] | None = None  # if not the keyframe
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next update depends on, but for the settings: see `load_state_dict`.
+
+        Plain values, arrays and dataclasses of them; they are those of this object, not copies.
+        """
+        return {
+            "monitor": None if self._monitor is None else self._monitor.state_dict(),
+            "monitor_focal": self._monitor_focal,
+            "tracks": self._tracks.state_dict(),
+            "chain": self._chain.state_dict(),
+            "belief": self._belief,
+            "keyframe": self._keyframe,
+            "seen_at_first": self._seen_at_first,
+            "velocity": self._velocity,
+            "seconds": self._seconds,
+            "last": self._last,
+            "last_stamp": self._last_stamp,
+            "previous": self._previous,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from the state of an odometry with the same rig and settings."""
+        self._monitor, self._monitor_focal = None, state["monitor_focal"]
+        if state["monitor"] is not None:
+            self._monitor = RigMonitor(self.rig, self._monitor_focal)
+            self._monitor.load_state_dict(state["monitor"])
+        self._tracks.load_state_dict(state["tracks"])
+        self._chain = PoseChain()
+        self._chain.load_state_dict(state["chain"])
+        self._belief = state["belief"]
+        self._keyframe, self._seen_at_first = state["keyframe"], state["seen_at_first"]
+        self._velocity, self._seconds = state["velocity"], state["seconds"]
+        self._last, self._last_stamp = state["last"], state["last_stamp"]
+        self._previous = state["previous"]
 
     def update(
         self,
@@ -163,7 +201,7 @@ class StereoOdometry:
     ) -> tuple[StereoFrame, RigCheck | None]:
         focal = (camera_left.mean_focal + camera_right.mean_focal) / 2
         if self._monitor is None:
-            self._monitor = RigMonitor(self.rig, focal)
+            self._monitor, self._monitor_focal = RigMonitor(self.rig, focal), focal
         points_left = camera_left.normalize(left.keypoints)
         points_right = camera_right.normalize(right.keypoints)
         rows = unique_rows(matches)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,14 @@ class Tracks:
 
     def __init__(self) -> None:
         self._next = 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` takes: plain values."""
+        return {"next": self._next}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from the state of another one."""
+        self._next = state["next"]
 
     def follow(
         self, reference: Tracked, current: Tracked, result: MatchesLike

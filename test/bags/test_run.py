@@ -19,7 +19,6 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from msga_ros.bags.outputs import OutputOptions
 from msga_ros.bags.state import to_bytes
-from msga_ros.odometry.mono import MonoOdometry
 
 MESSAGES = Path(__file__).resolve().parents[2] / "msg"
 
@@ -204,14 +203,20 @@ def test_killed_run_without_odometry_goes_on(tmp_path: Path, drive: Drive, proce
     assert raw(broken) == raw(whole)
 
 
+COUNTED = {"epoch": 0, "session": 1, "reason": "", "pending": ""}
+
+
 @pytest.mark.parametrize(
     "content",
     [
         b"\x80\x04}\x94.",  # a pickle
         b"PK\x03\x04 garbled",
-        to_bytes((0, None), {}),  # of stereo, before the first pair
-        to_bytes((0, MonoOdometry(None)), {}),  # type: ignore[arg-type]  # without a relate
-        to_bytes([0, 1, 2], {}),
+        to_bytes((0, None)),
+        to_bytes([0, 1, 2]),
+        to_bytes({**COUNTED, "stereo": True, "odometry": None, "cameras": None}),  # other mode
+        to_bytes({**COUNTED, "stereo": False, "odometry": None}),  # no cameras
+        to_bytes({**COUNTED, "stereo": False, "rig": None, "odometry": {}, "cameras": None}),
+        to_bytes({**COUNTED, "stereo": False, "rig": None, "odometry": 5, "cameras": None}),
     ],
 )
 def test_strange_state_is_refused(

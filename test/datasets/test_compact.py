@@ -73,6 +73,15 @@ def known_pair(seed: int, matches: int = 200) -> Pair:
     )
 
 
+def test_the_length_of_a_translation_says_nothing(tmp_path: Path) -> None:
+    """Dumps in metres and dumps of directions give the same pairs."""
+    pair = synthetic_pair(0)
+    metric = dataclasses.replace(pair, translation=7.0 * pair.translation)
+    with DumpFile(write_dump(tmp_path / "metres.h5", [metric])) as dump:
+        np.testing.assert_allclose(dump[0].translation, pair.translation)
+        np.testing.assert_allclose(dump[0].residual, pair.residual)
+
+
 def test_evidence_survives_with_what_is_unknown(tmp_path: Path) -> None:
     pairs = [known_pair(0), known_pair(1, matches=90)]
     once = compacted(tmp_path / "once.h5", write_dump(tmp_path / "dump.h5", pairs))

@@ -10,9 +10,11 @@ from odometry.rig_scene import CAMERA, Scene, same_index, with_outliers
 from msga_ros.evaluation.odometry.trajectory_error import evaluate_trajectory
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
+from msga_ros.geometry.rotations import rotation_matrix
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import FilteredMatches
-from msga_ros.odometry.mono import MonoOdometry
+from msga_ros.odometry.mono import MonoFrame, MonoOdometry, _hand_on
+from msga_ros.odometry.observations import TwoFrameSolution
 from msga_ros.odometry.poses import pose_matrix
 from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate
 
@@ -52,6 +54,33 @@ def test_one_scale_holds_for_the_whole_way() -> None:
     scales = steps[1] / steps[0]
     assert abs(np.median(scales[-5:]) / np.median(scales[3:8]) - 1) < 0.05
     assert sum(update.keyframe for update in updates) > 2
+
+
+def test_depths_are_handed_on_with_their_uncertainty() -> None:
+    """Inverse depths in the new camera, and how they move with those in the old one."""
+    rng = np.random.default_rng(5)
+    position, rotation = np.array([0.2, -0.1, 2.0]), rotation_matrix([0.05, -0.3, 0.1])
+    points = rng.uniform([-2, -1, 5], [2, 1, 12], (40, 3))  # in the old camera
+    nothing = np.full(40, np.nan)
+    sigma = 1e-4
+
+    def handed_on(depth: np.ndarray) -> MonoFrame:
+        features = Features(np.zeros((40, 2), np.float32), nothing, nothing[:, None], (640, 480))
+        frame = MonoFrame(0.0, features, CAMERA, points[:, :2], nothing.copy(), nothing.copy())
+        solution = TwoFrameSolution(
+            rotation=rotation, position=position, covariance=np.eye(6),
+            inlier=np.ones(40, dtype=bool), ray=points[:, :2] / points[:, 2:],
+            inverse_depth=depth, inverse_depth_sigma=np.full(40, sigma),
+            sensitivity=np.zeros((40, 6, 9)), sigma=1.0, by_rig=np.zeros((6, 3)), rig=None,
+        )  # fmt: skip
+        _hand_on(frame, np.arange(40), solution)
+        return frame
+
+    found, moved = handed_on(1 / points[:, 2]), handed_on(1 / points[:, 2] + sigma)
+    there = (points - position) @ rotation
+    np.testing.assert_allclose(found.inverse_depth, 1 / there[:, 2])
+    change = np.abs(moved.inverse_depth - found.inverse_depth)
+    np.testing.assert_allclose(found.inverse_depth_sigma, change, rtol=0.01)
 
 
 def test_scale_of_the_world_does_not_show() -> None:

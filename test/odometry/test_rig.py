@@ -74,6 +74,19 @@ def test_pitch_and_roll_show(turn_deg: tuple[float, float, float]) -> None:
         assert check.offset_px == pytest.approx(-FOCAL * np.radians(0.1), rel=0.2)
 
 
+def test_a_rig_that_is_mended_is_forgiven() -> None:
+    """What was seen long ago fades: after three memories little of it is left."""
+    monitor, check = RigMonitor(RECTIFIED, FOCAL, memory=10.0), None
+    for frame in range(60):
+        bent = RECTIFIED.turned(np.radians([0.2, 0.0, 0.0])) if frame < 30 else RECTIFIED
+        check = monitor.update(*pairs(bent, 0.3, frame)[:2])
+        assert check is not None
+        if frame == 29:
+            assert check.rotation_deg[0] == pytest.approx(0.2, abs=0.03)
+    assert abs(check.rotation_deg[0]) < 0.03
+    assert not check.drifted(0.5, FOCAL)
+
+
 def test_vergence_does_not_show_in_one_frame_and_nothing_claims_it() -> None:
     check = watch(RECTIFIED.turned(np.radians([0.0, 0.2, 0.0])))
     assert check.rotation_sigma_deg[1] > 0.5

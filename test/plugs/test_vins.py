@@ -85,6 +85,28 @@ def test_no_velocity_through_a_jump_in_time() -> None:
     assert all(not seven[5:].any() for views in frame.values() for _, seven in views)
 
 
+@pytest.mark.parametrize(("frames", "known"), [(9, True), (11, False)])
+def test_no_velocity_over_a_long_gap(frames: int, known: bool) -> None:
+    """Of a second and more: the mean over it is not the velocity now."""
+    scene, clouds = Scene(), FeatureClouds()
+    clouds(tracked_matches(scene.stereo(1)))
+    frame = consume(clouds(tracked_matches(scene.stereo(1 + frames))))
+    for views in frame.values():
+        assert [bool(seven[5:].any()) for _, seven in views] == [known, known]
+
+
+@pytest.mark.parametrize("side", ["reference_points", "points"])
+def test_a_point_that_a_lens_cannot_explain_is_left_out(side: str) -> None:
+    """Far outside of the picture of a fisheye there is no ray, in whichever view it is."""
+    scene = Scene(camera=FISHEYE)
+    message = scene.stereo(0)
+    getattr(message, side)[:2] = 1e5, 1e5
+    frame = consume(FeatureClouds()(tracked_matches(message, FISHEYE, FISHEYE)))
+    assert len(frame) == len(scene.points) - 3 and 1 not in frame
+    for views in frame.values():
+        assert all(np.isfinite(seven).all() for _, seven in views)
+
+
 def test_mono_cloud_has_camera_0_alone() -> None:
     scene = Scene()
     cloud = FeatureClouds()(tracked_matches(scene.temporal(2, 3)))

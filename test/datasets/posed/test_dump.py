@@ -33,6 +33,8 @@ from msga_ros.datasets.posed.matching import Acceptance, Result, Task
 from msga_ros.datasets.posed.selection import Selection, candidates
 from msga_ros.datasets.posed.sources import KINDS, open_scene
 from msga_ros.frontend.config import FrontendConfig
+from msga_ros.geometry.camera import Camera
+from msga_ros.geometry.camera_pose import Pose
 from msga_ros.geometry.epipolar import essential_from_pose, symmetric_epipolar_distance_squared
 from msga_ros.two_view.stages import create_frontend
 
@@ -158,6 +160,18 @@ def test_the_motion_is_from_the_first_image_to_the_second(whole: Path, scene: Po
             np.testing.assert_allclose(pair.rotation, motion.rotation, atol=1e-6)
             direction = motion.translation / np.linalg.norm(motion.translation)
             np.testing.assert_allclose(pair.translation, direction, atol=1e-6)
+
+
+def test_images_from_one_place_are_no_pair() -> None:
+    """A tripod has no direction of motion that anything could be judged by."""
+    places = [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
+    camera = Camera.pinhole(500.0, 500.0, 320.0, 240.0, 640, 480)
+    images = tuple(
+        PosedImage(f"{i}.png", Path(f"{i}.png"), camera, Pose(np.eye(3), np.array(place)), i)
+        for i, place in enumerate(places)
+    )
+    found = candidates(PosedScene("tripod", images), Selection(), seed=0)
+    assert {tuple(pair) for pair in found.tolist()} == {(0, 2), (1, 2)}
 
 
 def test_frames_angle_overlap_and_groups_choose_the_candidates(
