@@ -27,7 +27,7 @@ faults: setup ## Hurt the node in every way that is known; table in docs/reliabi
 	@$(ENVIRONMENT) && $(DOMAIN) && MSGA_FAULTS=all OMP_NUM_THREADS=1 python -m pytest test/faults $(ARGS)
 
 FRAMES ?= 20000
-soak: setup ## Send FRAMES small pairs through the node (Ctrl-C ends it); table in docs/reliability.md
+soak: setup ## Send FRAMES small sets through the node in each mode (Ctrl-C ends it); table in docs/reliability.md
 	@$(ENVIRONMENT) && $(DOMAIN) && OMP_NUM_THREADS=1 python benchmarks/soak.py --frames $(FRAMES) $(ARGS)
 
 lint: setup ## Check style and types

@@ -201,8 +201,8 @@ def _sets(mode: str) -> list[dict[str, Any]]:
     options = SyntheticOptions(frames=40, width=width, height=height, focal=FOCAL)
     sequence = SyntheticSequence(options)
     made = []
-    # Over time, steps that tell their direction: every fourth frame.
-    for frame in list(sequence)[:: 4 if mode == "temporal" else 1]:
+    # Over time, steps that tell their direction: every fifth frame.
+    for frame in list(sequence)[:: 5 if mode == "temporal" else 1]:
         messages: dict[str, Any] = {}
         for side, pixels in frame.images.items():
             if mode == "temporal" and side != "left":
