@@ -211,3 +211,13 @@ def test_normalised_sizes_are_those_of_cameras_with_equal_focal_lengths() -> Non
     np.testing.assert_allclose(normalised_evidence(normalised, 1000.0, 500.0), evidence)
     for unknown in ((np.nan, 500.0), (500.0, np.nan)):
         np.testing.assert_array_equal(normalised_evidence(evidence, *unknown), evidence)
+
+
+def test_matches_without_features_say_so_where_features_are_needed() -> None:
+    points = np.zeros((3, 2), np.float32)
+    given = Matches(points, points)
+    assert len(given) == 3 and np.isnan(given.evidence).all() and given.evidence.shape == (3, 5)
+    with pytest.raises(FrontendError, match="without fixed keypoints"):
+        _ = given.feature_indices
+    features = Features.without_keypoints((640, 480), payload="a pyramid")
+    assert len(features) == 0 and not features.fixed_keypoints and features.payload == "a pyramid"
