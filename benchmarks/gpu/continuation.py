@@ -19,7 +19,8 @@ def continue_trainings(records: Records, configurations: list[str], folder: Path
     """Each of `configurations` is FILE.yaml=SHARE; runs go to subfolders of `folder`, from which a
     later call goes on."""
     shares = [float(entry.partition("=")[2] or 1) for entry in configurations]
-    budget = records.left() - 8.0 * len(configurations)
+    reserve = 8.0 if records.device.type == "cuda" else 1.0  # each, for what comes before the clock
+    budget = records.left() - reserve * len(configurations)
     for entry, share in zip(configurations, shares, strict=True):
         path, seconds = entry.partition("=")[0], budget * share / sum(shares)
         records.measure(

@@ -38,7 +38,7 @@ class Records:
         entries = self._document.setdefault(section, {})
         if name in entries and "error" not in entries[name]:
             return
-        if self.left() < needs:
+        if self.left() < (0.1 * needs if self.small else needs):
             print(f"{section}/{name}: no time left", flush=True)
             return
         started = time.monotonic()

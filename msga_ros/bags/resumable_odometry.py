@@ -17,7 +17,7 @@ _COUNTED = {"stereo": bool, "epoch": int, "session": int, "reason": str, "pendin
 
 
 class ResumableOdometry(StreamOdometry):
-    """The node's odometer, whose state can be written down and taken up again.
+    """The node's odometry, whose state can be written down and taken up again.
 
     The headers of reference frames are not part of the state: a bag has no use for them.
     """

@@ -61,9 +61,9 @@ class OnnxNetwork:
         known[:, :2] = [1.0, 0.0][: self._columns]
         if evidence is not None:
             shared = min(self._columns, evidence.shape[1])
-            told = evidence[:, :shared]
+            given = evidence[:, :shared]
             # Files of before know no NaN: an unknown ratio is 1, an unknown check fails.
-            known[:, :shared] = np.where(np.isnan(told), known[:, :shared], told)
+            known[:, :shared] = np.where(np.isnan(given), known[:, :shared], given)
         return known
 
     def __call__(

@@ -74,15 +74,15 @@ class SparseDynamicGraphInteraction(nn.Module):
         return result.relu_() + shallow
 
 
-def compile_interactions(net: nn.Module) -> None:
+def compile_interactions(net: nn.Module, backend: str = "inductor") -> None:
     """Compile the interactions of a network, in place, for any number of matches.
 
     Nearly all that a network reads and writes are tensors on edges; compiled, most of them are
-    never written. State dicts keep their names.
+    never written. State dicts keep their names. `backend` as in `torch.compile`.
     """
     for module in net.modules():
         if isinstance(module, SparseDynamicGraphInteraction):
-            module.compile(dynamic=True)
+            module.compile(dynamic=True, backend=backend)
 
 
 class FeatureSum(nn.Module):

@@ -5,6 +5,7 @@ Run on the CPU as well: what a GPU computes otherwise is small, what it does oth
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
@@ -16,8 +17,9 @@ from host_access import HostAccess
 from small_networks import STRUCTURES, random_matches, up_to_sign, warmed_net
 from torch import Tensor
 
-from msga_ros.network import MSGANet, MSGANetResult, packaged_weights
+from msga_ros.network import MSGANet, MSGANetConfig, MSGANetResult, packaged_weights
 from msga_ros.network.layers import BatchNorm, ContextNorm
+from msga_ros.network.sdgi import compile_interactions
 from msga_ros.network.shapes import fixed_shapes, with_fixed_shapes
 
 COUNTS = (90, 64, 33)
@@ -264,3 +266,24 @@ def test_the_context_norm_of_an_accelerator_keeps_half_precision_and_its_digits(
         exact = norm._on_accelerator(features.bfloat16().float(), None)
     assert half.dtype == torch.bfloat16
     assert torch.allclose(half.float(), exact, rtol=1e-2, atol=1e-2)
+
+
+def test_compiled_interactions_compute_the_same() -> None:
+    """Traced for any number of matches, in training; the compiler behind it is torch's affair."""
+    torch.manual_seed(0)
+    plain = MSGANet(MSGANetConfig(channels=16, residual_blocks=1, grid=4, msformer_layers=1))
+    compiled = copy.deepcopy(plain)
+    compile_interactions(compiled, backend="eager")
+    assert list(compiled.state_dict()) == list(plain.state_dict())
+    for count in (64, 90):
+        matches = torch.rand(3, count, 4) - 0.5
+        results = []
+        for net in (plain.train(), compiled.train()):
+            result = net(matches)
+            net.zero_grad()
+            (result.logits[1].square().mean() + result.logits[3].square().mean()).backward()
+            gradient = net.sieve0.interaction0.query.linear.weight.grad
+            assert gradient is not None and float(gradient.abs().max()) > 0
+            results.append((result.logits[1].detach(), gradient.clone()))
+        for one, other in zip(*results, strict=True):
+            assert torch.allclose(one, other, rtol=1e-4, atol=1e-6)

@@ -19,7 +19,7 @@ _COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#CC79A7", "#
 def plot_trajectories(path: Path, name: str, runs: Sequence[Run], with_scale: bool) -> None:
     """Write a PNG: the plane in which the longest trajectory moves most, estimates aligned to the
     truth where that is known (`with_scale`: with their scale); and below, their distances from the
-    truth along the way."""
+    truth along the path."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -33,14 +33,14 @@ def plot_trajectories(path: Path, name: str, runs: Sequence[Run], with_scale: bo
     axes = rows[0]
     centre, plane = _plane(base[:, :3, 3])
     if longest.truth is not None:
-        way = (longest.truth[:, :3, 3] - centre) @ plane
-        axes.plot(*way.T, color="black", linewidth=3, alpha=0.5, label="truth")
+        track = (longest.truth[:, :3, 3] - centre) @ plane
+        axes.plot(*track.T, color="black", linewidth=3, alpha=0.5, label="truth")
     unit = "" if with_scale and longest.truth is None else " (m)"
     for number, run in enumerate(runs):
         positions, colour = _positions(run, with_scale), _COLOURS[number % len(_COLOURS)]
         style: dict[str, Any] = {"linewidth": 1.2, "marker": ".", "markersize": 3}
-        way = (positions - centre) @ plane
-        axes.plot(*way.T, color=colour, label=run.estimator, **style)
+        track = (positions - centre) @ plane
+        axes.plot(*track.T, color=colour, label=run.estimator, **style)
         if run.truth is not None:
             off = np.linalg.norm(positions - run.truth[:, :3, 3], axis=1)
             rows[1].plot(distances(run.truth), off, color=colour, label=run.estimator, **style)

@@ -124,8 +124,8 @@ def evaluate_trajectory(truth: Array, estimate: Array, with_scale: bool) -> Traj
     for share in SEGMENT_SHARES:
         starts, ends = segments(truth, share * length)
         error, angle = relative_errors(truth, aligned, starts, ends)
-        way = distances(truth)
-        shares.append(error / (way[ends] - way[starts]))
+        travelled = distances(truth)
+        shares.append(error / (travelled[ends] - travelled[starts]))
         angles.append(angle)
     return TrajectoryErrors(
         ate,

@@ -1,0 +1,50 @@
+"""The measurements for a GPU run on a CPU too, at small sizes, and go on where they stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def measured(folder: Path, *arguments: str) -> dict:
+    command = [sys.executable, str(ROOT / "benchmarks" / "gpu"), "--output", "gpu.json"]
+    command += ["--device", "cpu", "--small", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(command, cwd=folder, env=environment, check=True, timeout=540)
+    return json.loads((folder / "gpu.json").read_text())
+
+
+def test_sections_and_a_training_and_what_is_there_is_kept(tmp_path: Path) -> None:
+    settings = {
+        "network": {"channels": 16, "residual_blocks": 1, "grid": 4, "msformer_layers": 1},
+        "batch": {"matches": 192, "sizes": [64]},
+        "optimiser": {"warm_up": 1},
+        "tensorboard": False,
+    }
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(settings))
+    arguments = ["--sections", "ceilings", "matching", "--train", "tiny.yaml=1", "--seconds", "12"]
+    document = measured(tmp_path, *arguments)
+    for section in ("ceilings", "matching", "continuation"):
+        assert document[section]
+        assert not [entry for entry in document[section].values() if "error" in entry]
+    assert document["matching"]["float 200"]["numpy_ms"] > 0
+    (trained,) = document["continuation"].values()
+    assert trained["iteration"] == trained["iterations"] > 4  # the schedule came to its end
+    assert trained["learning_rate"] < 5e-4
+    assert (tmp_path / "runs" / "tiny" / "msga_net.safetensors").exists()
+    again = measured(tmp_path, "--sections", "ceilings", "matching")
+    assert again["ceilings"] == document["ceilings"]
+    assert again["matching"] == document["matching"]
+
+
+def test_no_time_is_no_measurement(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):  # nothing was started, nothing is written
+        measured(tmp_path, "--sections", "ceilings", "--seconds", "0")
