@@ -286,3 +286,16 @@ def test_the_baseline_on_the_validation_dump_is_the_known_one() -> None:
     assert oracle.auc5 > ratio.auc5 + 3.0
     assert oracle.auc20 > ratio.auc20
     assert oracle.precision > ratio.precision
+
+
+def test_another_sieve_than_the_network_needs_no_weights(tmp_path: Path) -> None:
+    dump = tmp_path / "synthetic.h5"
+    write_dump(dump, [synthetic_pair(1), synthetic_pair(2)])
+    config = PipelineConfig.load(**{"network.weights": str(tmp_path / "none.safetensors")})
+    records = evaluate([dump], ["none+poselib", "none"], config=config)
+    assert [(record.estimator, record.weights) for record in records[:2]] == [
+        ("none+poselib", ""),
+        ("none", ""),
+    ]
+    assert all(record.success and record.rotation_error < 1.0 for record in records)
+    assert records[0].iterations > 0 == records[1].iterations

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import h5py
@@ -25,6 +26,7 @@ from typer.testing import CliRunner
 from msga_ros.cli import app
 from msga_ros.cli.dump import Source
 from msga_ros.datasets.dumps import DumpFile
+from msga_ros.datasets.posed import matching
 from msga_ros.datasets.posed.base import PosedImage, PosedImagesError, PosedScene
 from msga_ros.datasets.posed.dump import DumpConfig, dump
 from msga_ros.datasets.posed.executors import in_this_process, local, ray_cluster
@@ -458,3 +460,27 @@ def test_real_images_give_the_matches_that_others_found(place: str, tmp_path: Pa
                 assert len(trusted) == pytest.approx(len(known_ones), rel=0.15)
                 sizes = np.sqrt([np.median(trusted), np.median(known_ones)]) * pair.focal0[0]
                 assert abs(sizes[0] - sizes[1]) < 0.15  # pixels
+
+
+def test_only_distinctive_matches_speak_for_a_pair(views: list[View]) -> None:
+    """Those whose ratio is too large do not count; where no ratio is known, all do."""
+    front_end = create_frontend(QUICK.frontend)
+    found = [front_end.extract(view.image) for view in views[:2]]
+    matches = front_end.match(*found)
+    images = [
+        PosedImage(str(number), Path(f"{number}.png"), view.camera, view.pose, number)
+        for number, view in enumerate(views[:2])
+    ]
+    matcher = SimpleNamespace(
+        features=lambda image: found[int(image.path.stem)],
+        frontend=SimpleNamespace(match=lambda *_: matches),
+    )
+
+    def rejected(ratio: float) -> str:
+        accepted = Acceptance(min_matches=5, min_parallax=0.0, ratio=ratio)
+        return matching._match(matching.Job("pair", *images), matcher, accepted).rejected  # type: ignore[arg-type]
+
+    assert rejected(0.95) == ""
+    assert rejected(float(matches.ratio.min())) == "too few consistent matches"
+    matches = replace(matches, ratio=None)
+    assert rejected(0.01) == ""
