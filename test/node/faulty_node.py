@@ -34,15 +34,18 @@ def put_in(owner: Any, name: str, every: int, place: str) -> None:
     setattr(owner, name, raising(every, place, getattr(owner, name)))
 
 
-put_in(Reception, "_on_message", EVERY_MESSAGE, "message")
-put_in(Processor, "process", EVERY_SET, "set")
-put_in(MsgaNode, "_on_timer", EVERY_DIAGNOSTICS, "timer")
-put_in(ConfiguredResources, "reconfigure", 1, "reconfigure")
-put_in(Reception, "reset", 1, "reset")
-put_in(ConfiguredResources, "drain", 1, "drain")
+def put_in_all() -> None:
+    """Into the classes of this process: not by an import, which would put them into the tests'."""
+    put_in(Reception, "_on_message", EVERY_MESSAGE, "message")
+    put_in(Processor, "process", EVERY_SET, "set")
+    put_in(MsgaNode, "_on_timer", EVERY_DIAGNOSTICS, "timer")
+    put_in(ConfiguredResources, "reconfigure", 1, "reconfigure")
+    put_in(Reception, "reset", 1, "reset")
+    put_in(ConfiguredResources, "drain", 1, "drain")
+    named = inputs._named
+    inputs._named = lambda *args: raising(EVERY_SUBSCRIPTION, "subscription", named(*args))
 
-named = inputs._named
-inputs._named = lambda *args: raising(EVERY_SUBSCRIPTION, "subscription", named(*args))
 
 if __name__ == "__main__":
+    put_in_all()
     sys.exit(main())
