@@ -10,11 +10,12 @@ import numpy as np
 from msga_ros.plugs.pose_graph import Edge, edge_from_relative_pose, g2o_edge, g2o_vertex
 
 
-def pose_graph_lines(messages: Iterable[Any], **length: float) -> list[str]:
+def pose_graph_lines(messages: Iterable[Any], reader: str = "g2o", **length: float) -> list[str]:
     """Lines of a .g2o file: one vertex for each view, the first fixed, one edge for each message.
 
     Vertices are numbered by the stamps of their images, in increasing order, and start where the
-    chain of the edges puts them. `length`: as for `edge_from_relative_pose`.
+    chain of the edges puts them. `reader`: who reads the file, `g2o` or `gtsam`, see `g2o_edge`.
+    `length`: as for `edge_from_relative_pose`. Raises `PlugError`.
     """
     edges = [edge for one in messages if (edge := edge_from_relative_pose(one, **length))]
     stamps = sorted({stamp for edge in edges for stamp in (edge.from_ns, edge.to_ns)})
@@ -22,7 +23,9 @@ def pose_graph_lines(messages: Iterable[Any], **length: float) -> list[str]:
     poses = _chained(edges, stamps)
     lines = [g2o_vertex(numbers[stamp], *poses[stamp]) for stamp in stamps]
     lines += ["FIX 0"] if stamps else []
-    return lines + [g2o_edge(numbers[edge.from_ns], numbers[edge.to_ns], edge) for edge in edges]
+    return lines + [
+        g2o_edge(numbers[edge.from_ns], numbers[edge.to_ns], edge, reader) for edge in edges
+    ]
 
 
 def _chained(edges: list[Edge], stamps: list[int]) -> dict[int, tuple[np.ndarray, np.ndarray]]:

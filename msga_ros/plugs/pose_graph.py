@@ -20,6 +20,7 @@ from msga_ros.plugs.matches import PlugError
 Array = NDArray[np.float64]
 
 STATUS_OK, STATUS_DEGENERATE = 0, 2
+READERS = ("g2o", "gtsam")
 _SMALLEST_SIGMA = 1e-6  # m or rad: no match measures better, and an inverse stays finite
 
 
@@ -27,9 +28,10 @@ _SMALLEST_SIGMA = 1e-6  # m or rad: no match measures better, and an inverse sta
 class Edge:
     """A relative pose between two stamps (ns): `x_from = rotation x_to + translation`.
 
-    `covariance` (6, 6): of `Z^-1 Z_true`, in the axes of the *to* camera, order x, y, z, then the
-    rotation vector. `information` (6, 6): its inverse, and 0 in the directions that were not
-    measured. `metric`: the translation is in metres.
+    `covariance` (6, 6): of `Z^-1 Z_true`, in the axes of the *to* camera, order x, y, z (m), then
+    the rotation vector (rad). `information` (6, 6): its inverse, and 0 in the directions that were
+    not measured. `metric`: the translation is in metres. Raises `PlugError` for equal stamps: a
+    vertex has no edge to itself.
     """
 
     from_ns: int
@@ -39,6 +41,11 @@ class Edge:
     covariance: Array
     information: Array
     metric: bool
+
+    def __post_init__(self) -> None:
+        if self.from_ns == self.to_ns:
+            stamp = f"{self.from_ns // 10**9}.{self.from_ns % 10**9:09d}"
+            raise PlugError(f"an edge from the view of {stamp} to itself")
 
     @property
     def g2o_information(self) -> Array:
@@ -66,8 +73,10 @@ def edge_from_relative_pose(
       constrains the rotation and the direction, and no length; the rest of the graph must.
 
     A message with status DEGENERATE gives an edge of the rotation alone. None: no pose, or one
-    without covariance.
+    without covariance. Raises `PlugError` for two cameras of one rig, as in `~/relative_pose` of a
+    stereo pair: that is where they are mounted and no motion (`~/temporal_pose` is).
     """
+    _check_motion(message)
     status = int(message.status)
     covariance: Array = np.array(message.covariance, dtype=np.float64).reshape(6, 6)
     if status not in (STATUS_OK, STATUS_DEGENERATE) or covariance[0, 0] < 0:
@@ -114,11 +123,34 @@ def g2o_vertex(number: int, rotation: Array, translation: Array) -> str:
     return f"VERTEX_SE3:QUAT {number} {_numbers(_pose(rotation, translation))}"
 
 
-def g2o_edge(from_number: int, to_number: int, edge: Edge) -> str:
-    """A line EDGE_SE3:QUAT: measurement, then the upper triangle of the information, by rows."""
-    upper = edge.g2o_information[np.triu_indices(6)]
+def g2o_edge(from_number: int, to_number: int, edge: Edge, reader: str = "g2o") -> str:
+    """A line EDGE_SE3:QUAT: measurement, then the upper triangle of the information, by rows.
+
+    `reader`: one of `READERS`. The format has the rotation as a quaternion, half an angle; GTSAM's
+    `readG2o` takes the same numbers as those of the rotation vector. Raises `PlugError` for an
+    edge of a vertex to itself and another reader.
+    """
+    if from_number == to_number:
+        raise PlugError(f"an edge from vertex {from_number} to itself")
+    if reader not in READERS:
+        raise PlugError(f"no reader {reader!r} of .g2o files (there are: {', '.join(READERS)})")
+    information = edge.g2o_information if reader == "g2o" else edge.information
+    upper = information[np.triu_indices(6)]
     values = [*_pose(edge.rotation, edge.translation), *upper]
     return f"EDGE_SE3:QUAT {from_number} {to_number} {_numbers(values)}"
+
+
+def _check_motion(message: Any) -> None:
+    """Raise `PlugError` unless a message relates two views of one camera at different times."""
+    frames = [one.frame_id for one in (message.reference_header, message.header)]
+    stamps = [_stamp_ns(one) for one in (message.reference_header, message.header)]
+    if stamps[0] != stamps[1] and frames[0] == frames[1]:
+        return
+    what = "one stamp" if stamps[0] == stamps[1] else f"the frames {frames[0]!r} and {frames[1]!r}"
+    raise PlugError(
+        f"two views of {what} are no edge of a pose graph: ~/relative_pose of mode stereo relates "
+        "the cameras of the rig, ~/temporal_pose is the motion"
+    )
 
 
 def _information(covariance: Array, unmeasured: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -225,3 +226,25 @@ def test_graph_file_holds_views_and_edges() -> None:
     ]  # fmt: skip
     assert [float(line[4]) for line in lines[:4]] == [0.0, 1.0, 2.0, 3.0]
     assert [line[1:3] for line in lines[5:]] == [["0", "1"], ["1", "2"], ["2", "3"]]
+
+
+@pytest.mark.parametrize(("later_ns", "frame"), [(0, "right"), (0, "camera"), (2_000_000, "right")])
+def test_two_cameras_of_one_rig_are_no_edge(later_ns: int, frame: str) -> None:
+    """Left against right, with and without a common trigger: where the cameras are mounted."""
+    made = message(Rotation.identity(), np.array([0.3, 0, 0]), full_covariance())
+    made.header = header(START_NS + later_ns, frame)
+    with pytest.raises(PlugError, match="temporal_pose"):
+        edge_from_relative_pose(made)
+    with pytest.raises(PlugError, match="temporal_pose"):
+        pose_graph_lines([made])
+
+
+def test_a_vertex_has_no_edge_to_itself() -> None:
+    edge = edge_from_relative_pose(message(Rotation.identity(), np.ones(3), full_covariance()))
+    assert edge is not None
+    with pytest.raises(PlugError, match="vertex 49 to itself"):
+        g2o_edge(49, 49, edge)
+    with pytest.raises(PlugError, match="to itself"):
+        replace(edge, to_ns=edge.from_ns)
+    with pytest.raises(PlugError, match="no reader 'ceres'"):
+        g2o_edge(0, 1, edge, "ceres")
