@@ -27,6 +27,7 @@ from msga_ros.network import find_weights
 from msga_ros.stream.processor import Outcome, Pipeline
 from msga_ros.stream.settings import Settings
 from msga_ros.stream.stream_odometry import (
+    NO_BASELINE,
     NO_FIXED_KEYPOINTS,
     OdometryResult,
 )
@@ -200,6 +201,8 @@ class _Work:
         if not self._replayer.views[0].features.fixed_keypoints:
             self._complaints("odometry", "", f"no trajectory: {NO_FIXED_KEYPOINTS}")
             return None
+        if outcome is not None and outcome.stereo and outcome.rig is None:
+            self._complaints("odometry", "", f"no trajectory: {NO_BASELINE}")
         return self._odometry.update(self._replayer.views, outcome, one.epoch)
 
 

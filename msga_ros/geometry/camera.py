@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from msga_ros.geometry.distortion import COEFFICIENTS, distort, undistort
+from msga_ros.geometry.distortion import COEFFICIENTS, distort, lens, undistort
 
 Array = npt.NDArray[np.float64]
 
 _ABSURD = 1e6  # no distortion coefficient of a lens comes near it
+_LARGEST_PX = 1e7  # nor a focal length or a principal point, in pixels
+_SMALLEST_FOCAL_PX = 1e-2  # one in metres or millimetres may be smaller; none of pixels is
 
 
 class CameraError(ValueError):
@@ -62,7 +64,7 @@ class Camera:
         `rectified=True`: the images are rectified, so K is the left 3x3 of `p` and there is no
         distortion; poses then refer to the rectified optical frame (the raw one turned by `r`).
         `rectified=False`: `k`, `d` and `distortion_model`, poses in the raw optical frame. An empty
-        or all-zero `d` means no distortion, whatever the model's name (or none) says.
+        or all-zero `d` means no distortion, but an ideal fisheye where the model is equidistant.
 
         Binning and region of interest are honoured as `image_geometry` does: the message holds the
         full-resolution calibration, the image is the region `roi` of it, binned:
@@ -70,13 +72,11 @@ class Camera:
         """
         if rectified:
             matrix = _vector(info.p, 12, "p").reshape(3, 4)[:, :3]
-            name, model, coefficients = "p", "none", np.empty(0)
+            name = "p"
+            model, coefficients = lens("none", ())
         else:
             matrix = _vector(info.k, 9, "k").reshape(3, 3)
-            coefficients = np.asarray(info.d, dtype=np.float64).ravel()
-            model = str(info.distortion_model)
-            if not coefficients.any():
-                model, coefficients = "none", np.empty(0)
+            model, coefficients = lens(str(info.distortion_model), info.d)
             name = "k"
         if not matrix.any():
             raise CameraError(f"camera_info: {name} is all zeros (the camera is not calibrated)")
@@ -147,19 +147,31 @@ class Camera:
         return (intrinsics, self.distortion_model, coefficients, self.width, self.height)
 
 
-def stereo_baseline(info_right: Any) -> float:
-    """Distance between the cameras of a rectified stereo pair, metres.
+def stereo_shift(info_left: Any, info_right: Any) -> Array | None:
+    """Where the left camera's centre is in the right one of a rectified pair, (3,) metres.
 
-    Read from the translation in `p` of the second (right) camera, `p[3] = -fx * baseline`; a
-    vertical rig has it in `p[7]`. 0.0 where the message does not say: `p` of a left or a single
-    camera. Raises `CameraError` where `p` is malformed.
+    `p = K [I | b]` projects points of one frame, common to both cameras, into each: the shift is
+    the difference of both `b`, so that neither camera needs to be in the origin (`p[3] = -fx *
+    baseline` where the left one is). None where the messages do not say: `p` of two single cameras,
+    or a right one that is not filled in. Raises `CameraError` where `p` is malformed.
     """
-    p = _vector(info_right.p, 12, "p").reshape(3, 4)
-    if not p[:2, 3].any():
-        return 0.0
-    if not (p[0, 0] > 0 and p[1, 1] > 0):
+    if not np.asarray(info_right.p, dtype=np.float64).any():
+        return None
+    shift = _rectified_offset(info_right) - _rectified_offset(info_left)
+    return shift if shift.any() else None
+
+
+def _rectified_offset(info: Any) -> Array:
+    """`b` (3,) of `p = K [I | b]`; zeros where `p` is not filled in."""
+    p = _vector(info.p, 12, "p").reshape(3, 4)
+    if not p[:, 3].any():
+        return np.zeros(3)
+    if not (np.diag(p) > 0).all():
         raise CameraError("camera_info: p has a translation but no positive focal length")
-    return float(np.hypot(p[0, 3] / p[0, 0], p[1, 3] / p[1, 1]))
+    try:
+        return np.asarray(np.linalg.solve(p[:, :3], p[:, 3]))
+    except np.linalg.LinAlgError:
+        raise CameraError("camera_info: p has a translation but cannot be inverted") from None
 
 
 def _vector(values: Any, size: int, name: str) -> Array:
@@ -188,6 +200,10 @@ def _calibration_matrix(k: npt.ArrayLike) -> Array:
         raise CameraError(f"focal lengths {matrix[0, 0]:g}, {matrix[1, 1]:g} are not positive")
     if matrix[1, 0] != 0 or not np.array_equal(matrix[2], [0.0, 0.0, 1.0]):
         raise CameraError("the calibration matrix must be [fx s cx; 0 fy cy; 0 0 1]")
+    if not np.abs(matrix).max() < _LARGEST_PX:
+        raise CameraError(f"the calibration matrix holds {np.abs(matrix).max():g}: not pixels")
+    if min(matrix[0, 0], matrix[1, 1]) < _SMALLEST_FOCAL_PX:
+        raise CameraError(f"focal lengths {matrix[0, 0]:g}, {matrix[1, 1]:g} are not in pixels")
     matrix.flags.writeable = False
     return matrix
 

@@ -5,7 +5,7 @@ inverts it. The three models and the order of their coefficients are those of
 `sensor_msgs/distortion_models.hpp` and of OpenCV:
 
 - plumb_bob (k1, k2, p1, p2[, k3]): Brown, "Decentering distortion of lenses", 1966;
-- rational_polynomial (k1, k2, p1, p2, k3, k4, k5, k6): the same with a radial denominator;
+- rational_polynomial (k1, k2, p1, p2[, k3[, k4, k5, k6]]): the same with a radial denominator;
 - equidistant (k1, k2, k3, k4): Kannala and Brandt, "A generic camera model ...", PAMI 2006, eq. 6.
 
 A polynomial has a largest radius up to which it grows; beyond it one distorted point has several
@@ -22,9 +22,41 @@ Array = npt.NDArray[np.float64]
 COEFFICIENTS: dict[str, tuple[int, ...]] = {
     "none": (0,),
     "plumb_bob": (4, 5),
-    "rational_polynomial": (8,),
+    "rational_polynomial": (4, 5, 8),
     "equidistant": (4,),
 }
+
+# What drivers, calibration programs and data sets call these models, in lower case.
+_OTHER_NAMES = {
+    "radtan": "plumb_bob",
+    "radial-tangential": "plumb_bob",
+    "radial_tangential": "plumb_bob",
+    "brown_conrady": "plumb_bob",
+    "rational": "rational_polynomial",
+    "equi": "equidistant",
+    "fisheye": "equidistant",
+    "kannala_brandt": "equidistant",
+    "kannala_brandt4": "equidistant",
+    "kannala_brandt8": "equidistant",
+    "kannalabrandt8": "equidistant",
+    "opencv_fisheye": "equidistant",
+}
+
+
+def lens(name: str, coefficients: npt.ArrayLike) -> tuple[str, Array]:
+    """The model and the coefficients of a lens as a calibration states them.
+
+    `name` may be any usual name of a model. No coefficients, or zeros alone, are a pinhole without
+    distortion, whatever the name (or none) says; but of a fisheye they are the ideal one, whose
+    pixels are proportional to the angle. Nothing is checked here: `Camera` does.
+    """
+    model = name.strip().lower()
+    model = _OTHER_NAMES.get(model, model)
+    values: Array = np.asarray(coefficients, dtype=np.float64).ravel()
+    if values.any():
+        return (model if model in COEFFICIENTS else name), values
+    return (model, np.zeros(4)) if model == "equidistant" else ("none", np.empty(0))
+
 
 _LARGEST_ANGLE = np.deg2rad(89.0)  # off the axis, of pinhole coordinates; the table ends here
 _TABLE_SIZE = 1024

@@ -45,7 +45,10 @@ def odometry_status(run: str, problem: str, report: MotionReport | None) -> Stat
 
 
 def rig_status(report: MotionReport | None, tolerance_px: float) -> Status:
-    """WARN once the matches say that points of the right image moved by `tolerance_px` or more."""
+    """WARN once the matches say that points of the right image moved by `tolerance_px` or more,
+    and where the calibration contradicts itself or the images."""
+    if report is not None and report.rig_problem:
+        return DiagnosticStatus.WARN, report.rig_problem, []
     if report is None or report.rig is None:
         why = report.problem if report is not None and report.problem else "no matches yet"
         return DiagnosticStatus.OK, f"not checked: {why}", []

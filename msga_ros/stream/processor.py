@@ -9,8 +9,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.geometry.camera import Camera, CameraError, stereo_baseline
+from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.odometry.observations import Rig
+from msga_ros.stream.calibration_check import (
+    DirectionCheck,
+    SaidOnce,
+    binning_text,
+    camera_doubts,
+    rig_doubts,
+)
 from msga_ros.stream.camera_info import rig_from_camera_info
 from msga_ros.stream.change_monitor import StreamChangeMonitor
 from msga_ros.stream.cv_bridge_fallback import CvBridge, ImageBridge
@@ -47,6 +54,7 @@ class Outcome:
     rectified: bool
     baseline: float | None
     rig: Rig | None = None  # of a stereo pair whose camera_info tells the baseline
+    rig_problem: str = ""  # what is implausible about it, or contradicts the images
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,9 @@ class Processor:
         self._epoch = 0
         self._times = StageTimes()
         self._changes = StreamChangeMonitor(complain)
+        self._doubts = SaidOnce(complain)
+        self._direction = DirectionCheck()
+        self._contradiction = ""
 
     def process(self, message_set: MessageSet, settings: Settings) -> Processed:
         """Relate the views of `message_set`.
@@ -119,15 +130,15 @@ class Processor:
 
     def _stereo(self, message_set: MessageSet, settings: Settings) -> Outcome:
         prepared = [self._prepare(message_set, side, settings) for side in ("left/", "right/")]
-        baseline = self._baseline(message_set)
-        rig = None
-        if baseline is not None:
-            infos = [message_set.messages[f"{side}/camera_info"] for side in ("left", "right")]
-            rig = rig_from_camera_info(infos[0], infos[1], settings["rectified"])
+        rig = self._rig(message_set, settings)
+        baseline = None if rig is None else rig.baseline
         left, right = (self._view(one, settings) for one in prepared)
         result = self._relate(left, right)
         none = np.empty(0, dtype=np.uint64)
-        return Outcome(left, right, result, none, True, settings["rectified"], baseline, rig)
+        problem = "" if rig is None else self._rig_problem(message_set, settings, rig, result)
+        return Outcome(
+            left, right, result, none, True, settings["rectified"], baseline, rig, problem
+        )
 
     def _temporal(self, message_set: MessageSet, settings: Settings) -> Outcome | None:
         current = self._view(self._prepare(message_set, "", settings), settings)
@@ -167,9 +178,11 @@ class Processor:
             raise BadInput(
                 "image_size",
                 f"the image is {width}x{height}, its camera_info says "
-                f"{camera.width}x{camera.height}",
+                f"{camera.width}x{camera.height}{binning_text(info)}",
                 self._topics[name],
             )
+        topic = self._topics[prefix + "camera_info"]
+        self._doubts.say(topic, camera_doubts(info, camera, settings["rectified"]))
         encoding = message.format if hasattr(message, "format") else message.encoding
         self._changes.observe(self._topics[name], (width, height), encoding, camera)
         return PreparedImage(name, message.header, image, camera)
@@ -190,10 +203,23 @@ class Processor:
                 self._times.add(stage, value)
         return result
 
-    def _baseline(self, message_set: MessageSet) -> float | None:
+    def _rig_problem(
+        self, message_set: MessageSet, settings: Settings, rig: Rig, result: Any
+    ) -> str:
+        """What contradicts the calibration of the pair; said once, and as long as it lasts."""
+        left, right = (message_set.messages[f"{side}/camera_info"] for side in ("left", "right"))
+        doubts = rig_doubts(left, right, rig, settings["rectified"])
+        if result.status.name == "OK":
+            self._contradiction = self._direction.update(rig, result.translation)
+        if self._contradiction:
+            doubts.append(self._contradiction)
+        self._doubts.say("stereo rig", doubts)
+        return "; ".join(doubts)
+
+    def _rig(self, message_set: MessageSet, settings: Settings) -> Rig | None:
+        left, right = (message_set.messages[f"{side}/camera_info"] for side in ("left", "right"))
         try:
-            baseline = stereo_baseline(message_set.messages["right/camera_info"])
+            return rig_from_camera_info(left, right, settings["rectified"])
         except CameraError as error:
             topic = self._topics["right/camera_info"]
             raise BadInput("camera_info", str(error), topic) from None
-        return baseline if baseline > 0 else None

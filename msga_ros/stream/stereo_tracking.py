@@ -15,6 +15,7 @@ from msga_ros.odometry.rig import RigCheck, RigMonitor
 from msga_ros.odometry.updates import OdometryStatus
 from msga_ros.stream.processor import Outcome, Pipeline
 from msga_ros.stream.stream_odometry import (
+    NO_BASELINE,
     NO_FIXED_KEYPOINTS,
     CameraParameters,
     OdometryResult,
@@ -23,8 +24,6 @@ from msga_ros.stream.stream_odometry import (
     same_cameras,
 )
 from msga_ros.stream.track_ids import with_ids_of_the_odometry
-
-_NO_BASELINE = "camera_info of the right camera tells no baseline (P[0, 3] or P[1, 3])"
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class MotionReport:
     `session`, `reason`: see `StreamOdometry`. `status`: of the last frame. `lost`, `frames`:
     counted in this session. `sigma_m`, `sigma_deg`: of the pose, root of the trace of its
     covariance's blocks. `rig`: the last check, None without one; `focal` (pixels) belongs to it.
+    `rig_problem`: what is implausible about the rig's calibration, or contradicts the images.
     """
 
     wanted: bool = False
@@ -50,6 +50,7 @@ class MotionReport:
     sigma_deg: float = 0.0
     rig: RigCheck | None = None
     focal: float = 0.0
+    rig_problem: str = ""
 
 
 class StereoTracking:
@@ -84,17 +85,19 @@ class StereoTracking:
         """
         rig = outcome.rig
         if rig is None:
-            self.report = MotionReport(wanted=wanted, problem=_NO_BASELINE)
+            self.report = MotionReport(wanted=wanted, problem=NO_BASELINE)
             return outcome, None
         followed = outcome.result.indices0 is not None
         located = self._locate(outcome, epoch) if wanted and followed else None
         if located is None:
             self._odometry.restart("the odometry was not asked for, or failed, before")
             problem = NO_FIXED_KEYPOINTS if wanted and not followed else ""
-            self.report = replace(self._without_odometry(outcome, rig, wanted), problem=problem)
+            report = self._without_odometry(outcome, rig, wanted)
+            self.report = replace(report, problem=problem, rig_problem=outcome.rig_problem)
             return outcome, None
         self._monitor = None
-        self.report = self._with_odometry(located, outcome)
+        report = self._with_odometry(located, outcome)
+        self.report = replace(report, rig_problem=outcome.rig_problem)
         return with_ids_of_the_odometry(outcome, located.update), located
 
     def _locate(self, outcome: Outcome, epoch: int) -> OdometryResult | None:

@@ -21,6 +21,7 @@ from msga_ros.stream.message_set import stamp_ns
 from msga_ros.stream.processor import Outcome, Pipeline
 from msga_ros.stream.reference_view import View
 
+NO_BASELINE = "the calibration tells no baseline (P[0, 3] or P[1, 3] of the right camera)"
 NO_FIXED_KEYPOINTS = "the front end has no fixed keypoints that could be followed"
 
 CameraParameters = tuple[tuple[Any, ...], tuple[float, ...]]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msga_ros.geometry.camera import Camera, CameraError, stereo_baseline
+from msga_ros.geometry.camera import Camera, CameraError, stereo_shift
 
 K = np.array([[520.0, 0.0, 318.5], [0.0, 515.0, 243.2], [0.0, 0.0, 1.0]])
 MODELS = {
@@ -179,11 +179,47 @@ def test_raw_and_rectified_camera_info() -> None:
     assert raw.mean_focal == pytest.approx(517.5)
 
 
-@pytest.mark.parametrize("model", ["", "plumb_bob", "equidistant", "something_else"])
-@pytest.mark.parametrize("d", [[], [0.0] * 5])
+@pytest.mark.parametrize("model", ["", "plumb_bob", "rational_polynomial", "something_else"])
+@pytest.mark.parametrize("d", [[], [0.0] * 5, [0.0] * 14])
 def test_no_coefficients_mean_no_distortion(model: str, d: list[float]) -> None:
     info = camera_info(distortion_model=model, d=d)
     assert Camera.from_camera_info(info, rectified=False) == Camera(K, width=640, height=480)
+
+
+@pytest.mark.parametrize(
+    "model", ["equidistant", "fisheye", "Kannala_Brandt", "equi", " EQUIDISTANT"]
+)
+@pytest.mark.parametrize("d", [[], [0.0], [0.0] * 4, [0.0] * 5, [0.0] * 14])
+def test_a_fisheye_without_coefficients_is_a_fisheye(model: str, d: list[float]) -> None:
+    k = [300.0, 0, 320, 0, 300, 240, 0, 0, 1]
+    info = camera_info(distortion_model=model, d=d, k=k)
+    lens = Camera.from_camera_info(info, rectified=False)
+    pixel = 320 + 300 * np.radians(45)  # 45 degrees off the axis
+    np.testing.assert_allclose(lens.normalize([[pixel, 240.0]]), [[1.0, 0.0]], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [
+        ("radtan", "plumb_bob_4"),
+        ("radial-tangential", "plumb_bob_4"),
+        ("fisheye", "equidistant"),
+        ("kannala_brandt", "equidistant"),
+    ],
+)
+def test_models_under_other_names(name: str, same: str) -> None:
+    info = camera_info(distortion_model=name, d=MODELS[same][1])
+    assert Camera.from_camera_info(info, rectified=False) == camera(same)
+
+
+def test_a_rational_lens_with_fewer_coefficients() -> None:
+    info = camera_info(distortion_model="rational_polynomial", d=MODELS["plumb_bob_5"][1])
+    pixels = all_over_the_image()
+    np.testing.assert_allclose(
+        Camera.from_camera_info(info, rectified=False).normalize(pixels),
+        camera("plumb_bob_5").normalize(pixels),
+        atol=1e-9,
+    )
 
 
 def test_coefficients_padded_with_zeros() -> None:
@@ -239,6 +275,17 @@ GOOD_P = camera_info().p
         ({"p": changed(GOOD_P, 5, 0.0)}, True, "p: focal lengths 400, 0 are not positive"),
         ({"k": GOOD_K[:6]}, False, "k has 6 entries, not 9"),
         ({"k": changed(GOOD_K, 8, 0.0)}, False, r"must be \[fx s cx"),
+        ({"k": changed(GOOD_K, 0, 1e308)}, False, "k: the calibration matrix holds 1e.308: not"),
+        ({"k": changed(GOOD_K, 2, -1e300)}, False, "not pixels"),
+        ({"k": changed(GOOD_K, 0, 0.0036)}, False, "focal lengths 0.0036, 515 are not in pixels"),
+        ({"d": [0.1] * 12}, False, "plumb_bob has 4 or 5 coefficients, not 12"),
+        ({"d": [0.1]}, False, "plumb_bob has 4 or 5 coefficients, not 1"),
+        (
+            {"d": [0.1] * 14, "distortion_model": "rational_polynomial"},
+            False,
+            "4 or 5 or 8 .* not 14",
+        ),
+        ({"d": [0.1] * 5, "distortion_model": "equidistant"}, False, "has 4 coefficients, not 5"),
         ({"distortion_model": "thin_prism"}, False, "unknown distortion model 'thin_prism'"),
         ({"distortion_model": ""}, False, "unknown distortion model ''"),
         ({"d": [0.1, 0.2, 0.3]}, False, "plumb_bob has 4 or 5 coefficients, not 3"),
@@ -255,13 +302,46 @@ def test_unusable_calibration_says_what_is_wrong(changes, rectified: bool, messa
         Camera.from_camera_info(camera_info(**changes), rectified=not rectified)
 
 
-def test_baseline_of_a_stereo_pair() -> None:
-    assert stereo_baseline(camera_info()) == pytest.approx(0.12)  # p[3] = -48 = -400 * 0.12
-    assert stereo_baseline(camera_info(p=changed(GOOD_P, 3, 0.0))) == 0.0
-    vertical = changed(changed(GOOD_P, 3, 0.0), 7, -20.0)
-    assert stereo_baseline(camera_info(p=vertical)) == pytest.approx(0.05)
+def distance(left: list[float], right: list[float]) -> float | None:
+    shift = stereo_shift(camera_info(p=left), camera_info(p=right))
+    return None if shift is None else float(np.linalg.norm(shift))
+
+
+def test_shift_of_a_stereo_pair() -> None:
+    alone = changed(GOOD_P, 3, 0.0)
+    assert distance(alone, GOOD_P) == pytest.approx(0.12)  # p[3] = -48 = -400 * 0.12
+    assert distance(alone, alone) is None
+    assert distance(alone, changed(alone, 7, -20.0)) == pytest.approx(0.05)  # one above the other
     with pytest.raises(CameraError, match="p has a translation"):
-        stereo_baseline(camera_info(p=changed([0.0] * 12, 3, -48.0)))
+        distance(alone, changed([0.0] * 12, 3, -48.0))
+    with pytest.raises(CameraError, match="p holds NaN"):
+        distance(changed(GOOD_P, 3, float("nan")), GOOD_P)
+
+
+def kitti(*offset: float) -> list[float]:
+    x, y, z = offset
+    return [718.856, 0, 607.1928, x, 0, 718.856, 185.2157, y, 0, 0, 1, z]
+
+
+def test_no_camera_of_a_pair_needs_to_be_in_the_origin() -> None:
+    """KITTI's colour cameras are cameras 2 and 3 of a rig; so are two of three cameras."""
+    expected = (45.38225 + 337.2877) / 718.856
+    colour = kitti(45.38225, 0, 0), kitti(-337.2877, 0, 0)
+    assert distance(*colour) == pytest.approx(expected, abs=1e-9)
+    middle, right = changed(GOOD_P, 3, -400 * 0.1), changed(GOOD_P, 3, -400 * 0.25)
+    assert distance(middle, right) == pytest.approx(0.15)
+    # The published ones stand a millimetre apart along the axis as well: b = K^-1 P[:, 3].
+    left, right = (45.38225, -0.1130887, 0.003779761), (-337.2877, 2.369057, 0.004915215)
+    k = np.array(kitti(0, 0, 0)).reshape(3, 4)[:, :3]
+    np.testing.assert_allclose(
+        stereo_shift(camera_info(p=kitti(*left)), camera_info(p=kitti(*right))),
+        np.linalg.inv(k) @ np.subtract(right, left),
+    )
+
+
+def test_a_left_camera_that_is_not_filled_in_is_in_the_origin() -> None:
+    assert distance([0.0] * 12, GOOD_P) == pytest.approx(0.12)
+    assert distance(GOOD_P, [0.0] * 12) is None
 
 
 def test_cameras_are_values() -> None:

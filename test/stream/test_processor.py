@@ -77,6 +77,16 @@ def test_stereo_knows_its_baseline() -> None:
     assert outcome.rig is not None and outcome.rig.baseline == pytest.approx(0.54)
 
 
+def test_the_baseline_is_the_difference_of_both_cameras() -> None:
+    p = np.hstack([CAMERA.k, np.zeros((3, 1))])
+    p[0, 3] = 0.06 * p[0, 0]
+    left = raw_info(1, "left", p=p.ravel().tolist())
+    outcome = Bench(STEREO).run(stereo_set(baseline=0.47, left_camera_info=left))
+    assert outcome is not None
+    assert outcome.baseline == pytest.approx(0.53)
+    assert outcome.rig is not None and outcome.rig.baseline == pytest.approx(0.53)
+
+
 def test_temporal_extracts_every_frame_once() -> None:
     bench = Bench(TEMPORAL)
     outcomes = [bench.frame(ns) for ns in range(1, 6)]
@@ -130,7 +140,8 @@ def test_size_change_starts_with_a_new_reference() -> None:
     bench = Bench(TEMPORAL)
     bench.frame(1)
     half = (SIZE[0] // 2, SIZE[1] // 2)
-    info = raw_info(2, width=half[0], height=half[1])
+    k = CAMERA.scaled(0.5).k.ravel().tolist()
+    info = raw_info(2, width=half[0], height=half[1], k=k, p=[0.0] * 12)
     assert bench.run({"image": raw_image(2, size=half), "camera_info": info}) is None
     assert bench.complaints == [("size_changed", "/robot/image")]
     outcome = bench.run({"image": raw_image(3, size=half), "camera_info": info})

@@ -24,14 +24,9 @@ from msga_ros.datasets.posed.base import (
 from msga_ros.datasets.posed.trajectory import Trajectory, inverse
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.camera_pose import Pose
+from msga_ros.geometry.distortion import lens
 
 _TRUTH = ("state_groundtruth_estimate0", "mocap0")
-_MODELS = {
-    "radial-tangential": "plumb_bob",
-    "radtan": "plumb_bob",
-    "plumb_bob": "plumb_bob",
-    "equidistant": "equidistant",
-}
 
 
 def _recording(folder: Path) -> Path:
@@ -85,10 +80,10 @@ def _sensor(path: Path) -> tuple[Camera, NDArray[np.float64]]:
         to_body = np.array(entries["T_BS"]["data"], np.float64).reshape(4, 4)
         fx, fy, cx, cy = (float(value) for value in entries["intrinsics"])
         width, height = (int(value) for value in entries["resolution"])
-        model = _MODELS[entries.get("distortion_model", "radial-tangential")]
-        distortion = np.array(entries.get("distortion_coefficients") or [], np.float64)
-        if not distortion.any():
-            model, distortion = "none", np.empty(0)
+        model, distortion = lens(
+            str(entries.get("distortion_model", "radial-tangential")),
+            entries.get("distortion_coefficients") or [],
+        )
         camera = Camera(Camera.pinhole(fx, fy, cx, cy).k, model, distortion, width, height)
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
