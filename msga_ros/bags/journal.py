@@ -131,7 +131,7 @@ class Journal:
                 yield Entry(values, _cut(values.pop("messages"), data)), file.tell()
 
 
-def _cut(lengths: Sequence[Sequence[Any]], data: bytes) -> tuple[Message, ...]:
+def _cut(lengths: Sequence[tuple[str, int, int]], data: bytes) -> tuple[Message, ...]:
     messages, start = [], 0
     for topic, time_ns, length in lengths:
         messages.append(Message(topic, time_ns, data[start : start + length]))

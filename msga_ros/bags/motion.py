@@ -52,7 +52,7 @@ class StampedPose:
     rotation: Array  # (3, 3)
     position: Array  # (3,)
 
-    def as_json(self, session: int) -> dict[str, Any]:
+    def as_json(self, session: int) -> dict[str, object]:
         """Values that JSON keeps; `session`: of the odometry, whose first frame is the origin."""
         return {
             "stamp_ns": self.stamp_ns,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from msga_ros.bags.errors import BagError
 from msga_ros.configuration.yaml_dataclass import ConfigError, flatten, read_yaml
@@ -12,12 +11,12 @@ from msga_ros.stream.parameter_table import BY_NAME
 from msga_ros.stream.settings import Settings, SettingsError
 
 
-def read_settings(path: Path | None, overrides: Mapping[str, Any]) -> Settings:
+def read_settings(path: Path | None, overrides: Mapping[str, object]) -> Settings:
     """Parameters of the node `msga` (config/msga.yaml), changed by `overrides` (dotted names).
 
     Raises `BagError` for an unreadable file, an unknown parameter or a value out of its range.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     if path is not None:
         try:
             values = flatten(read_yaml(path))
@@ -29,7 +28,7 @@ def read_settings(path: Path | None, overrides: Mapping[str, Any]) -> Settings:
         raise BagError(str(error)) from None
 
 
-def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
+def _typed(values: Mapping[str, object]) -> dict[str, object]:
     """An integer where a number with a decimal point is expected is meant as one."""
     typed = dict(values)
     for name, value in values.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ def odometry(located: OdometryResult, time_ns: int, options: OutputOptions) -> M
 def serialised(outcome: Outcome, time_ns: int, options: OutputOptions) -> tuple[Message, ...]:
     """The messages about one outcome."""
     store, messages = typestore(), []
-    made: dict[str, Any] = {
+    made: dict[str, Callable[[Outcome], Any]] = {
         CORRESPONDENCES: correspondences,
         RELATIVE_POSE: relative_pose,
         IMAGE: lambda outcome: picture(outcome, options.max_lines),

@@ -12,6 +12,7 @@ from msga_ros.bags.types import typestore
 from msga_ros.stream import message_filters_fallback
 from msga_ros.stream.cv_bridge_fallback import CvBridge
 from msga_ros.stream.message_set import MessageSet
+from msga_ros.stream.message_types import Stamped
 from msga_ros.stream.pairing import Pairing
 from msga_ros.stream.processor import Outcome, Pipeline, PreparedImage, Processor
 from msga_ros.stream.reference_view import View
@@ -26,7 +27,7 @@ class RecordedSet:
     """A complete set of messages; `number` counts from 0, `time_ns` is when the bag had it."""
 
     number: int
-    messages: Mapping[str, Any]
+    messages: Mapping[str, Stamped]
     time_ns: int
     epoch: int
 
@@ -61,7 +62,7 @@ def message_sets(
     cannot be read is left out and counted.
     """
     store = typestore()
-    complete: list[Mapping[str, Any]] = []
+    complete: list[Mapping[str, Stamped]] = []
 
     def jumped(seconds: float) -> None:
         tally.jumps += 1
@@ -139,7 +140,7 @@ class Replayer(Processor):
         """Number of the set that the reference view is from; None without one."""
         return None if self._reference is None else self._numbers[id(self._reference)]
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """All that the next set depends on, but for the reference view's image itself."""
         tracks = {} if self._reference is None else self._reference.tracks
         return {

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msga_ros
 from msga_ros.bags.errors import BagError
@@ -24,11 +23,11 @@ from msga_ros.bags.trajectory import write_trajectories
 from msga_ros.frontend.base import FrontendError
 from msga_ros.geometry.camera import CameraError
 from msga_ros.network import find_weights
+from msga_ros.stream.feature_matches import NO_FIXED_KEYPOINTS
 from msga_ros.stream.processor import Outcome, Pipeline
 from msga_ros.stream.settings import Settings
 from msga_ros.stream.stream_odometry import (
     NO_BASELINE,
-    NO_FIXED_KEYPOINTS,
     OdometryResult,
 )
 from msga_ros.stream.track_ids import with_ids_of_the_odometry
@@ -181,7 +180,7 @@ class _Work:
         except (CameraError, FrontendError) as error:
             self._complaints("unusable", "", str(error))
             outcome = None
-        header: dict[str, Any] = {"state": self._replayer.state(), "status": None, "pose": None}
+        header: dict[str, object] = {"state": self._replayer.state(), "status": None, "pose": None}
         messages: tuple[Message, ...] = ()
         if located is not None:
             pose = stamped(located)

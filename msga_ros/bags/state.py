@@ -57,7 +57,7 @@ ENUMS: Mapping[str, type] = _named((OdometryStatus,))
 _NAMES = {kind: name for name, kind in (*CLASSES.items(), *ENUMS.items())}
 
 
-def to_bytes(tree: Any) -> bytes:
+def to_bytes(tree: object) -> bytes:
     """Everything in `tree`, the `state_dict()` of an odometry for instance.
 
     None, bool, int, float, str, list, tuple, dict, set, arrays and scalars of NumPy that hold
@@ -92,7 +92,7 @@ def from_bytes(data: bytes) -> Any:
         raise StateError(f"not a state: {type(error).__name__}: {error}") from error
 
 
-def _arrays(data: bytes) -> list[NDArray[Any]]:
+def _arrays(data: bytes) -> list[NDArray[np.generic]]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
         # Of what says that it is larger than the file that holds it, nothing is unpacked.
@@ -108,7 +108,7 @@ def _arrays(data: bytes) -> list[NDArray[Any]]:
     return arrays
 
 
-def _is_key(value: Any) -> bool:
+def _is_key(value: object) -> bool:
     """Whether a dict or set may hold it: hashing it is cheap, and the same in every process."""
     if type(value) is tuple:
         return all(type(one) is not tuple and _is_key(one) for one in value)
@@ -124,12 +124,12 @@ class _Writer:
     """Makes the table of objects, those that others refer to first."""
 
     def __init__(self) -> None:
-        self.objects: list[list[Any]] = []
-        self.arrays: list[NDArray[Any]] = []
+        self.objects: list[list[object]] = []
+        self.arrays: list[NDArray[np.generic]] = []
         self._known: dict[int, int | None] = {}  # by id: the index; None while it is being made
-        self._alive: list[Any] = []  # ids stay theirs
+        self._alive: list[object] = []  # ids stay theirs
 
-    def value(self, one: Any) -> Any:
+    def value(self, one: object) -> object:
         """A plain value as it is; the index of anything else, in a list."""
         if type(one) in _PLAIN:
             return one
@@ -163,14 +163,14 @@ class _Writer:
         _check_fields(kind, list(held))
         return ["object", _NAMES[kind], *([name, self.value(v)] for name, v in held.items())]
 
-    def _array(self, array: NDArray[Any]) -> int:
+    def _array(self, array: NDArray[np.generic]) -> int:
         if array.dtype.kind not in _NUMBERS:
             raise StateError(f"an array of {array.dtype} has no place in a state")
         self.arrays.append(array)
         return len(self.arrays) - 1
 
     @staticmethod
-    def _key(key: Any) -> Any:
+    def _key(key: object) -> object:
         if not _is_key(key):
             raise StateError(f"a {type(key).__qualname__} cannot be a key in a state")
         return key
@@ -179,7 +179,7 @@ class _Writer:
 class _Reader:
     """Makes the objects of the table again, one after the other."""
 
-    def __init__(self, arrays: list[NDArray[Any]]) -> None:
+    def __init__(self, arrays: list[NDArray[np.generic]]) -> None:
         self._arrays = arrays
         self._objects: list[Any] = []
         self._kinds: dict[str, Callable[..., Any]] = {
@@ -193,7 +193,7 @@ class _Reader:
             "object": self._object,
         }
 
-    def read(self, entry: list[Any]) -> None:
+    def read(self, entry: list[object]) -> None:
         """Make the next object."""
         kind, *content = entry
         self._objects.append(self._look_up(self._kinds, kind)(*content))
@@ -212,8 +212,8 @@ class _Reader:
             raise StateError(f"a {type(key).__qualname__} cannot be a key in a state")
         return key
 
-    def _array(self, index: int, writeable: bool) -> NDArray[Any]:
-        array: NDArray[Any] = self._at(self._arrays, index)
+    def _array(self, index: int, writeable: bool) -> NDArray[np.generic]:
+        array: NDArray[np.generic] = self._at(self._arrays, index)
         array.flags.writeable = array.flags.writeable and writeable
         return array
 
@@ -227,7 +227,7 @@ class _Reader:
         return made
 
     @staticmethod
-    def _look_up(known: Mapping[str, Any], name: Any) -> Any:
+    def _look_up(known: Mapping[str, object], name: Any) -> Any:
         if type(name) is not str or name not in known:
             raise StateError(f"{name} has no place in a state")
         return known[name]

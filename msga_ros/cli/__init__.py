@@ -38,13 +38,16 @@ COMMANDS = {
 
 
 class Commands(TyperGroup):
-    """The commands of `COMMANDS`, each loaded when it is called."""
+    """The commands of `COMMANDS`, each loaded when it is called.
+
+    `ctx` is a `Context` of the click that typer brings or needs, which depends on its version.
+    """
 
     def list_commands(self, ctx: Any) -> list[str]:
         """All names, in the order of the help."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:
         """What the list of commands shows of one; it cannot be called."""
         return TyperCommand(cmd_name, help=COMMANDS[cmd_name]) if cmd_name in COMMANDS else None
 

@@ -8,10 +8,10 @@ import math
 import os
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import cv2
 import numpy as np
@@ -113,7 +113,7 @@ def parse_size(text: str) -> tuple[int, int]:
     return size
 
 
-def as_document(options: BenchmarkOptions, measured: Sequence[Run]) -> dict[str, Any]:
+def as_document(options: BenchmarkOptions, measured: Sequence[Run]) -> dict[str, object]:
     """Everything for the JSON file; what is not known is null."""
     return {
         "machine": machine(),
@@ -122,7 +122,7 @@ def as_document(options: BenchmarkOptions, measured: Sequence[Run]) -> dict[str,
     }
 
 
-def machine() -> dict[str, Any]:
+def machine() -> dict[str, object]:
     """What the figures depend on."""
     names = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "RMW_IMPLEMENTATION")
     return {
@@ -145,7 +145,7 @@ def tables(options: BenchmarkOptions, measured: Sequence[Run]) -> list[Table]:
 
 def _figures(title: str, measured: Sequence[Run]) -> Table:
     table = _columns(measured, title)
-    rows: list[tuple[str, Any]] = [
+    rows: list[tuple[str, Callable[[Run], str]]] = [
         ("frames a second: asked for", lambda run: _number(run.asked_rate)),
         ("frames a second: sent", lambda run: _number(run.sent_rate)),
         ("poses a second", lambda run: _number(run.pose_rate)),
@@ -207,7 +207,7 @@ def _number(value: float, digits: int = 1) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else "-"
 
 
-def _without_nan(value: Any) -> Any:
+def _without_nan(value: object) -> object:
     """`value` for JSON, which has no NaN."""
     if isinstance(value, dict):
         return {key: _without_nan(one) for key, one in value.items()}

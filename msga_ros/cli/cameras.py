@@ -7,7 +7,6 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import yaml
@@ -178,7 +177,7 @@ def _from_calibration(path: Path, rectified: bool) -> Camera:
 _CALIBRATION_NAMES = ("camera_matrix", "distortion_coefficients", "projection_matrix")
 
 
-def _values(entry: Any) -> list[float]:
+def _values(entry: object) -> list[float]:
     """The numbers of `[...]` or of `{rows, cols, data: [...]}`."""
     data = entry.get("data") if isinstance(entry, dict) else entry
     return list(data) if isinstance(data, list) else []

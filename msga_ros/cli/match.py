@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import cv2
 import numpy as np
@@ -45,7 +45,7 @@ class Request:
     fov: float | None
     rectified: bool
     config: Path | None
-    overrides: Mapping[str, Any]
+    overrides: Mapping[str, object]
     output: Path
     before_after: bool  # all matches above, inliers alone below; else both in one
     json_file: Path | None
@@ -252,7 +252,7 @@ def _camera(view: View) -> str:
 
 def _as_json(
     request: Request, result: TwoViewResult, errors: tuple[float, float] | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     known = result.status is not Status.TOO_FEW_MATCHES
     return {
         "image0": str(request.image0),

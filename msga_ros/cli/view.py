@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,7 @@ from msga_ros.viewing.recorder import Recorder, rerun
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from msga_ros.stream.processor import Pipeline
     from msga_ros.viewing.pairs import ShownPair
 
 NODE = "node"  # the source that is a running node
@@ -123,7 +124,7 @@ def _pairs(request: Request, console: Console) -> Iterator[ShownPair]:
 
     settings = read_settings(request.config, request.parameters)
 
-    def load() -> Any:
+    def load() -> Pipeline:
         from msga_ros.two_view.pipeline import TwoViewPipeline
 
         return TwoViewPipeline(settings.pipeline)

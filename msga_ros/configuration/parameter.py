@@ -30,14 +30,14 @@ class Parameter:
     read_only: bool = False
     unit: str = ""
 
-    def check(self, value: Any) -> str | None:
+    def check(self, value: object) -> str | None:
         """The reason why `value` cannot be taken, or None."""
         kind = type(self.default)
         if type(value) is not kind:
             return f"{self.name} is {_TYPE_NAMES[kind]}, not {value!r}"
         return self.out_of_range(value)
 
-    def out_of_range(self, value: Any) -> str | None:
+    def out_of_range(self, value: object) -> str | None:
         """The reason why `value`, of the right type, is not allowed, or None."""
         if self.choices and value not in self.choices:
             return f"{self.name} must be one of {', '.join(self.choices)}, not {value!r}"

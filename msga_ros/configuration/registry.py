@@ -21,7 +21,7 @@ class Registry:
         self.group = group
         self._ours = {name: EntryPoint(name, value, group) for name, value in ours.items()}
         self._error = error
-        self._loaded: dict[str, Any] = {}
+        self._loaded: dict[str, object] = {}
 
     def __contains__(self, name: object) -> bool:
         return name in self._ours or name in self._theirs()

@@ -52,7 +52,7 @@ def parameters_of(kind: type, group: str, otherwise: str = "") -> tuple[Paramete
     )
 
 
-def check_ranges(config: Any, group: str, error: type[Exception] = ConfigError) -> None:
+def check_ranges(config: object, group: str, error: type[Exception] = ConfigError) -> None:
     """Raise `error` for a field of `config` that is out of its range; the message names it."""
     for parameter in parameters_of(type(config), group):
         name = parameter.name.removeprefix(f"{group}.")

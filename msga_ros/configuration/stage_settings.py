@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from msga_ros.configuration.registry import Registry
 from msga_ros.configuration.yaml_dataclass import ConfigError, build, require
@@ -13,14 +13,14 @@ Config = TypeVar("Config")
 
 
 def own_settings(
-    registry: Registry, group: str, name: str, entries: Mapping[str, Any]
+    registry: Registry, group: str, name: str, entries: Mapping[str, object]
 ) -> object | None:
     """The `Config` of the implementation `name`, made from entries `NAME.ENTRY`; None without any.
 
     Entries of other implementations are passed over. Raises `ConfigError` for a name that the
     registry does not know, and for an entry that the implementation does not have.
     """
-    own: dict[str, Any] = {}
+    own: dict[str, object] = {}
     for key, value in entries.items():
         owner, _, entry = key.partition(".")
         require(owner in registry, f"unknown configuration entry '{group}.{key}'")
@@ -35,7 +35,7 @@ def own_settings(
     return settings
 
 
-def with_own_defaults(config: Config, module: Any) -> Config:
+def with_own_defaults(config: Config, module: object) -> Config:
     """`config` with `own` as by default where nothing was given."""
     kind = getattr(module, "Config", None)
     if kind is None or config.own is not None:  # type: ignore[attr-defined]

@@ -23,7 +23,7 @@ def require(condition: bool, message: str) -> None:
         raise ConfigError(message)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, object]:
     """The mapping in a YAML file, or what it has below `ros__parameters`. Raises `ConfigError`."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -39,9 +39,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return document
 
 
-def flatten(groups: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(groups: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     """Groups of entries as one mapping with dotted names."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for name, value in groups.items():
         if isinstance(value, Mapping):
             flat.update(flatten(value, f"{prefix}{name}."))
@@ -50,7 +50,7 @@ def flatten(groups: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def build(kind: type, group: str, entries: Mapping[str, Any]) -> Any:
+def build(kind: type, group: str, entries: Mapping[str, object]) -> Any:
     """The dataclass `kind` from `entries`; `group` (may be "") stands before names in messages.
 
     Mappings become the dataclasses, lists the tuples that the fields are; whole numbers are taken

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -23,7 +22,8 @@ _LAYOUTS = (LAYOUT, "msga compact 1")  # that can be read; the first one had no 
 COORDINATE_STEP = 2.0**-14
 RATIO_STEP = 2.0**-10
 
-Arrays = Mapping[str, NDArray[Any]]  # by group of the published layout, those of one pair
+Numbers = NDArray[np.number]
+Arrays = Mapping[str, Numbers]  # by group of the published layout, those of one pair
 
 EVIDENCE_GROUPS = ("rotations", "log_scales", "distances")
 PER_MATCH = ("xs", "ratios", "mutuals", *EVIDENCE_GROUPS)
@@ -43,18 +43,18 @@ class _Code:
     least: int
     most: int
     unknown: int
-    kind: type[np.integer[Any]]
+    kind: type[np.integer]
     origin: float = 0.0
     circular: bool = False
 
-    def encoded(self, values: NDArray[Any]) -> NDArray[Any]:
+    def encoded(self, values: Numbers) -> Numbers:
         known = np.isfinite(values)
         code = np.round((np.where(known, values, 0.0) - self.origin) / self.step).astype(np.int64)
         if self.circular:
             code = self.least + (code - self.least) % (self.most - self.least + 1)
         return np.where(known, code.clip(self.least, self.most), self.unknown).astype(self.kind)
 
-    def decoded(self, codes: NDArray[Any]) -> NDArray[np.float32]:
+    def decoded(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
         values = codes * self.step + self.origin
         return np.where(codes == self.unknown, np.nan, values).astype(np.float32)
 
@@ -80,7 +80,7 @@ class CompactColumns:
     def __contains__(self, group: str) -> bool:
         return group == "xs" or group in self._columns
 
-    def array(self, group: str, index: int) -> NDArray[Any]:
+    def array(self, group: str, index: int) -> Numbers:
         """What the published layout has under `group/index`."""
         if group not in PER_MATCH:
             return np.asarray(self._columns[group][index])
@@ -110,7 +110,7 @@ def write_compact(path: Path, pairs: Iterable[Arrays], names: Sequence[str]) -> 
     Raises:
         ValueError: groups or shapes differ, or coordinates are not finite or beyond 2^17.
     """
-    columns: dict[str, list[NDArray[Any]]] = {}
+    columns: dict[str, list[Numbers]] = {}
     counts: list[int] = []
     for arrays in pairs:
         known = {group: _rounded(group, values) for group, values in arrays.items()}
@@ -138,11 +138,11 @@ def write_compact(path: Path, pairs: Iterable[Arrays], names: Sequence[str]) -> 
         file.create_dataset("names", data=np.array(names, dtype=object), dtype=h5py.string_dtype())
 
 
-def _unknown(group: str, count: int) -> NDArray[Any]:
+def _unknown(group: str, count: int) -> Numbers:
     return _rounded(group, np.full(count, np.nan))
 
 
-def _rounded(group: str, values: NDArray[Any]) -> NDArray[Any]:
+def _rounded(group: str, values: NDArray[np.number]) -> Numbers:
     if group == "xs":
         steps = np.round(values.reshape(-1, 4).astype(np.float64) / COORDINATE_STEP)
         if not (np.abs(steps) < 2**31).all():
@@ -157,6 +157,6 @@ def _rounded(group: str, values: NDArray[Any]) -> NDArray[Any]:
     return values
 
 
-def _write_packed(file: h5py.File, name: str, values: NDArray[Any]) -> None:
+def _write_packed(file: h5py.File, name: str, values: Numbers) -> None:
     options = {"shuffle": True, "compression": "gzip", "compression_opts": 9}
     file.create_dataset(name, data=values, chunks=(max(1, min(len(values), _ROWS)),), **options)

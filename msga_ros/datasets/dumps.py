@@ -13,13 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.datasets.compact import EVIDENCE_GROUPS, CompactColumns, is_compact
+from msga_ros.datasets.compact import EVIDENCE_GROUPS, CompactColumns, Numbers, is_compact
 from msga_ros.frontend.base import evidence_columns, normalised_evidence
 from msga_ros.geometry.pose import essential_matrix
 
@@ -92,7 +91,7 @@ class _Groups:
     def __contains__(self, group: str) -> bool:
         return group in self._file
 
-    def array(self, group: str, index: int) -> NDArray[Any]:
+    def array(self, group: str, index: int) -> Numbers:
         return np.asarray(self._file[group][str(index)])
 
 
@@ -168,20 +167,18 @@ class DumpFile:
             distances=self._known("distances", index),
         )
 
-    def arrays(self, index: int) -> dict[str, NDArray[Any]]:
+    def arrays(self, index: int) -> dict[str, Numbers]:
         """All of a pair but `ys`, in the shapes of the published layout."""
         groups = ("xs", "ratios", "mutuals", *EVIDENCE_GROUPS, *_POSES, *_CAMERAS)
         return {group: self._array(group, index) for group in groups if group in self._store}
 
-    def _array(self, group: str, index: int) -> NDArray[np.float64]:
+    def _array(self, group: str, index: int) -> Numbers:
         try:
             return self._store.array(group, index)
         except (KeyError, OSError) as error:
             raise DumpError(f"{self.path}: {group}/{index} cannot be read ({error})") from error
 
-    def _optional(
-        self, group: str, index: int, default: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def _optional(self, group: str, index: int, default: NDArray[np.float64]) -> Numbers:
         if group not in self._store:
             return default
         return self._array(group, index).reshape(-1)

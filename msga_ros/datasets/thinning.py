@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.datasets.compact import PER_MATCH, Arrays
+from msga_ros.datasets.compact import PER_MATCH, Arrays, Numbers
 from msga_ros.datasets.dumps import scene_of
 
 # Of the matches that are kept, as many may be mutual ones before the others have their turn: enough
@@ -60,7 +59,7 @@ def thinned(arrays: Arrays, name: str, most: int, seed: int, uniform: bool = Fal
         chosen = np.concatenate((mutual[:count], other[: most - count]))
     # Neighbours in one coordinate compress better than any other order.
     chosen = chosen[np.argsort(rows[chosen, 0], kind="stable")]
-    result: dict[str, NDArray[Any]] = dict(arrays)
+    result: dict[str, Numbers] = dict(arrays)
     for group in PER_MATCH:
         if group == "xs":
             result[group] = rows[chosen][None]

@@ -7,7 +7,6 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 _ERRORS = ("rotation_error", "translation_error")
 _MEMORIES = ("memory", "device_memory")
@@ -91,12 +90,12 @@ class RecordFile:
             file.write(json.dumps(values) + "\n")
 
 
-def finite(value: Any) -> Any:
+def finite(value: object) -> object:
     """`value`, or None for a number that JSON cannot hold (infinity, NaN)."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _from_json(values: Any) -> PairRecord:
+def _from_json(values: object) -> PairRecord:
     if not isinstance(values, dict):
         raise TypeError("an object is expected")
     for names, value in ((_ERRORS, math.inf), (_MEMORIES, math.nan)):

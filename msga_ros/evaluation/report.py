@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import msga_ros
 from msga_ros.evaluation import report_plots as plots
@@ -79,7 +78,7 @@ def chosen_examples(records: Sequence[PairRecord]) -> list[PairRecord]:
 
 def _section(
     dump: str, records: Sequence[PairRecord], examples: Sequence[Example], images: Images | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What the template says about one dump."""
     series: dict[str, list[PairRecord]] = {}
     several = len({record.weights for record in records if record.weights}) > 1

@@ -26,7 +26,7 @@ _ERROR_RANGE = (0.1, 180.0)  # degrees; a pair without a pose is at the upper en
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 # Told apart without colours, too.
 _DASHES = ((), (7, 3), (2, 3), (9, 3, 2, 3), (12, 4), (4, 2), (1, 2))
-_STYLE: Any = {
+_STYLE: dict[Any, Any] = {  # matplotlib's key type is a union of all names
     "axes.edgecolor": "#57606a",
     "axes.grid": True,
     "axes.spines.right": False,

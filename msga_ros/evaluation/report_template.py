@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -15,6 +14,6 @@ def _environment() -> Environment:
     )
 
 
-def rendered(template: str, **values: Any) -> str:
+def rendered(template: str, **values: object) -> str:
     """The template of this name in `templates`, filled in."""
     return _environment().get_template(template).render(**values)

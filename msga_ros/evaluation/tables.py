@@ -6,7 +6,6 @@ import dataclasses
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -48,7 +47,7 @@ class EvaluationRow:
     failures: int  # pairs without a pose
     intervals: tuple[tuple[float, float], ...]  # 95 % of auc5, auc10, auc20; empty: not asked for
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """The row under the published keys; `group` and `auc*_interval` where there are any."""
         values = dataclasses.asdict(self)
         del values["iterations"], values["failures"]

@@ -6,8 +6,6 @@ scale spaces", BMVC 2013.
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +23,7 @@ def create(config: FrontendConfig) -> DetectorFrontend:
     return DetectorFrontend("akaze", config, _detector, 61, np.uint8, _locate)
 
 
-def _detector(_: int) -> Any:
+def _detector(_: int) -> cv2.Feature2D:
     return cv2.AKAZE_create(threshold=_THRESHOLD)  # type: ignore[attr-defined]
 
 

@@ -16,6 +16,10 @@ class FrontendError(ValueError):
     """An unknown front end, an image it cannot read, or features of two different front ends."""
 
 
+# (N, D), to be compared by their Euclidean or, of bits, by their Hamming distance.
+Descriptors = NDArray[np.float32] | NDArray[np.uint8]
+
+
 @dataclass(frozen=True)
 class Features:
     """What a front end keeps of one image: keypoints, strongest first, and a descriptor of each.
@@ -33,7 +37,7 @@ class Features:
 
     keypoints: NDArray[np.float32]
     scores: NDArray[np.float32]
-    descriptors: NDArray[np.generic]
+    descriptors: Descriptors
     image_size: tuple[int, int]
     angles: NDArray[np.float32] | None = None
     sizes: NDArray[np.float32] | None = None
@@ -96,7 +100,7 @@ class Matches:
         return evidence_columns(len(self), *known)
 
 
-def evidence_columns(count: int, *columns: NDArray[Any] | None) -> NDArray[np.float32]:
+def evidence_columns(count: int, *columns: NDArray[np.generic] | None) -> NDArray[np.float32]:
     """(M, 5) float32, the columns `EVIDENCE` of `count` matches; those that are None become NaN."""
     unknown = np.full(count, np.nan, np.float32)
     known = (unknown if column is None else column for column in columns)

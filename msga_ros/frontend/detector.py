@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from msga_ros.frontend.base import Features, FrontendError, Matches
+from msga_ros.frontend.base import Descriptors, Features, FrontendError, Matches
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.images import prepare
 from msga_ros.frontend.matching import match_features
 
 Locate = Callable[[NDArray[np.float64], NDArray[np.int64], tuple[int, int]], NDArray[np.float64]]
-Describe = Callable[[NDArray[Any]], NDArray[Any]]
+Describe = Callable[[Descriptors], Descriptors]
 
 
 class DetectorFrontend:
@@ -31,7 +30,7 @@ class DetectorFrontend:
         self,
         name: str,
         config: FrontendConfig,
-        detector: Callable[[int], Any],
+        detector: Callable[[int], cv2.Feature2D],
         width: int,
         kind: DTypeLike,
         locate: Locate | None = None,
@@ -65,7 +64,7 @@ class DetectorFrontend:
             octaves = np.array([found[i].octave for i in strongest], np.int64)
             height, width = scaled.pixels.shape
             points = self._locate(points, octaves, (width, height))
-        chosen = np.asarray(descriptors)[strongest]
+        chosen: Descriptors = np.asarray(descriptors, self._kind)[strongest]
         if self._describe is not None:
             chosen = self._describe(chosen)
         degrees = np.array([found[i].angle for i in strongest], np.float32)
@@ -95,7 +94,9 @@ class DetectorFrontend:
         config = self._config
         return match_features(features0, features1, config.ratio, config.mutual, config.max_matches)
 
-    def _detect(self, grey: NDArray[np.uint8]) -> tuple[Any, Any]:
+    def _detect(
+        self, grey: NDArray[np.uint8]
+    ) -> tuple[Sequence[cv2.KeyPoint], cv2.typing.MatLike | None]:
         if min(grey.shape) < 2:  # nothing to find; some versions of OpenCV raise on such an image
             return (), None
         try:

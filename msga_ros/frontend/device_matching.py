@@ -7,12 +7,12 @@ distance is computed twice.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+
+from msga_ros.frontend.base import Descriptors
 
 _BLOCK_ENTRIES = 1 << 26  # of the table of distances that is held at a time (256 MB)
 
@@ -30,7 +30,7 @@ class DeviceDescriptors:
     binary: bool
 
     @classmethod
-    def upload(cls, descriptors: NDArray[Any], device: torch.device) -> DeviceDescriptors:
+    def upload(cls, descriptors: Descriptors, device: torch.device) -> DeviceDescriptors:
         """Of a `Features.descriptors`: (N, D) float32, or uint8 holding bits."""
         binary = descriptors.dtype == np.uint8
         vectors = torch.from_numpy(np.ascontiguousarray(descriptors)).to(device, non_blocking=True)

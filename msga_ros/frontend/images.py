@@ -22,7 +22,7 @@ class ScaledImage:
     pixels: NDArray[np.uint8]  # (h, w)
     received_size: tuple[int, int]  # (width, height) of the image as received
 
-    def to_received(self, points: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    def to_received(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
         """Points (N, 2) of `pixels`, in pixels of the image as received.
 
         Pixel centres are at whole numbers, so it is the *edges* of both images, half a pixel

@@ -6,12 +6,10 @@ number of keypoints. Equal distances go to the lower index: the same input gives
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.frontend.base import Features, FrontendError, Matches
+from msga_ros.frontend.base import Descriptors, Features, FrontendError, Matches
 
 # Entries of the table of distances that are held at a time (64 MB of float32).
 _BLOCK_ENTRIES = 1 << 24
@@ -58,7 +56,7 @@ def match_features(
 
 
 def passing(
-    ratios: NDArray[np.floating[Any]],
+    ratios: NDArray[np.floating],
     is_mutual: NDArray[np.bool_],
     ratio: float,
     mutual: bool,
@@ -82,7 +80,7 @@ def passing(
 
 
 def _both_ways(
-    descriptors0: NDArray[Any], descriptors1: NDArray[Any]
+    descriptors0: Descriptors, descriptors1: Descriptors
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
     """Nearest neighbour of each of 0, its distance and the second's; nearest of each of 1."""
     vectors0, vectors1 = _as_vectors(descriptors0), _as_vectors(descriptors1)
@@ -114,15 +112,15 @@ def _both_ways(
     return nearest, best, second, reverse
 
 
-def _as_vectors(descriptors: NDArray[Any]) -> NDArray[np.float32]:
+def _as_vectors(descriptors: Descriptors) -> NDArray[np.float32]:
     """Bits become 0.0 and 1.0: the *squared* distance of such vectors is the Hamming one."""
     if descriptors.dtype == np.uint8:
-        descriptors = np.unpackbits(descriptors, axis=1)
+        descriptors = np.unpackbits(descriptors.view(np.uint8), axis=1)
     return descriptors.astype(np.float32, copy=False)
 
 
 def _squared_distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    table: NDArray[Any] = np.matmul(a, -2.0 * b.T)
+    table: NDArray[np.float32] = np.matmul(a, -2.0 * b.T)
     table += np.einsum("nd,nd->n", a, a)[:, None]
     table += np.einsum("nd,nd->n", b, b)[None, :]
     return np.maximum(table, 0.0, out=table)
@@ -159,7 +157,7 @@ def _log_scales(
 
 
 def _relative(
-    distances: NDArray[np.float32], descriptors0: NDArray[Any], descriptors1: NDArray[Any]
+    distances: NDArray[np.float32], descriptors0: Descriptors, descriptors1: Descriptors
 ) -> NDArray[np.float32]:
     """`Matches.distance`; NaN for vectors that are not of unit length, whose scale is unknown."""
     if descriptors0.dtype == np.uint8:

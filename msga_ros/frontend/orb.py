@@ -5,8 +5,6 @@ Rublee, Rabaud, Konolige and Bradski, "ORB: an efficient alternative to SIFT or 
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +24,7 @@ def create(config: FrontendConfig) -> DetectorFrontend:
     return DetectorFrontend("orb", config, _detector, 32, np.uint8, _locate)
 
 
-def _detector(max_keypoints: int) -> Any:
+def _detector(max_keypoints: int) -> cv2.Feature2D:
     return cv2.ORB_create(  # type: ignore[attr-defined]
         nfeatures=max_keypoints, scaleFactor=_SCALE_FACTOR, fastThreshold=_FAST_THRESHOLD
     )

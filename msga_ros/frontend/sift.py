@@ -6,12 +6,11 @@ Zisserman, "Three things everyone should know to improve object retrieval", CVPR
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from msga_ros.frontend.base import Descriptors
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.detector import DetectorFrontend
 
@@ -29,13 +28,13 @@ def create(config: FrontendConfig) -> DetectorFrontend:
     return DetectorFrontend("sift", config, _detector, 128, np.float32, _locate, root_sift)
 
 
-def _detector(max_keypoints: int) -> Any:
+def _detector(max_keypoints: int) -> cv2.Feature2D:
     return cv2.SIFT_create(  # type: ignore[attr-defined]
         nfeatures=max_keypoints, contrastThreshold=_CONTRAST_THRESHOLD
     )
 
 
-def root_sift(descriptors: NDArray[Any]) -> NDArray[np.float32]:
+def root_sift(descriptors: Descriptors) -> NDArray[np.float32]:
     """Square root of the descriptors (N, 128) divided by their sum; of Euclidean length 1."""
     positive = np.maximum(descriptors.astype(np.float32), 0.0)
     total = positive.sum(axis=1, keepdims=True)

@@ -7,7 +7,7 @@ frame (x right, y down, z forward: REP-103) on the plane z = 1, distortion remov
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,30 @@ _SMALLEST_FOCAL_PX = 1e-2  # one in metres or millimetres may be smaller; none o
 
 class CameraError(ValueError):
     """A calibration that cannot be used; the message says which entry and why."""
+
+
+class RegionOfInterest(Protocol):
+    """`sensor_msgs/RegionOfInterest`."""
+
+    x_offset: int
+    y_offset: int
+    width: int
+    height: int
+
+
+class CameraInfo(Protocol):
+    """What is read of a `sensor_msgs/CameraInfo`, whoever made it."""
+
+    width: int
+    height: int
+    distortion_model: str
+    d: npt.ArrayLike
+    k: npt.ArrayLike
+    r: npt.ArrayLike
+    p: npt.ArrayLike
+    binning_x: int
+    binning_y: int
+    roi: RegionOfInterest
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +82,7 @@ class Camera:
         return cls(k, width=width, height=height)
 
     @classmethod
-    def from_camera_info(cls, info: Any, rectified: bool) -> Camera:
+    def from_camera_info(cls, info: CameraInfo, rectified: bool) -> Camera:
         """The camera of a `sensor_msgs/CameraInfo` (or anything with its fields).
 
         `rectified=True`: the images are rectified, so K is the left 3x3 of `p` and there is no
@@ -147,7 +171,7 @@ class Camera:
         return (intrinsics, self.distortion_model, coefficients, self.width, self.height)
 
 
-def stereo_shift(info_left: Any, info_right: Any) -> Array | None:
+def stereo_shift(info_left: CameraInfo, info_right: CameraInfo) -> Array | None:
     """Where the left camera's centre is in the right one of a rectified pair, (3,) metres.
 
     `p = K [I | b]` projects points of one frame, common to both cameras, into each: the shift is
@@ -161,7 +185,7 @@ def stereo_shift(info_left: Any, info_right: Any) -> Array | None:
     return shift if shift.any() else None
 
 
-def _rectified_offset(info: Any) -> Array:
+def _rectified_offset(info: CameraInfo) -> Array:
     """`b` (3,) of `p = K [I | b]`; zeros where `p` is not filled in."""
     p = _vector(info.p, 12, "p").reshape(3, 4)
     if not p[:, 3].any():
@@ -174,7 +198,7 @@ def _rectified_offset(info: Any) -> Array:
         raise CameraError("camera_info: p has a translation but cannot be inverted") from None
 
 
-def _vector(values: Any, size: int, name: str) -> Array:
+def _vector(values: npt.ArrayLike, size: int, name: str) -> Array:
     vector = np.asarray(values, dtype=np.float64).ravel()
     if vector.size != size:
         raise CameraError(f"camera_info: {name} has {vector.size} entries, not {size}")

@@ -54,9 +54,9 @@ class RecordedNetwork:
 
     def __call__(
         self,
-        correspondences: NDArray[Any],
+        correspondences: NDArray[np.generic],
         valid: NDArray[np.bool_],
-        evidence: NDArray[Any] | None,
+        evidence: NDArray[np.generic] | None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Essential matrix (3, 3), residuals and scores (N,) of `correspondences` (N, 4) as
         `MSGANet.forward` has them.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -71,9 +70,9 @@ class Inference:
 
     def __call__(
         self,
-        correspondences: NDArray[Any],
+        correspondences: NDArray[np.generic],
         valid: NDArray[np.bool_],
-        evidence: NDArray[Any] | None = None,
+        evidence: NDArray[np.generic] | None = None,
     ) -> MatchScores:
         """Judge `correspondences` (N, 4), normalised; rows that are not `valid` (N,) are masked.
 
@@ -98,9 +97,9 @@ class _TorchNetwork:
 
     def __call__(
         self,
-        correspondences: NDArray[Any],
+        correspondences: NDArray[np.generic],
         valid: NDArray[np.bool_],
-        evidence: NDArray[Any] | None,
+        evidence: NDArray[np.generic] | None,
     ) -> MatchScores:
         with torch.inference_mode():
             result = self._net(
@@ -132,9 +131,9 @@ class _CudaNetwork:
 
     def __call__(
         self,
-        correspondences: NDArray[Any],
+        correspondences: NDArray[np.generic],
         valid: NDArray[np.bool_],
-        evidence: NDArray[Any] | None,
+        evidence: NDArray[np.generic] | None,
     ) -> MatchScores:
         parts = self._recorded(correspondences, valid, evidence)
         essential, residual, score = (part.astype(np.float64) for part in parts)
@@ -146,5 +145,5 @@ def _copy_on(net: MSGANet, device: torch.device) -> Network:
     return _TorchNetwork(net.cpu()) if device.type == "cpu" else _CudaNetwork(net, device)
 
 
-def _batch_of_one(rows: NDArray[Any]) -> torch.Tensor:
+def _batch_of_one(rows: NDArray[np.generic]) -> torch.Tensor:
     return torch.from_numpy(rows.astype(np.float32))[None]

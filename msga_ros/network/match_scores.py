@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -52,9 +52,9 @@ class Network(Protocol):
 
     def __call__(
         self,
-        correspondences: NDArray[Any],
+        correspondences: NDArray[np.generic],
         valid: NDArray[np.bool_],
-        evidence: NDArray[Any] | None,
+        evidence: NDArray[np.generic] | None,
     ) -> MatchScores:
         """Judge `correspondences` (N, 4) and `evidence` (N, 2 or more), see `MSGANet.forward`; rows
         that are not `valid` (N,) influence nothing. `RuntimeError` where the device fails."""

@@ -54,7 +54,7 @@ class OnnxNetwork:
         """As `Network.on`: with the CUDA provider of `onnxruntime-gpu`."""
         return OnnxNetwork(self._path, device)
 
-    def _known(self, evidence: NDArray[Any] | None, count: int) -> NDArray[np.float64]:
+    def _known(self, evidence: NDArray[np.generic] | None, count: int) -> NDArray[np.float64]:
         """As many columns of evidence as the file takes; NaN, or in those of old: 1 and 0, where
         nothing is known."""
         known = np.full((count, self._columns), np.nan)
@@ -68,9 +68,9 @@ class OnnxNetwork:
 
     def __call__(
         self,
-        correspondences: NDArray[Any],
+        correspondences: NDArray[np.generic],
         valid: NDArray[np.bool_],
-        evidence: NDArray[Any] | None,
+        evidence: NDArray[np.generic] | None,
     ) -> MatchScores:
         """As `Network.__call__`."""
         count = len(correspondences)

@@ -7,9 +7,11 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rclpy.executors import Executor
+
     from msga_ros.node.node import MsgaNode
 
 # SIGINT and SIGTERM are seen after so many seconds at the latest.
@@ -57,7 +59,7 @@ def run(args: Sequence[str] | None = None) -> int:
     return 0
 
 
-def spin(node: MsgaNode, executor: Any, stop: threading.Event) -> None:
+def spin(node: MsgaNode, executor: Executor, stop: threading.Event) -> None:
     """Spin until `stop` or the end of the context.
 
     An exception in a callback must not end the node: rclpy raises one, for instance, when a client

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
 
 from msga_ros.node.outputs import Outputs
 from msga_ros.node.reporting import Reporter
 from msga_ros.node.ros_libraries import image_bridge
 from msga_ros.stream.message_set import MessageSet, stamp_ns
+from msga_ros.stream.message_types import Stamped
 from msga_ros.stream.model_loading import Model
 from msga_ros.stream.processor import Outcome, Processor
 from msga_ros.stream.settings import Settings
@@ -36,7 +38,7 @@ class ConfiguredResources:
 
     def __init__(
         self,
-        node: Any,
+        node: LifecycleNode,
         model: Model,
         topics: Mapping[str, str],
         settings: Callable[[], Settings],
@@ -82,7 +84,7 @@ class ConfiguredResources:
         """Whether somebody listens to an output, or work is done in any case."""
         return self._outputs.wanted(self._settings())
 
-    def put(self, messages: Mapping[str, Any], epoch: int) -> None:
+    def put(self, messages: Mapping[str, Stamped], epoch: int) -> None:
         """Hand a complete set to the worker if it is wanted; called in the executor thread.
 
         The first set that is wanted again begins an epoch: what was seen before nobody listened is

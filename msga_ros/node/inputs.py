@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
+from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from msga_ros.node.qos import compatible, input_events, overrides, qos_text, sensor_qos
 from msga_ros.node.ros_libraries import filters_module
+from msga_ros.stream.message_filters_fallback import Subscriber
+from msga_ros.stream.message_types import Stamped
 
 
-def input_topic(node: Any, name: str, transport: str) -> str:
+def input_topic(node: LifecycleNode, name: str, transport: str) -> str:
     """The resolved topic of the input `name`.
 
     A compressed image lies at `<image topic>/compressed`, after remapping the image topic, unless
@@ -37,16 +39,16 @@ class Inputs:
 
     def __init__(
         self,
-        node: Any,
+        node: LifecycleNode,
         topics: Mapping[str, str],
         transport: str,
-        on_message: Callable[[str, Any], None],
+        on_message: Callable[[str, Stamped], None],
         complain: Callable[[str, str, str], None],
     ) -> None:
         self._node = node
         self._topics = topics
         self._transport = transport
-        self._subscribers: dict[str, Any] = {}
+        self._subscribers: dict[str, Subscriber] = {}
         try:
             for name, topic in topics.items():
                 subscriber = filters_module().Subscriber(
@@ -87,7 +89,7 @@ class Inputs:
             lines.append("all of them arrive, but their stamps do not agree: see sync.slop")
         return "\n  ".join(lines)
 
-    def _type(self, name: str) -> Any:
+    def _type(self, name: str) -> type[CameraInfo] | type[Image] | type[CompressedImage]:
         if not name.endswith("image"):
             return CameraInfo
         return Image if self._transport == "raw" else CompressedImage
@@ -108,7 +110,7 @@ class Inputs:
         return "; ".join(texts) if texts else "no publisher"
 
 
-def _named(name: str, on_message: Callable[[str, Any], None]) -> Callable[[Any], None]:
+def _named(name: str, on_message: Callable[[str, Stamped], None]) -> Callable[[Stamped], None]:
     return lambda message: on_message(name, message)
 
 

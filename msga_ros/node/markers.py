@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from geometry_msgs.msg import Point
 from numpy.typing import NDArray
@@ -95,7 +93,7 @@ def frustum(camera: Camera, size: tuple[int, int], depth: float) -> Array:
 
 
 def _marker(
-    header: Any,
+    header: object,
     namespace: str,
     kind: int,
     width: float,

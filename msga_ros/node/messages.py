@@ -6,7 +6,6 @@ What they say is in `contents.py` and `motion_contents.py`; here it becomes ROS 
 from __future__ import annotations
 
 import array
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from std_msgs.msg import Header
 from msga_ros.geometry.pose import invert_pose
 from msga_ros.msg import Correspondences, RelativePose
 from msga_ros.stream.message_fields import (
+    Fields,
     correspondences_fields,
     current_in_reference,
     quaternion,
@@ -116,18 +116,18 @@ def _transform(rotation: tuple[float, float, float, float], translation: Array) 
     return Transform(translation=position, rotation=Quaternion(x=x, y=y, z=z, w=w))
 
 
-def _pose(fields: Mapping[str, Any]) -> Pose:
+def _pose(fields: Fields) -> Pose:
     x, y, z = fields["position"]
     qx, qy, qz, qw = fields["orientation"]
     return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
 
 
-def _relative_pose(fields: dict[str, Any]) -> RelativePose:
+def _relative_pose(fields: Fields) -> RelativePose:
     transform = _transform(fields.pop("rotation"), fields.pop("translation"))
     return RelativePose(transform=transform, **fields)
 
 
-def _unchecked(typecode: str, values: NDArray[Any]) -> array.array[Any]:
+def _unchecked(typecode: str, values: NDArray[np.generic]) -> array.array[Any]:
     """An `array.array`, which the setters of ROS messages take without looking at each element."""
     flat = array.array(typecode)
     flat.frombytes(values.tobytes())

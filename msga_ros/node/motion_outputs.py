@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry, Path
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from std_msgs.msg import Header
 
 from msga_ros.msg import RelativePose
@@ -24,6 +24,9 @@ from msga_ros.stream.thinned_path import ThinnedPath
 TF_MISSING = "publish.tf is on, but tf2_msgs is not installed: there is no transform"
 
 
+MakePublisher = Callable[[type[object], str, int], LifecyclePublisher]
+
+
 class MotionOutputs:
     """`publisher(type, name, depth)` makes a managed publisher of the node's private topic `name`.
 
@@ -31,7 +34,10 @@ class MotionOutputs:
     """
 
     def __init__(
-        self, node: Any, settings: Settings, publisher: Callable[[Any, str, int], Any]
+        self,
+        node: LifecycleNode,
+        settings: Settings,
+        publisher: Callable[[type[object], str, int], LifecyclePublisher],
     ) -> None:
         self._node = node
         self._frame: str = settings["odometry.frame"]
@@ -40,7 +46,7 @@ class MotionOutputs:
         self._path = publisher(Path, "path", 2)
         self._temporal_pose = publisher(RelativePose, "temporal_pose", 5)
         self._travelled: ThinnedPath[PoseStamped] = ThinnedPath()
-        self._tf: Any = None
+        self._tf: LifecyclePublisher | None = None
         self.problem = ""
         if settings["publish.tf"]:
             self._tf = self._tf_publisher()
@@ -72,7 +78,7 @@ class MotionOutputs:
                 self._node.destroy_lifecycle_publisher(one)
 
     @property
-    def _private(self) -> tuple[Any, ...]:
+    def _private(self) -> tuple[LifecyclePublisher, ...]:
         return self._odometry, self._path, self._temporal_pose
 
     def _extend(self, located: OdometryResult, settings: Settings) -> None:
@@ -86,7 +92,7 @@ class MotionOutputs:
             settings["odometry.path_spacing"],
         )
 
-    def _tf_publisher(self) -> Any:
+    def _tf_publisher(self) -> LifecyclePublisher | None:
         try:
             from tf2_msgs.msg import TFMessage
         except ImportError:
@@ -96,6 +102,6 @@ class MotionOutputs:
         return self._node.create_lifecycle_publisher(TFMessage, "/tf", output_qos(100))
 
 
-def listened_to(publisher: Any) -> bool:
+def listened_to(publisher: LifecyclePublisher) -> bool:
     """Whether a managed publisher is active and has a subscriber."""
     return bool(publisher.is_activated and publisher.get_subscription_count() > 0)

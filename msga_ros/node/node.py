@@ -22,6 +22,7 @@ from msga_ros.node.reception import Reception
 from msga_ros.node.reporting import LogForwarder, Reporter
 from msga_ros.node.transitions import guard_transitions, guarded_service, reported
 from msga_ros.stream.message_set import STEREO_INPUTS, TEMPORAL_INPUTS
+from msga_ros.stream.message_types import Stamped
 from msga_ros.stream.model_loading import Model, load_model
 from msga_ros.stream.settings import Settings, SettingsError
 from msga_ros.stream.statistics import Snapshot, Statistics
@@ -195,7 +196,7 @@ class MsgaNode(LifecycleNode):
 
     # In the executor thread: sets to the worker, services, parameters.
 
-    def _on_set(self, messages: Mapping[str, Any], epoch: int) -> None:
+    def _on_set(self, messages: Mapping[str, Stamped], epoch: int) -> None:
         if self._resources is not None:
             self._resources.put(messages, epoch)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
@@ -29,7 +29,7 @@ class Outputs:
     """
 
     def __init__(
-        self, node: Any, settings: Settings, complain: Callable[[str, str, str], None]
+        self, node: LifecycleNode, settings: Settings, complain: Callable[[str, str, str], None]
     ) -> None:
         self._node = node
         self._complain = complain
@@ -93,7 +93,7 @@ class Outputs:
         if self._motion is not None:
             self._motion.close()
 
-    def _publisher(self, kind: Any, name: str, depth: int = 5) -> Any:
+    def _publisher(self, kind: type[object], name: str, depth: int = 5) -> LifecyclePublisher:
         topic = f"{self._node.get_fully_qualified_name()}/{name}"
         return self._node.create_lifecycle_publisher(
             kind,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -15,6 +14,8 @@ from rclpy.exceptions import (
     InvalidParameterTypeException,
     InvalidParameterValueException,
 )
+from rclpy.lifecycle import LifecycleNode
+from rclpy.parameter import Parameter as RosParameter
 
 from msga_ros.configuration.parameter import Parameter, nearest
 from msga_ros.stream.parameter_table import BY_NAME, PARAMETERS, own_parameters
@@ -43,7 +44,7 @@ def descriptor(parameter: Parameter) -> ParameterDescriptor:
     return described
 
 
-def _declared(node: Any, parameters: Sequence[Parameter]) -> dict[str, Any]:
+def _declared(node: LifecycleNode, parameters: Sequence[Parameter]) -> dict[str, object]:
     """Declare `parameters` on `node`; their values. Raises `SettingsError`."""
     for one in parameters:
         try:
@@ -68,7 +69,7 @@ class Parameters:
 
     def __init__(
         self,
-        node: Any,
+        node: LifecycleNode,
         on_change: Callable[[Settings, Settings], None],
         on_exception: Callable[[str, Exception], None],
     ) -> None:
@@ -85,7 +86,7 @@ class Parameters:
                 hint = nearest(name, self.settings.values)
                 node.get_logger().warning(f"there is no parameter {name}{hint}")
 
-    def _on_set(self, parameters: list[Any]) -> SetParametersResult:
+    def _on_set(self, parameters: list[RosParameter]) -> SetParametersResult:
         changes = {one.name: one.value for one in parameters if one.name in self.settings.values}
         if not changes:
             return SetParametersResult(successful=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol
 
 from rclpy.qos import (
     QoSDurabilityPolicy,
@@ -87,7 +87,13 @@ def compatible(asked: QoSProfile, offered: QoSProfile) -> bool:
     )
 
 
-def _policy(event: Any) -> str:
+class IncompatibleQoS(Protocol):
+    """The event of an endpoint whose QoS does not fit."""
+
+    last_policy_kind: int
+
+
+def _policy(event: IncompatibleQoS) -> str:
     kind = event.last_policy_kind
     try:
         return QoSPolicyKind(kind).name.lower()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
 
 from msga_ros.node.inputs import Inputs
 from msga_ros.node.reporting import Reporter
 from msga_ros.node.ros_libraries import filters_module
+from msga_ros.stream.message_types import Stamped
 from msga_ros.stream.pairing import Pairing
 from msga_ros.stream.settings import Settings
 from msga_ros.stream.statistics import Snapshot, Statistics
@@ -23,11 +25,11 @@ class Reception:
 
     def __init__(
         self,
-        node: Any,
+        node: LifecycleNode,
         topics: Mapping[str, str],
         statistics: Statistics,
         reporter: Reporter,
-        on_set: Callable[[Mapping[str, Any], int], None],
+        on_set: Callable[[Mapping[str, Stamped], int], None],
     ) -> None:
         self._node = node
         self._topics = topics
@@ -99,12 +101,12 @@ class Reception:
         newest = self._pairing.newest if self._pairing is not None else {}
         return self._inputs.explain_silence(now.since_set, received, newest)
 
-    def _on_message(self, name: str, message: Any) -> None:
+    def _on_message(self, name: str, message: Stamped) -> None:
         self._statistics.received(self._topics[name])
         if self._pairing is not None:
             self._pairing.add(name, message)
 
-    def _on_complete(self, messages: Mapping[str, Any]) -> None:
+    def _on_complete(self, messages: Mapping[str, Stamped]) -> None:
         self._statistics.complete_set()
         self._on_set(messages, self._epoch)
 

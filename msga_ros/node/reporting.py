@@ -6,7 +6,9 @@ import logging
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import ParamSpec
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from msga_ros.stream.statistics import Statistics, Throttle
 
@@ -17,7 +19,7 @@ UNEXPECTED = "unexpected exception"
 class Reporter:
     """Logs complaints at most once in 5 s for each kind and topic, and counts them all."""
 
-    def __init__(self, logger: Any, statistics: Statistics, period: float = 5.0) -> None:
+    def __init__(self, logger: RcutilsLogger, statistics: Statistics, period: float = 5.0) -> None:
         self._logger = logger
         self._statistics = statistics
         self._throttle = Throttle(period)
@@ -58,7 +60,7 @@ class Reporter:
 class LogForwarder(logging.Handler):
     """Hands the log lines of the library (`msga_ros.*`) to the log of the node."""
 
-    def __init__(self, logger: Any) -> None:
+    def __init__(self, logger: RcutilsLogger) -> None:
         super().__init__(logging.INFO)
         self._ros_logger = logger
         logging.getLogger("msga_ros").addHandler(self)

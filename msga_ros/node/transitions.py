@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from lifecycle_msgs.srv import ChangeState
-from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from msga_ros.node.reporting import Reporter
 
 Node = TypeVar("Node", bound=Any)
-Response = TypeVar("Response")
+
+
+class Answer(Protocol):
+    """The response of a service that says whether it could do it."""
+
+    success: bool
+
+
+Response = TypeVar("Response", bound=Answer)
 Transition = Callable[[Node, LifecycleState], TransitionCallbackReturn]
 
 
@@ -47,7 +55,7 @@ def guarded_service(
     return guarded
 
 
-def guard_transitions(node: Any) -> None:
+def guard_transitions(node: LifecycleNode) -> None:
     """Answer a request for a transition that is not possible now: rclpy raises instead."""
     service = node._service_change_state
     original = service.callback

@@ -10,7 +10,7 @@ square.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,14 @@ class Step:
     by_constants: Array
 
 
+class ChainState(TypedDict):
+    """What a `PoseChain` goes on from."""
+
+    reference: UncertainPose
+    by_constants: Array | None
+    arrival: tuple[Step, Array] | None
+
+
 class PoseChain:
     """The pose of a reference (keyframe) in the frame of the first one, and steps from it."""
 
@@ -48,7 +56,7 @@ class PoseChain:
         self._by_constants: Array | None = None
         self._arrival: tuple[Step, Array] | None = None
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> ChainState:
         """What `load_state_dict` takes: poses, arrays and steps."""
         return {
             "reference": self._reference,
@@ -56,7 +64,7 @@ class PoseChain:
             "arrival": self._arrival,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: ChainState) -> None:
         """Go on from the state of another chain."""
         self._reference, self._by_constants = state["reference"], state["by_constants"]
         self._arrival = state["arrival"]

@@ -8,7 +8,7 @@ with the last one, are what is known beforehand of the next.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import FilteredMatches, MatchesLike, Relate, unique_rows
 from msga_ros.odometry.observations import Observations, TwoFrameSolution
 from msga_ros.odometry.poses import UncertainPose
-from msga_ros.odometry.tracks import Tracks, feature_ids
+from msga_ros.odometry.tracks import Tracks, TracksState, feature_ids
 from msga_ros.odometry.two_frame import solve_two_frames
 from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate, first_update
 
@@ -50,6 +50,19 @@ class MonoFrame:
     tracks: dict[int, int] = field(default_factory=dict)
 
 
+class MonoState(TypedDict):
+    """Everything that the next update of a `MonoOdometry` depends on, but for its settings."""
+
+    tracks: TracksState
+    keyframe: MonoFrame | None
+    reference: UncertainPose
+    scaled: bool
+    seen_at_first: int
+    last: UncertainPose
+    velocity: UncertainPose
+    previous: tuple[MonoFrame, UncertainPose] | None
+
+
 class MonoOdometry:
     """Feed it frame by frame; one thread at a time. No pose is in metres."""
 
@@ -70,7 +83,7 @@ class MonoOdometry:
         self._velocity = UncertainPose.origin()
         self._previous: tuple[MonoFrame, UncertainPose] | None = None  # if not the keyframe
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> MonoState:
         """Everything that the next update depends on, but for the settings: see `load_state_dict`.
 
         Plain values, arrays and dataclasses of them; they are those of this object, not copies.
@@ -86,7 +99,7 @@ class MonoOdometry:
             "previous": self._previous,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: MonoState) -> None:
         """Go on from the state of an odometry with the same settings."""
         self._tracks.load_state_dict(state["tracks"])
         self._keyframe, self._reference = state["keyframe"], state["reference"]

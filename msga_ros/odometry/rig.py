@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +79,14 @@ class RigCheck:
         return self.shift_px(focal) > tolerance_px
 
 
+class RigMonitorState(TypedDict):
+    """What a `RigMonitor` has added up."""
+
+    hessian: Array
+    gradient: Array
+    count: float
+
+
 class RigMonitor:
     """Adds up what the matches of all frames say about the rig, the older ones fading.
 
@@ -100,11 +108,11 @@ class RigMonitor:
         self._prior = _prior(rig)
         self._untold = np.abs(_blind_axis(rig))  # degrees
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> RigMonitorState:
         """What `load_state_dict` takes: numbers and arrays."""
         return {"hessian": self._hessian, "gradient": self._gradient, "count": self._count}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: RigMonitorState) -> None:
         """Go on from the state of a monitor of the same rig."""
         self._hessian, self._gradient = state["hessian"], state["gradient"]
         self._count = state["count"]

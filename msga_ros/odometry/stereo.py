@@ -7,7 +7,7 @@ over all four views (`two_frame`), so that matches without a depth take part as 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +15,20 @@ from numpy.typing import NDArray
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
 from msga_ros.odometry.absolute import absolute_pose, points_in_current, predicted
-from msga_ros.odometry.chain import PoseChain, Step, by_distortion
+from msga_ros.odometry.chain import ChainState, PoseChain, Step, by_distortion
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import FilteredMatches, MatchesLike, Relate, unique_rows
 from msga_ros.odometry.observations import Observations, Rig, RigBelief, TwoFrameSolution
 from msga_ros.odometry.poses import UncertainPose
-from msga_ros.odometry.rig import RigCheck, RigMonitor, consistent_with_rig, inverse_depths
+from msga_ros.odometry.rig import (
+    RigCheck,
+    RigMonitor,
+    RigMonitorState,
+    consistent_with_rig,
+    inverse_depths,
+)
 from msga_ros.odometry.stereo_frame import StereoFrame, observed
-from msga_ros.odometry.tracks import Tracks, feature_ids
+from msga_ros.odometry.tracks import Tracks, TracksState, feature_ids
 from msga_ros.odometry.two_frame import solve_two_frames
 from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate, first_update
 
@@ -34,6 +40,23 @@ _NEAR_PX = 1.0  # disparity from which on a point has a depth worth the name
 _FADING = 1.1
 _RIG_FLOOR = np.radians(0.002)
 _UNKNOWN = 10.0  # times the smallest motion that is guessed, where none was measured yet
+
+
+class StereoState(TypedDict):
+    """Everything that the next update of a `StereoOdometry` depends on, but for its settings."""
+
+    monitor: RigMonitorState | None
+    monitor_focal: float
+    tracks: TracksState
+    chain: ChainState
+    belief: RigBelief | None
+    keyframe: StereoFrame | None
+    seen_at_first: int
+    velocity: UncertainPose
+    seconds: float
+    last: UncertainPose
+    last_stamp: float
+    previous: tuple[StereoFrame, Step] | None
 
 
 class StereoOdometry:
@@ -68,7 +91,7 @@ class StereoOdometry:
         self._last_stamp = 0.0
         self._previous: tuple[StereoFrame, Step] | None = None  # if not the keyframe
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StereoState:
         """Everything that the next update depends on, but for the settings: see `load_state_dict`.
 
         Plain values, arrays and dataclasses of them; they are those of this object, not copies.
@@ -88,7 +111,7 @@ class StereoOdometry:
             "previous": self._previous,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: StereoState) -> None:
         """Go on from the state of an odometry with the same rig and settings."""
         self._monitor, self._monitor_focal = None, state["monitor_focal"]
         if state["monitor"] is not None:

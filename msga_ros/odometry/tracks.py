@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +16,23 @@ class Tracked(Protocol):
     tracks: dict[int, int]
 
 
+class TracksState(TypedDict):
+    """What a `Tracks` remembers."""
+
+    next: int
+
+
 class Tracks:
     """Ids that stay with a scene point from view to view; never used twice, 0 is never one."""
 
     def __init__(self) -> None:
         self._next = 1
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> TracksState:
         """What `load_state_dict` takes: plain values."""
         return {"next": self._next}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: TracksState) -> None:
         """Go on from the state of another one."""
         self._next = state["next"]
 

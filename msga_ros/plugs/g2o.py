@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
 from msga_ros.plugs.pose_graph import Edge, edge_from_relative_pose, g2o_edge, g2o_vertex
+from msga_ros.stream.message_types import RelativePose
 
 
-def pose_graph_lines(messages: Iterable[Any], reader: str = "g2o", **length: float) -> list[str]:
+def pose_graph_lines(
+    messages: Iterable[RelativePose], reader: str = "g2o", **length: float
+) -> list[str]:
     """Lines of a .g2o file: one vertex for each view, the first fixed, one edge for each message.
 
     Vertices are numbered by the stamps of their images, in increasing order, and start where the

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.geometry.camera import Camera
+from msga_ros.stream.message_set import header_ns
+from msga_ros.stream.message_types import Correspondences
 
 Array = NDArray[np.float64]
 
@@ -41,7 +42,7 @@ class TrackedMatches:
 
 
 def tracked_matches(
-    message: Any, reference_camera: Camera | None = None, camera: Camera | None = None
+    message: Correspondences, reference_camera: Camera | None = None, camera: Camera | None = None
 ) -> TrackedMatches:
     """The matches of a `Correspondences` message that other systems can follow.
 
@@ -62,7 +63,7 @@ def tracked_matches(
         raise PlugError("the message has no track_ids")
     reference_points = cameras[0].normalize(reference_pixels)
     points = cameras[1].normalize(pixels)
-    usable = np.asarray(message.inlier, dtype=bool) & (ids > 0)
+    usable = np.asarray(message.inlier, dtype=np.bool_) & (ids > 0)
     usable &= np.isfinite(reference_points).all(axis=1) & np.isfinite(points).all(axis=1)
     rows = np.flatnonzero(usable)
     probability = np.asarray(message.inlier_probability, dtype=np.float64)[rows]
@@ -70,8 +71,8 @@ def tracked_matches(
     first = np.unique(ids[rows], return_index=True)[1]  # of each id the most probable match
     rows = rows[first]
     return TrackedMatches(
-        reference_ns=_stamp_ns(message.reference_header),
-        current_ns=_stamp_ns(message.header),
+        reference_ns=header_ns(message.reference_header),
+        current_ns=header_ns(message.header),
         stereo=int(message.pairing) == PAIRING_STEREO,
         ids=ids[rows],
         reference_pixels=reference_pixels[rows],
@@ -79,7 +80,3 @@ def tracked_matches(
         reference_points=reference_points[rows],
         points=points[rows],
     )
-
-
-def _stamp_ns(header: Any) -> int:
-    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)

@@ -8,14 +8,16 @@ so both parts are turned by `R^T` here. docs/plugs/pose_graph.md holds the conve
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.geometry.rotations import quaternion, rotation_from_quaternion
 from msga_ros.plugs.matches import PlugError
+from msga_ros.stream.message_set import header_ns
+from msga_ros.stream.message_types import RelativePose
 
 Array = NDArray[np.float64]
 
@@ -61,7 +63,7 @@ class Edge:
 
 
 def edge_from_relative_pose(
-    message: Any, length: float | None = None, length_sigma: float | None = None
+    message: RelativePose, length: float | None = None, length_sigma: float | None = None
 ) -> Edge | None:
     """The edge that a `RelativePose` message stands for; None where it says nothing.
 
@@ -108,8 +110,8 @@ def edge_from_relative_pose(
     turn = np.kron(np.eye(2), rotation.T)
     covariance = turn @ covariance @ turn.T
     return Edge(
-        from_ns=_stamp_ns(message.reference_header),
-        to_ns=_stamp_ns(message.header),
+        from_ns=header_ns(message.reference_header),
+        to_ns=header_ns(message.header),
         rotation=rotation,
         translation=translation,
         covariance=covariance,
@@ -140,10 +142,10 @@ def g2o_edge(from_number: int, to_number: int, edge: Edge, reader: str = "g2o") 
     return f"EDGE_SE3:QUAT {from_number} {to_number} {_numbers(values)}"
 
 
-def _check_motion(message: Any) -> None:
+def _check_motion(message: RelativePose) -> None:
     """Raise `PlugError` unless a message relates two views of one camera at different times."""
     frames = [one.frame_id for one in (message.reference_header, message.header)]
-    stamps = [_stamp_ns(one) for one in (message.reference_header, message.header)]
+    stamps = [header_ns(one) for one in (message.reference_header, message.header)]
     if stamps[0] != stamps[1] and frames[0] == frames[1]:
         return
     what = "one stamp" if stamps[0] == stamps[1] else f"the frames {frames[0]!r} and {frames[1]!r}"
@@ -166,9 +168,5 @@ def _pose(rotation: Array, translation: Array) -> list[float]:
     return [*translation.tolist(), *quaternion(rotation)]
 
 
-def _numbers(values: Any) -> str:
+def _numbers(values: Iterable[float]) -> str:
     return " ".join(f"{value:.15g}" for value in values)
-
-
-def _stamp_ns(header: Any) -> int:
-    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 try:
     import msga_ros
@@ -35,7 +36,7 @@ from msga_ros.two_view.sieves.msga import NetworkConfig
 _NO_MODEL = ("", "indoor", "outdoor")
 _ASSUMED_FOCAL = 1.2  # of the longer side of the image
 
-_state: dict[str, Any] = {}
+_state: dict[str, Any] = {}  # what `init` was given and made
 
 
 def init(descriptorDim: int, matchThreshold: float, iterations: int, cuda: int, model: str) -> None:
@@ -59,12 +60,12 @@ def init(descriptorDim: int, matchThreshold: float, iterations: int, cuda: int, 
 
 
 def match(
-    kptsFrom: Any,
-    kptsTo: Any,
-    scoresFrom: Any,
-    scoresTo: Any,
-    descriptorsFrom: Any,
-    descriptorsTo: Any,
+    kptsFrom: ArrayLike,
+    kptsTo: ArrayLike,
+    scoresFrom: ArrayLike,
+    scoresTo: ArrayLike,
+    descriptorsFrom: ArrayLike,
+    descriptorsTo: ArrayLike,
     imageWidth: int,
     imageHeight: int,
 ) -> np.ndarray:
@@ -95,7 +96,9 @@ def match(
     return np.ascontiguousarray(pairs, dtype=np.int32)
 
 
-def _features(keypoints: Any, scores: Any, descriptors: Any, size: tuple[int, int]) -> Features:
+def _features(
+    keypoints: ArrayLike, scores: ArrayLike, descriptors: ArrayLike, size: tuple[int, int]
+) -> Features:
     """Copies: RTAB-Map frees what it hands over when the call returns."""
     table = np.array(descriptors, dtype=np.float32)
     if table.ndim == 2 and table.shape[1] == 128 and len(table) and table.min() >= 0:

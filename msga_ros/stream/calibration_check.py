@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from msga_ros.geometry.camera import Camera
+from msga_ros.geometry.camera import Camera, CameraInfo
 from msga_ros.odometry.observations import Rig
 
 _LONGEST_BASELINE = 10.0  # m; between these no unit but the metre makes sense of a stereo rig
@@ -24,7 +23,7 @@ _CONTRADICTS_DEG = 60.0
 _OPPOSITE_DEG = 120.0
 
 
-def camera_doubts(info: Any, camera: Camera, rectified: bool) -> list[str]:
+def camera_doubts(info: CameraInfo, camera: Camera, rectified: bool) -> list[str]:
     """What is implausible about a `camera_info` and the `camera` made of it, a line each."""
     name = "p" if rectified else "k"
     width, height = camera.width, camera.height
@@ -50,7 +49,7 @@ def camera_doubts(info: Any, camera: Camera, rectified: bool) -> list[str]:
     return doubts
 
 
-def binning_text(info: Any) -> str:
+def binning_text(info: CameraInfo) -> str:
     """The usual mistake where a `camera_info` with binning does not fit its images; else ""."""
     factors = (max(int(info.binning_x), 1), max(int(info.binning_y), 1))
     if factors == (1, 1):
@@ -61,7 +60,7 @@ def binning_text(info: Any) -> str:
     )
 
 
-def rig_doubts(left: Any, right: Any, rig: Rig, rectified: bool) -> list[str]:
+def rig_doubts(left: CameraInfo, right: CameraInfo, rig: Rig, rectified: bool) -> list[str]:
     """What is implausible about two `camera_info` and the `rig` made of them, a line each."""
     doubts = []
     if not _SHORTEST_BASELINE <= rig.baseline <= _LONGEST_BASELINE:
@@ -135,7 +134,7 @@ def _sizes_differ(k: NDArray[np.float64], p: NDArray[np.float64]) -> list[str]:
     ]
 
 
-def _is_region(info: Any) -> bool:
+def _is_region(info: CameraInfo) -> bool:
     return bool(info.roi.width or info.roi.x_offset or info.roi.y_offset)
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.geometry.camera import CameraError, stereo_shift
+from msga_ros.geometry.camera import CameraError, CameraInfo, stereo_shift
 from msga_ros.geometry.rotations import checked_rotation
 from msga_ros.odometry.observations import Rig
 
 
-def rig_from_camera_info(left: Any, right: Any, rectified: bool) -> Rig | None:
+def rig_from_camera_info(left: CameraInfo, right: CameraInfo, rectified: bool) -> Rig | None:
     """`x_right = R x_left + t` of the images as received; None where P tells no baseline.
 
     In rectified frames the cameras are apart by the difference of what both P say; R of each
@@ -28,7 +26,7 @@ def rig_from_camera_info(left: Any, right: Any, rectified: bool) -> Rig | None:
     return Rig(to_right.T @ to_left, to_right.T @ shift)
 
 
-def _rectification(info: Any, side: str) -> NDArray[np.float64]:
+def _rectification(info: CameraInfo, side: str) -> NDArray[np.float64]:
     given = np.asarray(info.r, dtype=np.float64).ravel()
     if given.size != 9:
         raise CameraError(f"camera_info: r of the {side} camera has {given.size} entries, not 9")

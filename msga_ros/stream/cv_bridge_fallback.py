@@ -7,10 +7,12 @@ both give the same pixels.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from msga_ros.stream.message_types import Image
 
 # encoding -> (bytes per channel, channels)
 LAYOUTS: dict[str, tuple[int, int]] = {
@@ -31,7 +33,9 @@ LAYOUTS: dict[str, tuple[int, int]] = {
 class ImageBridge(Protocol):
     """What the node needs of a bridge."""
 
-    def imgmsg_to_cv2(self, img_msg: Any, desired_encoding: str = "passthrough") -> Any:
+    def imgmsg_to_cv2(
+        self, img_msg: Image, desired_encoding: str = "passthrough"
+    ) -> NDArray[np.generic]:
         """The pixels of a `sensor_msgs/Image`."""
 
 
@@ -39,7 +43,7 @@ class CvBridge:
     """`sensor_msgs/Image` to numpy, without conversion of the colours."""
 
     def imgmsg_to_cv2(
-        self, img_msg: Any, desired_encoding: str = "passthrough"
+        self, img_msg: Image, desired_encoding: str = "passthrough"
     ) -> NDArray[np.generic]:
         """(H, W) or (H, W, C) uint8 or uint16 in this machine's byte order; a view where possible.
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from msga_ros.stream.message_types import CompressedImage, Image
+
+if TYPE_CHECKING:
+    from msga_ros.stream.message_types import Bytes
 
 from msga_ros.frontend.image_header import ImageHeaderError, image_size, is_complete
 from msga_ros.stream.cv_bridge_fallback import LAYOUTS, CvBridge, ImageBridge
@@ -29,7 +34,9 @@ _TO_BGR: dict[str, int] = {
 _OURS = CvBridge()
 
 
-def image_from_message(message: Any, bridge: ImageBridge, max_pixels: int) -> Image8:
+def image_from_message(
+    message: Image | CompressedImage, bridge: ImageBridge, max_pixels: int
+) -> Image8:
     """The pixels of a `sensor_msgs/Image` or `CompressedImage`.
 
     Returns (H, W) uint8 for grey encodings and (H, W, 3) uint8 BGR for colour and Bayer ones.
@@ -46,7 +53,7 @@ def image_from_message(message: Any, bridge: ImageBridge, max_pixels: int) -> Im
     return to_8bit(np.asarray(reader.imgmsg_to_cv2(message, "passthrough")), message.encoding)
 
 
-def check_image(message: Any, max_pixels: int) -> None:
+def check_image(message: Image, max_pixels: int) -> None:
     """Raise `BadInput` unless encoding, size, step and length of a `sensor_msgs/Image` agree."""
     if message.encoding not in LAYOUTS:
         raise BadInput("encoding", f"unknown encoding {message.encoding!r}")
@@ -70,13 +77,15 @@ def check_image(message: Any, max_pixels: int) -> None:
         )
 
 
-def decode_compressed(data: Any, max_pixels: int) -> Image8:
+def decode_compressed(data: Bytes, max_pixels: int) -> Image8:
     """Decode a JPEG or PNG to grey or BGR, 8 bit; the announced size is checked first."""
+    # Before Python 3.12 the type of an array does not say that it is a buffer.
+    buffer = memoryview(cast(bytes, data))
     try:
-        width, height = image_size(memoryview(data))
+        width, height = image_size(buffer)
     except ImageHeaderError as error:
         raise BadInput("compressed", str(error)) from None
-    if not is_complete(memoryview(data)):
+    if not is_complete(buffer):
         raise BadInput("truncated", f"the compressed picture breaks off after {len(data)} bytes")
     _check_pixels(width, height, max_pixels)
     # The orientation flag of a JPEG would turn the image away from its calibration.
@@ -90,19 +99,17 @@ def decode_compressed(data: Any, max_pixels: int) -> Image8:
     return image.astype(np.uint8, copy=False)
 
 
-def to_8bit(pixels: NDArray[Any], encoding: str) -> Image8:
+def to_8bit(pixels: NDArray[np.integer], encoding: str) -> Image8:
     """Raw pixels in a ROS `encoding` to (H, W) grey or (H, W, 3) BGR, uint8."""
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
         encoding = encoding.replace("16", "8")
     code = _TO_BGR.get(encoding.removesuffix("8") if encoding.startswith("bayer") else encoding)
-    if code is None:  # mono8, bgr8 and the nameless 8UC1, 8UC3
-        image = pixels
-    else:
+    if code is not None:  # None: mono8, bgr8 and the nameless 8UC1, 8UC3
         if encoding.startswith("bayer") and min(pixels.shape) < 3:
             raise BadInput("image_size", f"a Bayer image of {pixels.shape[1]}x{pixels.shape[0]}")
-        image = cv2.cvtColor(pixels, code)
-    return np.ascontiguousarray(image, dtype=np.uint8)
+        pixels = np.asarray(cv2.cvtColor(pixels, code), dtype=np.uint8)
+    return np.ascontiguousarray(pixels, dtype=np.uint8)
 
 
 def _check_pixels(width: int, height: int, max_pixels: int) -> None:

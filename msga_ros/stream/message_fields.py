@@ -11,12 +11,13 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from msga_ros.geometry.rotations import quaternion
 from msga_ros.stream.processor import Outcome
 
 Array = NDArray[np.float64]
+Fields = dict[str, Any]  # of a ROS message by name: each is of a type of its own
 
 PAIRING_STEREO = 0
 PAIRING_TEMPORAL = 1
@@ -25,7 +26,7 @@ STATUS_TOO_FEW_MATCHES = 1
 STATUS_DEGENERATE = 2
 
 
-def correspondences_fields(outcome: Outcome) -> dict[str, Any]:
+def correspondences_fields(outcome: Outcome) -> Fields:
     """Fields of `Correspondences` by name; arrays are numpy, flat, of the type of the message."""
     result, reference, current = outcome.result, outcome.reference, outcome.current
     return {
@@ -52,7 +53,7 @@ def correspondences_fields(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def relative_pose_fields(outcome: Outcome) -> dict[str, Any]:
+def relative_pose_fields(outcome: Outcome) -> Fields:
     """Fields of `RelativePose` by name, the transform as `translation` (3,) and `rotation` (4,).
 
     `rotation` is the quaternion x, y, z, w. In metres where the baseline of a stereo rig is known:
@@ -97,7 +98,7 @@ def current_in_reference(rotation: ArrayLike, translation: ArrayLike) -> tuple[A
     return inverse, -inverse @ np.asarray(translation, dtype=np.float64).ravel()
 
 
-def _flat(kind: Any, values: ArrayLike) -> NDArray[Any]:
+def _flat(kind: DTypeLike, values: ArrayLike) -> NDArray[np.generic]:
     return np.ascontiguousarray(values, dtype=kind).ravel()
 
 

@@ -12,21 +12,22 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from msga_ros.stream.message_set import stamp_ns
+from msga_ros.stream.message_types import Stamped
 
 
 class SimpleFilter:
     """Hands messages on to the callbacks that were registered."""
 
     def __init__(self) -> None:
-        self.callbacks: dict[int, tuple[Callable[..., None], tuple[Any, ...]]] = {}
+        self.callbacks: dict[int, tuple[Callable[..., None], tuple[object, ...]]] = {}
 
-    def registerCallback(self, cb: Callable[..., None], *args: Any) -> int:
+    def registerCallback(self, cb: Callable[..., None], *args: object) -> int:
         """Call `cb(*messages, *args)` for everything signalled; a handle."""
         handle = len(self.callbacks)
         self.callbacks[handle] = (cb, args)
         return handle
 
-    def signalMessage(self, *msg: Any) -> None:
+    def signalMessage(self, *msg: Stamped) -> None:
         """Hand `msg` to all callbacks."""
         for callback, args in list(self.callbacks.values()):
             callback(*msg, *args)
@@ -36,7 +37,7 @@ class Subscriber(SimpleFilter):
     """A subscription as the head of a chain of filters."""
 
     def __init__(
-        self, node: Any, msg_type: Any, topic: str, qos_profile: Any = 10, **kwargs: Any
+        self, node: Any, msg_type: Any, topic: str, qos_profile: Any = 10, **kwargs: object
     ) -> None:
         super().__init__()
         self.node = node
@@ -55,11 +56,11 @@ class _Synchronizer(SimpleFilter):
         super().__init__()
         self.queue_size = queue_size
         self.lock = threading.Lock()
-        self.queues: list[dict[int, Any]] = [{} for _ in fs]
+        self.queues: list[dict[int, Stamped]] = [{} for _ in fs]
         for index, one in enumerate(fs):
             one.registerCallback(self._add, index)
 
-    def _add(self, msg: Any, index: int) -> None:
+    def _add(self, msg: Stamped, index: int) -> None:
         stamp = stamp_ns(msg)
         with self.lock:
             queue = self.queues[index]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from msga_ros.two_view.config import PipelineConfig
+
+if TYPE_CHECKING:
+    from msga_ros.two_view.pipeline import TwoViewPipeline
 
 
 @dataclass(frozen=True)
 class Model:
     """A pipeline that has run once, and where its weights are from."""
 
-    pipeline: Any
+    pipeline: TwoViewPipeline
     source: str
 
     @property

@@ -5,20 +5,19 @@ The node puts them into ROS messages (`messages.py`), `msga_ros.bags` writes the
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.geometry.pose import essential_matrix, invert_pose
+from msga_ros.geometry.rotations import quaternion
 from msga_ros.odometry.poses import UncertainPose
-from msga_ros.stream.message_fields import STATUS_OK, STATUS_TOO_FEW_MATCHES, quaternion
+from msga_ros.stream.message_fields import STATUS_OK, STATUS_TOO_FEW_MATCHES, Fields
 from msga_ros.stream.stream_odometry import OdometryResult
 
 Array = NDArray[np.float64]
 
 
-def odometry_fields(located: OdometryResult) -> dict[str, Any]:
+def odometry_fields(located: OdometryResult) -> Fields:
     """Of `nav_msgs/Odometry`: `position` (3,), `orientation` x, y, z, w, both `covariance`s (36,).
 
     The pose is that of the left optical frame (`child_frame_id`) in the left optical frame of the
@@ -37,7 +36,7 @@ def odometry_fields(located: OdometryResult) -> dict[str, Any]:
     }
 
 
-def motion_fields(located: OdometryResult) -> dict[str, Any]:
+def motion_fields(located: OdometryResult) -> Fields:
     """Of `RelativePose`, from the keyframe to the newest left image, in metres.
 
     As `contents.relative_pose_fields`. Where no motion was found the status is TOO_FEW_MATCHES, and

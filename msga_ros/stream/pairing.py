@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any
 
 from msga_ros.stream import message_filters_fallback
 from msga_ros.stream.message_set import stamp_ns
+from msga_ros.stream.message_types import Stamped
 
 # So many messages in a row that are older than the newest: time has moved back.
 _OLDER_IN_A_ROW = 3
@@ -31,7 +31,7 @@ class Pairing:
     def __init__(
         self,
         names: tuple[str, ...],
-        on_set: Callable[[Mapping[str, Any]], None],
+        on_set: Callable[[Mapping[str, Stamped]], None],
         on_drop: Callable[[str], None],
         on_jump_back: Callable[[float], None],
         queue_size: int = 10,
@@ -57,7 +57,7 @@ class Pairing:
             chain = self._filters.ApproximateTimeSynchronizer(heads, self._queue_size, self._slop)
         else:
             chain = self._filters.TimeSynchronizer(heads, self._queue_size)
-        self._completed: list[tuple[Any, ...]] = []
+        self._completed: list[tuple[Stamped, ...]] = []
         completed = self._completed
         chain.registerCallback(lambda *messages: completed.append(messages))
         self._chain = chain
@@ -71,7 +71,7 @@ class Pairing:
             self._slop = slop
             self.reset()
 
-    def add(self, name: str, message: Any) -> None:
+    def add(self, name: str, message: Stamped) -> None:
         """Take a message of the input `name`; signals the sets that it completes."""
         stamp = stamp_ns(message)
         if stamp < 0:  # the original would raise, and stay locked
@@ -92,7 +92,7 @@ class Pairing:
         """The newest stamp of each input that has one, ns."""
         return self._newest
 
-    def _signal(self, messages: tuple[Any, ...]) -> None:
+    def _signal(self, messages: tuple[Stamped, ...]) -> None:
         stamp = stamp_ns(messages[0])
         if self._last_set is not None and stamp <= self._last_set:
             self._on_drop("duplicate" if stamp == self._last_set else "out_of_order")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from msga_ros.frontend.base import Features
 from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.odometry.observations import Rig
 from msga_ros.stream.calibration_check import (
@@ -24,19 +25,23 @@ from msga_ros.stream.cv_bridge_fallback import CvBridge, ImageBridge
 from msga_ros.stream.errors import BadInput
 from msga_ros.stream.image_conversion import image_from_message
 from msga_ros.stream.message_set import MessageSet
+from msga_ros.stream.message_types import Header
 from msga_ros.stream.reference_view import View
 from msga_ros.stream.settings import Settings
 from msga_ros.stream.stage_times import StageTimes
+from msga_ros.two_view.result import TwoViewResult
 
 
 class Pipeline(Protocol):
     """What the node needs of `msga_ros.two_view.pipeline.TwoViewPipeline`."""
 
-    def extract(self, image: NDArray[np.uint8]) -> Any:
+    def extract(self, image: NDArray[np.uint8]) -> Features:
         """Features of one image."""
 
-    def relate(self, features0: Any, features1: Any, camera0: Camera, camera1: Camera) -> Any:
-        """The `TwoViewResult` of two views."""
+    def relate(
+        self, features0: Features, features1: Features, camera0: Camera, camera1: Camera
+    ) -> TwoViewResult:
+        """The motion between two views, and their matches."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Outcome:
 
     reference: View
     current: View
-    result: Any
+    result: TwoViewResult
     track_ids: NDArray[np.uint64]
     stereo: bool
     rectified: bool
@@ -74,7 +79,7 @@ class PreparedImage:
     """An image that is decoded and checked. `name`: of its input; `image`: (H, W[, 3]) uint8."""
 
     name: str
-    header: Any
+    header: Header
     image: NDArray[np.uint8]
     camera: Camera
 
@@ -161,7 +166,7 @@ class Processor:
 
     def _prepared(self, message_set: MessageSet, prefix: str, settings: Settings) -> PreparedImage:
         name = prefix + "image"
-        message, info = message_set.messages[name], message_set.messages[prefix + "camera_info"]
+        message, info = message_set.image(prefix), message_set.camera_info(prefix)
         try:
             camera = Camera.from_camera_info(info, settings["rectified"])
         except CameraError as error:
@@ -196,7 +201,7 @@ class Processor:
             self._complain("no_features", self._topics[prepared.name], text)
         return view
 
-    def _relate(self, view0: View, view1: View) -> Any:
+    def _relate(self, view0: View, view1: View) -> TwoViewResult:
         result = self._pipeline.relate(view0.features, view1.features, view0.camera, view1.camera)
         for stage, value in result.timings.items():
             if stage not in ("extract", "total"):
@@ -204,10 +209,10 @@ class Processor:
         return result
 
     def _rig_problem(
-        self, message_set: MessageSet, settings: Settings, rig: Rig, result: Any
+        self, message_set: MessageSet, settings: Settings, rig: Rig, result: TwoViewResult
     ) -> str:
         """What contradicts the calibration of the pair; said once, and as long as it lasts."""
-        left, right = (message_set.messages[f"{side}/camera_info"] for side in ("left", "right"))
+        left, right = (message_set.camera_info(side) for side in ("left/", "right/"))
         doubts = rig_doubts(left, right, rig, settings["rectified"])
         if result.status.name == "OK":
             self._contradiction = self._direction.update(rig, result.translation)
@@ -217,7 +222,7 @@ class Processor:
         return "; ".join(doubts)
 
     def _rig(self, message_set: MessageSet, settings: Settings) -> Rig | None:
-        left, right = (message_set.messages[f"{side}/camera_info"] for side in ("left", "right"))
+        left, right = (message_set.camera_info(side) for side in ("left/", "right/"))
         try:
             return rig_from_camera_info(left, right, settings["rectified"])
         except CameraError as error:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.frontend.base import Features
 from msga_ros.geometry.camera import Camera
+from msga_ros.stream.message_types import Header
+from msga_ros.two_view.result import TwoViewResult
 
 
 @dataclass
@@ -20,7 +21,7 @@ class View:
     `image` (H, W) or (H, W, 3) uint8. `tracks` maps the index of a feature to the id of its track.
     """
 
-    header: Any
+    header: Header
     image: NDArray[np.uint8]
     camera: Camera
     features: Features
@@ -52,8 +53,8 @@ class ReferencePolicy:
         """Whether `view` has enough features to be compared with."""
         return not view.features.fixed_keypoints or len(view.features) >= self.min_features
 
-    def replaces(self, current: View, result: Any) -> bool:
-        """Whether `current` becomes the reference after `result` (a `TwoViewResult`)."""
+    def replaces(self, current: View, result: TwoViewResult) -> bool:
+        """Whether `current` becomes the reference after `result`."""
         if not self.usable(current):
             return False
         if self.kind == "previous":

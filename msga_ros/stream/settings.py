@@ -30,7 +30,7 @@ class Settings:
     odometry: OdometryConfig
 
     @classmethod
-    def from_values(cls, values: Mapping[str, Any]) -> Settings:
+    def from_values(cls, values: Mapping[str, object]) -> Settings:
         """Check `values` (a missing one takes its default). Raises `SettingsError`."""
         merged = _checked(PARAMETERS, values)
         merged.update(_checked(own_parameters(merged), values))
@@ -57,7 +57,7 @@ class Settings:
         )
         return cls(merged, pipeline, reference, odometry)
 
-    def changed(self, changes: Mapping[str, Any]) -> Settings:
+    def changed(self, changes: Mapping[str, object]) -> Settings:
         """These settings with `changes`, all of them or none. Raises `SettingsError`."""
         return Settings.from_values({**self.values, **changes})
 
@@ -70,7 +70,7 @@ class Settings:
         return bool(self.values["mode"] == "stereo")
 
 
-def _checked(parameters: Sequence[Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
+def _checked(parameters: Sequence[Parameter], values: Mapping[str, object]) -> dict[str, Any]:
     merged = {one.name: values.get(one.name, one.default) for one in parameters}
     for one in parameters:
         reason = one.check(merged[one.name])

@@ -13,10 +13,10 @@ from msga_ros.odometry.matches import unique_rows
 from msga_ros.odometry.observations import Rig
 from msga_ros.odometry.rig import RigCheck, RigMonitor
 from msga_ros.odometry.updates import OdometryStatus
+from msga_ros.stream.feature_matches import NO_FIXED_KEYPOINTS, feature_matches
 from msga_ros.stream.processor import Outcome, Pipeline
 from msga_ros.stream.stream_odometry import (
     NO_BASELINE,
-    NO_FIXED_KEYPOINTS,
     CameraParameters,
     OdometryResult,
     StreamOdometry,
@@ -151,7 +151,11 @@ class StereoTracking:
 def _inlier_points(outcome: Outcome) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Normalised points (N, 2) of the matches that hold, left and right."""
     result = outcome.result
-    rows = np.flatnonzero(result.inlier) if result.indices0 is None else unique_rows(result)
+    rows = (
+        np.flatnonzero(result.inlier)
+        if result.indices0 is None
+        else unique_rows(feature_matches(result))
+    )
     return (
         outcome.reference.camera.normalize(result.keypoints0[rows]),
         outcome.current.camera.normalize(result.keypoints1[rows]),

@@ -8,23 +8,26 @@ another size, calibration or baseline. Frames that are missing or show nothing d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from msga_ros.frontend.base import Features
+from msga_ros.geometry.camera import Camera
 from msga_ros.odometry.config import OdometryConfig
+from msga_ros.odometry.matches import MatchesLike
 from msga_ros.odometry.mono import MonoOdometry
 from msga_ros.odometry.observations import Rig
 from msga_ros.odometry.stereo import StereoOdometry
 from msga_ros.odometry.updates import OdometryUpdate
+from msga_ros.stream.feature_matches import feature_matches
 from msga_ros.stream.message_set import stamp_ns
+from msga_ros.stream.message_types import Header
 from msga_ros.stream.processor import Outcome, Pipeline
 from msga_ros.stream.reference_view import View
 
 NO_BASELINE = "the calibration tells no baseline (P[0, 3] or P[1, 3] of the right camera)"
-NO_FIXED_KEYPOINTS = "the front end has no fixed keypoints that could be followed"
 
-CameraParameters = tuple[tuple[Any, ...], tuple[float, ...]]
+CameraParameters = tuple[tuple[int | str, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ class OdometryResult:
     """
 
     update: OdometryUpdate
-    header: Any
-    reference_header: Any | None
+    header: Header
+    reference_header: Header | None
     session: int
 
 
@@ -57,10 +60,10 @@ class StreamOdometry:
         self._config = config or OdometryConfig()
         self._relate = RelateOnce(pipeline)
         self._stereo = stereo
-        self._odometry: Any = None
+        self._odometry: StereoOdometry | MonoOdometry | None = None
         self._epoch = 0
         self._cameras: CameraParameters | None = None
-        self._headers: dict[float, Any] = {}  # of frames that a motion may start from
+        self._headers: dict[float, Header] = {}  # of frames that a motion may start from
         self._pending = "the first frame"  # why the next frame begins a session
         self.session = 0
         self.reason = ""
@@ -95,10 +98,17 @@ class StreamOdometry:
         if self._stereo:
             assert outcome is not None
             right = views[1]
-            update: OdometryUpdate = self._odometry.update(
-                stamp, left.features, right.features, left.camera, right.camera, outcome.result
+            assert isinstance(self._odometry, StereoOdometry)
+            update = self._odometry.update(
+                stamp,
+                left.features,
+                right.features,
+                left.camera,
+                right.camera,
+                feature_matches(outcome.result),
             )
         else:
+            assert isinstance(self._odometry, MonoOdometry)
             update = self._odometry.update(stamp, left.features, left.camera)
         return self._located(update, left.header)
 
@@ -115,7 +125,7 @@ class StreamOdometry:
             return MonoOdometry(self._relate, self._config)
         return StereoOdometry(rig, self._relate, self._config)
 
-    def _located(self, update: OdometryUpdate, header: Any) -> OdometryResult:
+    def _located(self, update: OdometryUpdate, header: Header) -> OdometryResult:
         if self._pending:
             self.session, self.reason, self._pending = self.session + 1, self._pending, ""
         start = update.reference_stamp
@@ -138,20 +148,23 @@ class RelateOnce:
         """This outcome is at hand."""
         self._known = outcome
 
-    def __call__(self, features0: Any, features1: Any, camera0: Any, camera1: Any) -> Any:
+    def __call__(
+        self, features0: Features, features1: Features, camera0: Camera, camera1: Camera
+    ) -> MatchesLike:
         known = self._known
         if (
             known is not None
             and known.reference.features is features0
             and known.current.features is features1
         ):
-            return known.result
-        return self._pipeline.relate(features0, features1, camera0, camera1)
+            return feature_matches(known.result)
+        return feature_matches(self._pipeline.relate(features0, features1, camera0, camera1))
 
 
 def camera_parameters(views: list[View], rig: Rig | None) -> CameraParameters:
     """All that an odometry takes as given of its cameras: what has to be equal, and numbers."""
-    discrete, numbers = [], []
+    discrete: list[int | str] = []
+    numbers: list[float] = []
     for view in views:
         camera = view.camera
         discrete += [*view.size, camera.distortion_model, len(camera.distortion)]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from msga_ros.odometry.tracks import Tracks
 from msga_ros.odometry.updates import OdometryUpdate
+from msga_ros.stream.feature_matches import feature_matches
 from msga_ros.stream.processor import Outcome
 
 
@@ -29,7 +30,9 @@ class TrackIds:
         """
         if outcome.result.indices0 is None:
             return outcome
-        ids = self._tracks.follow(outcome.reference, outcome.current, outcome.result)
+        ids = self._tracks.follow(
+            outcome.reference, outcome.current, feature_matches(outcome.result)
+        )
         return replace(outcome, track_ids=ids)
 
     @property
@@ -47,7 +50,7 @@ def with_ids_of_the_odometry(outcome: Outcome, update: OdometryUpdate) -> Outcom
 
     0 for outliers, and for features that the odometry does not follow (yet).
     """
-    ids: NDArray[np.uint64] = update.feature_ids[outcome.result.indices0]
+    ids: NDArray[np.uint64] = update.feature_ids[feature_matches(outcome.result).indices0]
     ids[~np.asarray(outcome.result.inlier, dtype=bool)] = 0
     # Two right features for one left feature: the most probable match keeps the id.
     order = np.argsort(-outcome.result.inlier_probability, kind="stable")

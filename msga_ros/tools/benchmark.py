@@ -15,12 +15,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from msga_ros.tools.benchmark_figures import Account, Counters, Run, percentiles, stage_medians
 from msga_ros.tools.benchmark_usage import Usage, machine_cpu_seconds
 from msga_ros.tools.child_environment import own_context, ros_environment
 from msga_ros.tools.child_processes import Child, interrupts, parameter_arguments
+
+if TYPE_CHECKING:
+    from msga_ros.tools.benchmark_link import Link
 
 # Rendered before the clock starts, then played forwards and backwards.
 _FRAMES = 24
@@ -95,10 +98,10 @@ def measure(options: BenchmarkOptions, size: tuple[int, int], say: Callable[[str
 class _Session:
     """One node under measurement."""
 
-    link: Any
+    link: Link
     spin: Callable[[float], None]
     node: Child
-    frames: Iterator[Mapping[str, Any]]
+    frames: Iterator[Mapping[str, object]]
     interrupted: threading.Event
 
     def warm_up(self) -> None:
@@ -201,7 +204,7 @@ class _Session:
 
 def _link(
     stereo: bool, environment: Mapping[str, str]
-) -> AbstractContextManager[tuple[Any, Callable[[float], None]]]:
+) -> AbstractContextManager[tuple[Link, Callable[[float], None]]]:
     """The benchmark's own node in a context of its own, and what lets it work for some seconds."""
     from msga_ros.tools.benchmark_link import Link
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from std_msgs.msg import Header
 
@@ -13,7 +12,7 @@ from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSeq
 from msga_ros.node.image_message import image_message
 from msga_ros.tools.player_messages import camera_info_message, rectifications
 
-Messages = Mapping[str, Any]
+Messages = Mapping[str, object]
 
 
 def rendered_frames(stereo: bool, size: tuple[int, int], count: int) -> list[Messages]:

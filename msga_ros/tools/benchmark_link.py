@@ -66,7 +66,7 @@ class Link(Node):
         """Key-value pairs of the newest diagnostic `part` of the node: model, input, processing."""
         return self._status.get(part, {})
 
-    def send(self, messages: Mapping[str, Any]) -> int:
+    def send(self, messages: Mapping[str, Image | CameraInfo]) -> int:
         """Publish one frame, stamped now; the stamp in nanoseconds."""
         now = self.get_clock().now()
         stamp = now.to_msg()

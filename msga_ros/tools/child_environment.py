@@ -6,10 +6,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 import msga_ros
 
+if TYPE_CHECKING:
+    from rclpy.node import Node
+
+OwnNode = TypeVar("OwnNode", bound="Node")
 SET_UP_HINT = (
     "run `make demo`; or `make setup` and then `source scripts/env.sh`; "
     "with a ROS 2 distribution: `colcon build` and `source install/setup.bash`"
@@ -71,8 +75,8 @@ def variables(environment: Mapping[str, str], names: tuple[str, ...]) -> Iterato
 
 @contextmanager
 def own_context(
-    make: Callable[..., Any], environment: Mapping[str, str]
-) -> Iterator[tuple[Any, Callable[[float], None]]]:
+    make: Callable[..., OwnNode], environment: Mapping[str, str]
+) -> Iterator[tuple[OwnNode, Callable[[float], None]]]:
     """A node of this process in a context, domain and environment of its own.
 
     `make(context=...)` makes the node. Gives the node, and a function that lets it work for at most

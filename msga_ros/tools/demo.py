@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import cv2
 from rich.console import Console
@@ -27,6 +27,9 @@ from msga_ros.tools.child_processes import Child, interrupts, parameter_argument
 from msga_ros.tools.demo_statistics import DemoStatistics
 from msga_ros.tools.demo_table import Display, summary_lines
 from msga_ros.two_view.drawing import draw_before_after
+
+if TYPE_CHECKING:
+    from msga_ros.tools.demo_monitor import Monitor
 
 OK, NO_POSE, NOT_SET_UP, BAD_SOURCE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -139,7 +142,7 @@ def _child(module: str, parameters: Mapping[str, object], log: Path, env: dict[s
 
 def _monitor(
     stereo: bool, environment: Mapping[str, str]
-) -> AbstractContextManager[tuple[Any, Callable[[float], None]]]:
+) -> AbstractContextManager[tuple[Monitor, Callable[[float], None]]]:
     """The listening node in a context of its own, and what lets it work for some seconds."""
     from msga_ros.tools.demo_monitor import Monitor
 
@@ -147,7 +150,7 @@ def _monitor(
 
 
 def _watch(
-    monitor: Any,
+    monitor: Monitor,
     spin: Callable[[float], None],
     node: Child,
     player: Child,
@@ -190,7 +193,7 @@ def _check_alive(statistics: DemoStatistics, node: Child, player: Child) -> None
         raise DemoError(f"the player failed: {player.last_lines(3)}")
 
 
-def _conclude(monitor: Any, options: DemoOptions, output: Path, console: Console) -> int:
+def _conclude(monitor: Monitor, options: DemoOptions, output: Path, console: Console) -> int:
     """Summary and pictures; the exit code."""
     summary = monitor.statistics.summary()
     for line in summary_lines(summary):

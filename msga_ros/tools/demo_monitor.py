@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +70,7 @@ class Monitor(Node):
         self.create_subscription(Image, "/msga/matches_image", self._on_picture, reliable)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, reliable)
 
-    def _image_of(self, side: str) -> Any:
+    def _image_of(self, side: str) -> Callable[[Image], None]:
         kept = self._images[side]
 
         def keep(message: Image) -> None:
@@ -79,7 +80,7 @@ class Monitor(Node):
 
         return keep
 
-    def _truth_of(self, side: str) -> Any:
+    def _truth_of(self, side: str) -> Callable[[PoseStamped], None]:
         def keep(message: PoseStamped) -> None:
             pose = pose_from_message(message)
             self.statistics.truth[side, _nanoseconds(message.header)] = pose

@@ -13,9 +13,11 @@ import itertools
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import rclpy
+from builtin_interfaces.msg import Time as TimeMessage
 from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.clock import Clock, ClockType
@@ -23,6 +25,7 @@ from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.task import Future
 from rclpy.time import Time
@@ -58,6 +61,16 @@ _DESCRIPTIONS = {
 }
 
 
+@dataclass(frozen=True)
+class CameraPublishers:
+    """Of one camera."""
+
+    image: Publisher
+    camera_info: Publisher
+    true_pose: Publisher
+    frame_id: str
+
+
 class Player(Node):
     """Publishes frame by frame; `finished` is done after the last one.
 
@@ -75,7 +88,7 @@ class Player(Node):
         self._sequence = self._open()
         self._frames = self._playing_order()
         self._next = next(self._frames, None)  # made ahead, so that it can go out in time
-        self._cameras_made = {side: self._advertise(side) for side in self._sequence.cameras}
+        self._cameras = {side: self._advertise(side) for side in self._sequence.cameras}
         self._sent_publisher = self.create_publisher(Header, "~/sent", QoSProfile(depth=100))
         rate = self._settings["rate"] or self._sequence.rate
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -116,28 +129,29 @@ class Player(Node):
             return itertools.chain.from_iterable(rounds)
         return itertools.islice(self._sequence, limit)
 
-    def _advertise(self, side: str) -> dict[str, Any]:
+    def _advertise(self, side: str) -> CameraPublishers:
         stereo = self._settings["mode"] == "stereo"
         prefix = f"{side}/" if stereo else ""
-        kinds = (("image", Image), ("camera_info", CameraInfo))
-        made: dict[str, Any] = {
-            name: self.create_publisher(
+        image, camera_info = (
+            self.create_publisher(
                 kind, prefix + name, sensor_qos(), qos_overriding_options=overrides()
             )
-            for name, kind in kinds
-        }
-        truth = f"~/{prefix}true_pose"
-        made["true_pose"] = self.create_publisher(PoseStamped, truth, QoSProfile(depth=100))
-        made["frame_id"] = f"{side if stereo else 'camera'}_optical_frame"
-        return made
+            for name, kind in (("image", Image), ("camera_info", CameraInfo))
+        )
+        return CameraPublishers(
+            image,
+            camera_info,
+            self.create_publisher(PoseStamped, f"~/{prefix}true_pose", QoSProfile(depth=100)),
+            f"{side if stereo else 'camera'}_optical_frame",
+        )
 
     def _wait(self) -> None:
         """Start to play once everything has a subscriber, or the waiting time is over."""
         now = time.monotonic()
         missing = [
             publisher.topic_name
-            for made in self._cameras_made.values()
-            for publisher in (made["image"], made["camera_info"])
+            for made in self._cameras.values()
+            for publisher in (made.image, made.camera_info)
             if publisher.get_subscription_count() == 0
         ]
         if missing and now < self._deadline:
@@ -158,28 +172,28 @@ class Player(Node):
             return
         stamp = self._stamp(frame)
         matrices = rectifications(frame)
-        for side, made in self._cameras_made.items():
+        for side, made in self._cameras.items():
             image = frame.images[side]
-            header = Header(stamp=stamp, frame_id=made["frame_id"])
+            header = Header(stamp=stamp, frame_id=made.frame_id)
             info = camera_info_message(frame.cameras[side], matrices[side], header, image)
             if frame.poses is not None:
-                made["true_pose"].publish(pose_message(frame.poses[side], stamp, WORLD))
-            made["camera_info"].publish(info)
-            made["image"].publish(image_message(image, header))
-        frame_id = self._cameras_made[LEFT]["frame_id"]
+                made.true_pose.publish(pose_message(frame.poses[side], stamp, WORLD))
+            made.camera_info.publish(info)
+            made.image.publish(image_message(image, header))
+        frame_id = self._cameras[LEFT].frame_id
         self._sent_publisher.publish(Header(stamp=stamp, frame_id=frame_id))
         self.sent += 1
         self._next = next(self._frames, None)
 
-    def _stamp(self, frame: Frame) -> Any:
+    def _stamp(self, frame: Frame) -> TimeMessage:
         if self._settings["stamps"] == "sequence":
             return Time(nanoseconds=round(frame.stamp * 1e9)).to_msg()
         return self.get_clock().now().to_msg()
 
-    def _reliable(self) -> Iterator[Any]:
+    def _reliable(self) -> Iterator[Publisher]:
         yield self._sent_publisher
-        for made in self._cameras_made.values():
-            yield made["true_pose"]
+        for made in self._cameras.values():
+            yield made.true_pose
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from msga_ros.configuration.yaml_dataclass import build, read_yaml
 from msga_ros.evaluation.dump_evaluation import evaluate
@@ -28,8 +27,8 @@ class AblationConfig:
     output: str  # folder of the runs, one below it for each variant
     dumps: tuple[str, ...]  # judged on
     estimators: tuple[str, ...]
-    training: Mapping[str, Any]  # as in a training's file, without `output`
-    variants: Mapping[str, Mapping[str, Any]] = field(
+    training: Mapping[str, object]  # as in a training's file, without `output`
+    variants: Mapping[str, Mapping[str, object]] = field(
         default_factory=dict
     )  # name -> dotted entries
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from msga_ros.configuration.yaml_dataclass import ConfigError, build, read_yaml
 from msga_ros.network import MSGANetConfig
@@ -63,7 +62,7 @@ class TrainConfig:
         return cls.from_entries(read_yaml(Path(path)), str(path))
 
     @classmethod
-    def from_entries(cls, document: Mapping[str, Any], where: str) -> TrainConfig:
+    def from_entries(cls, document: Mapping[str, object], where: str) -> TrainConfig:
         """A run from the entries of such a file; `where` is for the messages.
 
         Raises:

@@ -116,7 +116,7 @@ class PipelineConfig:
     sieve: SieveConfig = field(default_factory=SieveConfig)
 
     @classmethod
-    def load(cls, path: str | Path | None = None, **overrides: Any) -> PipelineConfig:
+    def load(cls, path: str | Path | None = None, **overrides: object) -> PipelineConfig:
         """Read `path` (YAML), then apply `overrides`.
 
         An override is a whole group (`pose={"refine": "poselib"}`) or one entry with a dotted name
@@ -125,7 +125,7 @@ class PipelineConfig:
         Settings that a front end or a sieve has of its own are `frontend.NAME.ENTRY` and
         `sieve.NAME.ENTRY`.
         """
-        groups: dict[str, dict[str, Any]] = {name: {} for name in _GROUPS}
+        groups: dict[str, dict[str, object]] = {name: {} for name in _GROUPS}
         if path is not None:
             for name, value in flatten(read_yaml(Path(path))).items():
                 group, _, entry = name.partition(".")
@@ -148,7 +148,7 @@ _GROUPS: dict[str, type] = {
 _OWN = {"frontend": FRONTENDS, "sieve": SIEVES}  # groups whose implementations have settings too
 
 
-def _group(name: str, entries: dict[str, Any]) -> Any:
+def _group(name: str, entries: dict[str, object]) -> Any:
     common = {key: value for key, value in entries.items() if "." not in key}
     config = build(_GROUPS[name], name, common)
     own = {key: value for key, value in entries.items() if "." in key}

@@ -6,7 +6,7 @@ universal design", 2008), and the outliers are drawn first, so that they hide no
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -28,9 +28,9 @@ class DrawableMatches(Protocol):
     """What of a `TwoViewResult` is drawn; keypoints (N, 2) in pixels, `inlier` (N,) bool."""
 
     @property
-    def keypoints0(self) -> NDArray[Any]: ...
+    def keypoints0(self) -> NDArray[np.floating]: ...
     @property
-    def keypoints1(self) -> NDArray[Any]: ...
+    def keypoints1(self) -> NDArray[np.floating]: ...
     @property
     def inlier(self) -> NDArray[np.bool_]: ...
 

@@ -8,7 +8,6 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -81,7 +80,7 @@ class TwoViewPipeline:
         self._writing = threading.Lock()
 
     @classmethod
-    def from_config(cls, path: str | Path | None = None, **overrides: Any) -> TwoViewPipeline:
+    def from_config(cls, path: str | Path | None = None, **overrides: object) -> TwoViewPipeline:
         """The pipeline of a YAML file and overrides (see `PipelineConfig.load`).
 
         Raises:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from msga_ros.stream.cv_bridge_fallback import CvBridge
 from msga_ros.stream.image_conversion import image_from_message
+from msga_ros.stream.message_types import Correspondences, RelativePose
 from msga_ros.viewing.pairs import Image, ShownPair, message_key, pair_from_messages
 
 # Below the namespace of the node.
 TOPICS = ("correspondences", "relative_pose", "matches_image", "matches_image/compressed")
 _KEPT = 50  # messages that wait for their partners
 _MAX_PIXELS = 100_000_000
+
+
+Key = TypeVar("Key")
+Kept = TypeVar("Kept")
 
 
 class Collector:
@@ -25,8 +30,8 @@ class Collector:
 
     def __init__(self, expect_picture: bool = False) -> None:
         self.expect_picture = expect_picture
-        self._matches: dict[tuple[int, int], Any] = {}
-        self._poses: dict[tuple[int, int], Any] = {}
+        self._matches: dict[tuple[int, int], Correspondences] = {}
+        self._poses: dict[tuple[int, int], RelativePose] = {}
         self._pictures: dict[int, Image] = {}
         self._newest = 0
         self._epoch = 0
@@ -50,10 +55,11 @@ class Collector:
                 self._epoch += 1
             self._newest = both[1]
             yield pair_from_messages(matches, pose, self._epoch, picture)
-        for waiting in (self._matches, self._poses, self._pictures):
-            _forget(waiting)
+        _forget(self._matches)
+        _forget(self._poses)
+        _forget(self._pictures)
 
 
-def _forget(waiting: dict[Any, Any]) -> None:
+def _forget(waiting: dict[Key, Kept]) -> None:
     while len(waiting) > _KEPT:
         del waiting[next(iter(waiting))]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,8 @@ from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.rotations import rotation_from_quaternion
 from msga_ros.geometry.triangulation import triangulate
 from msga_ros.stream.message_fields import STATUS_OK
+from msga_ros.stream.message_set import header_ns
+from msga_ros.stream.message_types import Correspondences, OfTwoViews, RelativePose
 from msga_ros.stream.processor import Outcome
 from msga_ros.two_view.drawing import draw_matches
 
@@ -69,7 +70,7 @@ def pair_from_outcome(outcome: Outcome, epoch: int, truth: StampedPose | None = 
 
 
 def pair_from_messages(
-    matches: Any, pose: Any, epoch: int = 0, picture: Image | None = None
+    matches: Correspondences, pose: RelativePose, epoch: int = 0, picture: Image | None = None
 ) -> ShownPair:
     """What `Correspondences` and `RelativePose` say; the messages are of `rclpy` or `rosbags`.
 
@@ -77,8 +78,8 @@ def pair_from_messages(
     """
     offset, turned = pose.transform.translation, pose.transform.rotation
     motion = Motion(
-        reference_ns=_ns(pose.reference_header),
-        current_ns=_ns(pose.header),
+        reference_ns=header_ns(pose.reference_header),
+        current_ns=header_ns(pose.header),
         epoch=epoch,
         status=int(pose.status),
         scale_known=bool(pose.translation_scale_known),
@@ -103,13 +104,9 @@ def pair_from_messages(
     )
 
 
-def message_key(message: Any) -> tuple[int, int]:
+def message_key(message: OfTwoViews) -> tuple[int, int]:
     """Stamps of the two views that a message is about."""
-    return _ns(message.reference_header), _ns(message.header)
-
-
-def _ns(header: Any) -> int:
-    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+    return header_ns(message.reference_header), header_ns(message.header)
 
 
 def _points(motion: Motion, rays: tuple[Array, Array], inlier: NDArray[np.bool_]) -> Array:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from msga_ros.bags.reading import Bag
 from msga_ros.bags.replay import Replayer, Tally, message_sets
 from msga_ros.bags.topics import Topics, choose_topics
 from msga_ros.bags.types import CORRESPONDENCES, typestore
-from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame
+from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame, Sequence
 from msga_ros.datasets.sequences.source import open_sequence
 from msga_ros.stream.processor import Outcome, Pipeline
 from msga_ros.stream.reference_view import View
@@ -60,7 +59,7 @@ def _is_bag(path: Path) -> bool:
     return path.suffix in (".mcap", ".db3")
 
 
-def _frames(sequence: Any, pipeline: Pipeline, settings: Settings) -> Iterator[ShownPair]:
+def _frames(sequence: Sequence, pipeline: Pipeline, settings: Settings) -> Iterator[ShownPair]:
     """Frames of a sequence, by the node's own rule for the reference view."""
     reference: tuple[View, StampedPose | None] | None = None
     for frame in sequence:

@@ -16,7 +16,8 @@ from msga_ros.geometry.camera import Camera
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.observations import Rig
 from msga_ros.odometry.updates import OdometryStatus
-from msga_ros.stream.stream_odometry import NO_FIXED_KEYPOINTS, OdometryResult
+from msga_ros.stream.feature_matches import NO_FIXED_KEYPOINTS
+from msga_ros.stream.stream_odometry import OdometryResult
 
 
 def at_origin(located: OdometryResult) -> bool:

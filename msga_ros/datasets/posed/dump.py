@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +65,7 @@ class DumpConfig:
         unfiltered = dataclasses.replace(self.frontend, ratio=1.0, mutual=False)
         object.__setattr__(self, "frontend", unfiltered)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """All entries, for the record."""
         return {
             **dataclasses.asdict(self),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from functools import partial
 from itertools import islice
+from types import ModuleType
 from typing import Any
 
 from msga_ros.datasets.posed.base import PosedImagesError
@@ -89,7 +90,7 @@ def _on_ray(address: str, workers: int, tasks: Sequence[Task]) -> Iterator[list[
             ray.cancel(reference, force=True)
 
 
-def _connected(address: str, workers: int) -> Any:
+def _connected(address: str, workers: int) -> ModuleType:
     """The module `ray`, connected once a process."""
     try:
         import ray
@@ -97,7 +98,7 @@ def _connected(address: str, workers: int) -> Any:
         raise PosedImagesError("Ray is not installed: pip install 'msga_ros[ray]'") from None
     if ray.is_initialized():
         return ray
-    options: dict[str, Any] = {"address": address, "log_to_driver": False}
+    options: dict[str, object] = {"address": address, "log_to_driver": False}
     if address == "local":
         options |= {"num_cpus": workers or None, "include_dashboard": False}
     try:

@@ -10,7 +10,6 @@ import os
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -32,7 +31,9 @@ _FORMAT = ("v110", "v110")
 class Parts:
     """Folder of the parts of a dump that is being made; it is there to go on from."""
 
-    def __init__(self, folder: Path, settings: dict[str, Any], bits: int, residuals: bool) -> None:
+    def __init__(
+        self, folder: Path, settings: dict[str, object], bits: int, residuals: bool
+    ) -> None:
         """Open or make the folder; read which pairs are done.
 
         Raises:
@@ -81,7 +82,7 @@ class Parts:
         os.replace(temporary, path)
         self._note(path, names, reasons)
 
-    def merge(self, names: Iterable[str], output: Path, attributes: dict[str, Any]) -> int:
+    def merge(self, names: Iterable[str], output: Path, attributes: dict[str, object]) -> int:
         """Write the dump of those pairs, in that order; how many there are. Atomic."""
         temporary = output.with_name(output.name + ".tmp")
         chosen = [name for name in names if name in self._where]
@@ -167,7 +168,7 @@ def _write_pair(file: h5py.File, key: str, pair: PairMatches, bits: int, residua
         file[f"{group}/{key}"] = np.asarray(values, np.float32)
 
 
-def _packed(file: h5py.File, name: str, values: NDArray[Any]) -> None:
+def _packed(file: h5py.File, name: str, values: NDArray[np.generic]) -> None:
     data = np.asarray(values, np.float32)
     options = {"shuffle": True, "compression": "gzip", "compression_opts": 9}
     file.create_dataset(name, data=data, chunks=data.shape, **options)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +37,7 @@ def plot_trajectories(path: Path, name: str, runs: Sequence[Run], with_scale: bo
     unit = "" if with_scale and longest.truth is None else " (m)"
     for number, run in enumerate(runs):
         positions, colour = _positions(run, with_scale), _COLOURS[number % len(_COLOURS)]
-        style: dict[str, Any] = {"linewidth": 1.2, "marker": ".", "markersize": 3}
+        style: dict[str, object] = {"linewidth": 1.2, "marker": ".", "markersize": 3}
         track = (positions - centre) @ plane
         axes.plot(*track.T, color=colour, label=run.estimator, **style)
         if run.truth is not None:

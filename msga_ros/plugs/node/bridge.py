@@ -20,10 +20,12 @@ import rclpy
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, PointCloud
+from std_msgs.msg import Header
 
 from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.msg import Correspondences
@@ -74,7 +76,7 @@ class Bridge(Node):
                 qos_profile_sensor_data,
             )
 
-    def _advertise(self, kind: Any, topic: str) -> Any:
+    def _advertise(self, kind: type[object], topic: str) -> Publisher:
         return self.create_publisher(
             kind,
             topic,
@@ -98,7 +100,7 @@ class Bridge(Node):
         except PlugError as error:
             self._complain(f"{self.resolve_topic_name('msga/correspondences')}: {error}")
 
-    def _converted(self, header: Any, matches: TrackedMatches) -> Any:
+    def _converted(self, header: Header, matches: TrackedMatches) -> object:
         if self._name == "vins":
             return point_cloud(header, self._clouds(matches))
         return camera_measurement(header, matches, self._kinds)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
 
 from geometry_msgs.msg import Point32
 from sensor_msgs.msg import ChannelFloat32, PointCloud
+from std_msgs.msg import Header
 
 from msga_ros.plugs.matches import TrackedMatches
 from msga_ros.plugs.msckf import stereo_measurement
 from msga_ros.plugs.vins import CHANNELS, FeatureCloud
 
 
-def point_cloud(header: Any, cloud: FeatureCloud) -> PointCloud:
+def point_cloud(header: Header, cloud: FeatureCloud) -> PointCloud:
     """`sensor_msgs/PointCloud` with the nine channels of VINS-Fusion."""
     return PointCloud(
         header=header,
@@ -24,7 +25,7 @@ def point_cloud(header: Any, cloud: FeatureCloud) -> PointCloud:
     )
 
 
-def camera_measurement(header: Any, matches: TrackedMatches, kinds: Any) -> Any:
+def camera_measurement(header: Header, matches: TrackedMatches, kinds: ModuleType) -> object:
     """`CameraMeasurement` of the message package `kinds`. Raises `PlugError` without stereo."""
     measurement = stereo_measurement(matches)
     features = [

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 
 @functools.cache
-def constant(values: tuple[Any, ...], device: torch.device) -> Tensor:
+def constant(values: tuple[object, ...], device: torch.device) -> Tensor:
     """`values` on a device, not to be written to.
 
     Copied there once: a copy from the host waits for all that the device has yet to do.

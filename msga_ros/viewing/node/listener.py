@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import rclpy
 from rclpy.context import Context
@@ -16,6 +15,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
 from msga_ros.msg import Correspondences, RelativePose
+from msga_ros.stream.message_types import Stamped
 from msga_ros.viewing.collector import Collector
 from msga_ros.viewing.pairs import ShownPair
 
@@ -40,7 +40,7 @@ def listen(
     node = Node("msga_view", context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
-    collector, heard = Collector(expect_picture=True), deque[tuple[str, Any]]()
+    collector, heard = Collector(expect_picture=True), deque[tuple[str, Stamped]]()
     for name, kind in _KINDS.items():
         node.create_subscription(
             kind, f"{namespace}/{name}", partial(_keep, heard, name), QoSProfile(depth=5)
@@ -59,5 +59,5 @@ def listen(
             context.try_shutdown()
 
 
-def _keep(heard: deque[tuple[str, Any]], name: str, message: Any) -> None:
+def _keep(heard: deque[tuple[str, Stamped]], name: str, message: Stamped) -> None:
     heard.append((name, message))
