@@ -1,8 +1,8 @@
-"""The inliers of a `Correspondences` message that belong to a track, in normalised coordinates."""
+"""What a `Correspondences` message says of tracks, in normalised coordinates."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,10 @@ class PlugError(ValueError):
 class TrackedMatches:
     """M matches; row i of every array is the same scene point, `ids` (M,) its track, each once.
 
-    `reference_pixels`, `pixels` (M, 2): of the images as received. `reference_points`, `points`
-    (M, 2): the same, normalised, distortion removed. Stamps in ns.
+    `ids` increase. `reference_pixels`, `pixels` (M, 2): of the images as received.
+    `reference_points`, `points` (M, 2): the same, normalised, distortion removed. `paired` (M,):
+    seen in both views; False in a stereo pair alone, where only the left view follows the track:
+    `pixels` and `points` are then NaN. `probability` (M,): 0..1, of the match. Stamps in ns.
     """
 
     reference_ns: int
@@ -36,9 +38,20 @@ class TrackedMatches:
     pixels: Array
     reference_points: Array
     points: Array
+    paired: NDArray[np.bool_]
+    probability: Array
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def only(self, rows: NDArray[np.int64]) -> TrackedMatches:
+        """These `rows`, in their order."""
+        columns = {
+            field.name: getattr(self, field.name)[rows]
+            for field in fields(self)
+            if field.name not in ("reference_ns", "current_ns", "stereo")
+        }
+        return replace(self, **columns)
 
 
 def tracked_matches(
@@ -46,9 +59,10 @@ def tracked_matches(
 ) -> TrackedMatches:
     """The matches of a `Correspondences` message that other systems can follow.
 
-    Outliers, matches without a track and points that the camera model cannot explain are left out.
-    The cameras are those of the images; they may be left out where `message.rectified` is true,
-    because then K is all there is. Raises `PlugError` where they are needed and missing.
+    Matches without a track and points that the camera model cannot explain are left out, and over
+    time outliers. Of a stereo pair, an outlier with a track is a point of the left view alone. The
+    cameras are those of the images; they may be left out where `message.rectified` is true, because
+    then K is all there is. Raises `PlugError` where they are needed and missing.
     """
     cameras = []
     for given, k in ((reference_camera, message.reference_k), (camera, message.k)):
@@ -63,20 +77,24 @@ def tracked_matches(
         raise PlugError("the message has no track_ids")
     reference_points = cameras[0].normalize(reference_pixels)
     points = cameras[1].normalize(pixels)
-    usable = np.asarray(message.inlier, dtype=np.bool_) & (ids > 0)
-    usable &= np.isfinite(reference_points).all(axis=1) & np.isfinite(points).all(axis=1)
-    rows = np.flatnonzero(usable)
-    probability = np.asarray(message.inlier_probability, dtype=np.float64)[rows]
-    rows = rows[np.argsort(-probability, kind="stable")]
+    stereo = int(message.pairing) == PAIRING_STEREO
+    followed = (ids > 0) & np.isfinite(reference_points).all(axis=1)
+    paired = followed & np.asarray(message.inlier, dtype=np.bool_) & np.isfinite(points).all(axis=1)
+    probability = np.asarray(message.inlier_probability, dtype=np.float64)
+    rows = np.flatnonzero(followed if stereo else paired)
+    rows = rows[np.lexsort((-probability[rows], ~paired[rows]))]
     first = np.unique(ids[rows], return_index=True)[1]  # of each id the most probable match
     rows = rows[first]
+    seen = paired[rows, None]
     return TrackedMatches(
         reference_ns=header_ns(message.reference_header),
         current_ns=header_ns(message.header),
-        stereo=int(message.pairing) == PAIRING_STEREO,
+        stereo=stereo,
         ids=ids[rows],
         reference_pixels=reference_pixels[rows],
-        pixels=pixels[rows],
+        pixels=np.where(seen, pixels[rows], np.nan),
         reference_points=reference_points[rows],
-        points=points[rows],
+        points=np.where(seen, points[rows], np.nan),
+        paired=paired[rows],
+        probability=probability[rows],
     )

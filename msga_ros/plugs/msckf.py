@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.plugs.matches import PlugError, TrackedMatches
+from msga_ros.plugs.track_selection import MAX_FEATURES, TrackSelection
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,32 @@ class StereoMeasurement:
     coordinates: NDArray[np.float64]
 
 
+class StereoMeasurements:
+    """Makes a measurement of each set of matches: at most `max_features`, see `TrackSelection`.
+
+    A point that one camera has lost is no measurement, and its track ends.
+    """
+
+    def __init__(self, max_features: int = MAX_FEATURES) -> None:
+        """Raises `PlugError` for fewer than one feature."""
+        self._selection = TrackSelection(max_features)
+
+    def __call__(self, matches: TrackedMatches) -> StereoMeasurement:
+        """The measurement of the newest pair. Raises `PlugError` for matches over time."""
+        both = _of_both(matches)
+        selected = self._selection(both)
+        coordinates = np.hstack([both.reference_points, both.points])[selected.rows]
+        return StereoMeasurement(both.reference_ns, selected.ids.astype(np.uint64), coordinates)
+
+
 def stereo_measurement(matches: TrackedMatches) -> StereoMeasurement:
-    """The measurement of a stereo pair. Raises `PlugError` for matches over time."""
+    """All of a stereo pair, under the ids of the message. Raises `PlugError` for one camera."""
+    both = _of_both(matches)
+    coordinates = np.hstack([both.reference_points, both.points])
+    return StereoMeasurement(both.reference_ns, both.ids, coordinates)
+
+
+def _of_both(matches: TrackedMatches) -> TrackedMatches:
     if not matches.stereo:
         raise PlugError("msckf takes stereo pairs; run the node in mode stereo")
-    coordinates = np.hstack([matches.reference_points, matches.points])
-    return StereoMeasurement(matches.reference_ns, matches.ids, coordinates)
+    return matches.only(np.flatnonzero(matches.paired))

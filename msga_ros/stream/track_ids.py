@@ -48,12 +48,13 @@ class TrackIds:
 def with_ids_of_the_odometry(outcome: Outcome, update: OdometryUpdate) -> Outcome:
     """A stereo outcome with ids that persist, as the odometry follows the left features.
 
-    0 for outliers, and for features that the odometry does not follow (yet).
+    An outlier has the id of its left feature: the right one is not of the track. 0 for features
+    that the odometry does not follow (yet).
     """
     ids: NDArray[np.uint64] = update.feature_ids[feature_matches(outcome.result).indices0]
-    ids[~np.asarray(outcome.result.inlier, dtype=bool)] = 0
-    # Two right features for one left feature: the most probable match keeps the id.
-    order = np.argsort(-outcome.result.inlier_probability, kind="stable")
+    # Two right features for one left feature: an inlier keeps the id, and the most probable one.
+    outlier = ~np.asarray(outcome.result.inlier, dtype=bool)
+    order = np.lexsort((-outcome.result.inlier_probability, outlier))
     first = order[np.unique(ids[order], return_index=True)[1]]
     once = np.zeros(len(ids), dtype=bool)
     once[first] = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import threading
 import time
 from dataclasses import dataclass
@@ -18,8 +17,8 @@ from msga_ros.frontend.base import EVIDENCE, Features, Matches
 from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.network import MSGANet
 from msga_ros.network.match_scores import Network
-from msga_ros.two_view.config import NO_REFINEMENT, PipelineConfig, PoseConfig
-from msga_ros.two_view.relative_pose import Motion, estimate_motion, unknown_motion
+from msga_ros.two_view.config import NO_REFINEMENT, PipelineConfig
+from msga_ros.two_view.relative_pose import estimate_motion, motion_status, unknown_motion
 from msga_ros.two_view.result import Counts, Status, TwoViewResult
 from msga_ros.two_view.sieves.msga import MSGASieve
 from msga_ros.two_view.stages import (
@@ -236,7 +235,7 @@ def _relate_matches(
 
     mean_focal = (camera0.mean_focal + camera1.mean_focal) / 2
     motion = estimate_motion(scores, normalised.correspondences, config, mean_focal)
-    status = _status(motion, config.pose)
+    status = motion_status(motion, config.pose)
     if status is Status.TOO_FEW_MATCHES:
         motion = unknown_motion(motion)
 
@@ -302,15 +301,6 @@ class _Clock:
         now = time.perf_counter()
         elapsed, self._last = now - self._last, now
         return 1e3 * elapsed
-
-
-def _status(motion: Motion, config: PoseConfig) -> Status:
-    by_chance = motion.false_alarms > config.max_false_alarms
-    if not motion.known or motion.inlier.sum() < config.min_inliers or by_chance:
-        return Status.TOO_FEW_MATCHES
-    if motion.ambiguous or motion.median_parallax < math.radians(config.min_parallax_deg):
-        return Status.DEGENERATE
-    return Status.OK
 
 
 def _check_size(view: int, features: Features, camera: Camera) -> None:

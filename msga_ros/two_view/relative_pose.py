@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from msga_ros.geometry.significance import chance_of_agreement, expected_false_a
 from msga_ros.geometry.triangulation import parallax_angles
 from msga_ros.network.inference import MatchScores
 from msga_ros.two_view.config import NO_REFINEMENT, PipelineConfig, PoseConfig
+from msga_ros.two_view.result import Status
 from msga_ros.two_view.stages import solver
 
 Array = NDArray[np.float64]
@@ -67,6 +69,16 @@ def unknown_motion(motion: Motion) -> Motion:
         covariance=nan,
         median_parallax=float("nan"),
     )
+
+
+def motion_status(motion: Motion, config: PoseConfig) -> Status:
+    """Whether a motion can be used, and for what."""
+    by_chance = motion.false_alarms > config.max_false_alarms
+    if not motion.known or motion.inlier.sum() < config.min_inliers or by_chance:
+        return Status.TOO_FEW_MATCHES
+    if motion.ambiguous or motion.median_parallax < math.radians(config.min_parallax_deg):
+        return Status.DEGENERATE
+    return Status.OK
 
 
 def estimate_motion(

@@ -23,7 +23,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, PointCloud
 from std_msgs.msg import Header
 
-from msga_ros.plugs.node.bridge import Bridge
+from msga_ros.plugs.node.bridge import Bridge, main
 from msga_ros.plugs.vins import CHANNELS, FeatureCloud
 
 pytestmark = pytest.mark.ros
@@ -127,12 +127,21 @@ def test_vins_bridge(bench: Callable[..., Bench]) -> None:
         cloud = as_cloud(message)
         assert cloud.stamp_ns == scene.stamp(number)
         frame = consume(cloud)
-        assert len(frame) == len(scene.points) - 2
+        assert len(frame) == len(scene.points) - 1
         left = scene.normalised(number)
         for identity, views in frame.items():
             np.testing.assert_allclose(views[0][1][:2], left[identity - 1], atol=1e-5)
     # In the second message the points have moved.
     assert all(views[0][1][5:].any() for views in frame.values())
+
+
+@pytest.mark.parametrize("value", ["364", "0", "many"])
+def test_a_number_of_features_that_is_too_much_for_vins(
+    value: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--ros-args", "-p", f"max_features:={value}"]
+    assert main("vins", arguments) == 2
+    assert "max_features" in capfd.readouterr().err
 
 
 def test_msckf_bridge_waits_for_the_calibration(bench: Callable[..., Bench]) -> None:

@@ -15,6 +15,7 @@ from shared_data import shared_path
 from msga_ros.network import CheckpointError, packaged_weights
 from msga_ros.network.match_scores import MatchScores
 from msga_ros.plugs import rtabmap_matcher
+from msga_ros.plugs.matches import PlugError
 from msga_ros.two_view.sieves.msga import NetworkConfig
 
 FILE = Path(__file__).resolve().parents[2] / "msga_ros" / "plugs" / "rtabmap_matcher.py"
@@ -132,6 +133,48 @@ def test_the_threshold_is_a_probability(monkeypatch: pytest.MonkeyPatch) -> None
             points, points, scores, scores, descriptors, descriptors, 640, 480
         )
         assert sorted(map(tuple, found.tolist())) == [(i, i) for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["718.9,718.9,607.2", "1,2,3,4,5", "fx,fy,cx,cy", "0,700,300,200", "-700,700,300,200",
+     "nan,700,300,200", "700,700,inf,200", "700;700;300;200"],
+)  # fmt: skip
+def test_a_bad_calibration_fails_in_init(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("MSGA_CAMERA", text)
+    with pytest.raises(PlugError, match="MSGA_CAMERA"):
+        rtabmap_matcher.init(128, 0.5, 20, 0, "")
+
+
+def test_silence_where_the_pose_is_not_ok(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One pair of a scene with a motion, one of matches that agree on none."""
+    rng = np.random.default_rng(0)
+    camera = np.array([500.0, 500.0, 320.0, 240.0])
+    points = rng.uniform([-3, -2, 5], [3, 2, 15], (300, 3))
+    descriptors = rng.standard_normal((300, 64)).astype(np.float32)
+
+    def pixels(scene: np.ndarray) -> np.ndarray:
+        seen = camera[:2] * scene[:, :2] / scene[:, 2:] + camera[2:]
+        return (seen + rng.normal(0, 0.2, seen.shape)).astype(np.float32)
+
+    moved = pixels(points - [0.8, 0.0, 0.3])
+    scattered = rng.uniform([0, 0], [640, 480], (300, 2)).astype(np.float32)
+
+    def count(other: np.ndarray) -> int:
+        given = (pixels(points), other, np.ones(300, np.float32), np.ones(300, np.float32))
+        return len(rtabmap_matcher.match(*given, descriptors, descriptors, 640, 480))
+
+    monkeypatch.setenv("MSGA_CAMERA", "500,500,320,240")
+    rtabmap_matcher.init(64, 0.0, 20, 0, "")
+    assert count(moved) == count(scattered) == 300
+    monkeypatch.setenv("MSGA_ONLY_OK", "1")
+    rtabmap_matcher.init(64, 0.0, 20, 0, "")
+    assert count(moved) == 300
+    assert count(scattered) == 0
+    assert count(pixels(points)) == 0  # no motion: DEGENERATE
+    monkeypatch.setenv("MSGA_ONLY_OK", "yes")
+    with pytest.raises(PlugError, match="MSGA_ONLY_OK must be 0 or 1"):
+        rtabmap_matcher.init(64, 0.0, 20, 0, "")
 
 
 def test_other_descriptors_and_no_calibration(tmp_path: Path) -> None:

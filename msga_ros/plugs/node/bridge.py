@@ -17,7 +17,8 @@ from functools import partial
 from typing import Any
 
 import rclpy
-from rcl_interfaces.msg import ParameterDescriptor
+from rcl_interfaces.msg import IntegerRange, ParameterDescriptor
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -30,10 +31,13 @@ from std_msgs.msg import Header
 from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.msg import Correspondences
 from msga_ros.plugs.matches import PlugError, TrackedMatches, tracked_matches
+from msga_ros.plugs.msckf import StereoMeasurements
 from msga_ros.plugs.node.messages import camera_measurement, point_cloud
-from msga_ros.plugs.vins import FeatureClouds
+from msga_ros.plugs.track_selection import MAX_FEATURES
+from msga_ros.plugs.vins import MOST_FEATURES, FeatureClouds
 
 _CAMERA_INFOS = ("left/camera_info", "right/camera_info", "camera_info")
+_MANY = 100_000  # features; more than an image holds
 _POLL = 0.2  # seconds until a signal is seen at the latest
 
 
@@ -43,22 +47,25 @@ class Bridge(Node):
     def __init__(self, name: str, **kwargs: Any) -> None:
         super().__init__(f"msga_{name}_bridge", **kwargs)
         self._name = name
-        self._clouds = FeatureClouds()
         self._cameras: dict[str, Camera] = {}
+        max_features = self._declare(
+            "max_features",
+            MAX_FEATURES,
+            "At most so many features in a message, spread over the image. Read-only.",
+            MOST_FEATURES if name == "vins" else _MANY,
+        )
         if name == "vins":
+            self._clouds = FeatureClouds(max_features)
             self._publisher = self._advertise(PointCloud, "feature_tracker/feature")
         else:
-            description = (
-                "Package of CameraMeasurement and FeatureMeasurement: msga_ros, or that of the "
-                "consumer where its messages have the same fields (msckf_vio). "
-                "Read-only: give it at start."
-            )
-            self.declare_parameter(
+            self._measurements = StereoMeasurements(max_features)
+            package = self._declare(
                 "message_package",
                 "msga_ros",
-                ParameterDescriptor(description=description, read_only=True),
+                "Package of CameraMeasurement and FeatureMeasurement: msga_ros, or that of the "
+                "consumer where its messages have the same fields (msckf_vio). "
+                "Read-only: give it at start.",
             )
-            package = str(self.get_parameter("message_package").value)
             self._kinds = importlib.import_module(f"{package}.msg")
             self._publisher = self._advertise(self._kinds.CameraMeasurement, "features")
         self.create_subscription(
@@ -75,6 +82,13 @@ class Bridge(Node):
                 partial(self._on_camera_info, topic),
                 qos_profile_sensor_data,
             )
+
+    def _declare(self, name: str, default: Any, description: str, most: int = 0) -> Any:
+        """The value of a read-only parameter; of a number, from 1 to `most`."""
+        descriptor = ParameterDescriptor(description=description, read_only=True)
+        if most:
+            descriptor.integer_range = [IntegerRange(from_value=1, to_value=most, step=1)]
+        return self.declare_parameter(name, default, descriptor).value
 
     def _advertise(self, kind: type[object], topic: str) -> Publisher:
         return self.create_publisher(
@@ -103,7 +117,7 @@ class Bridge(Node):
     def _converted(self, header: Header, matches: TrackedMatches) -> object:
         if self._name == "vins":
             return point_cloud(header, self._clouds(matches))
-        return camera_measurement(header, matches, self._kinds)
+        return camera_measurement(header, self._measurements(matches), self._kinds)
 
     def _complain(self, text: str) -> None:
         self.get_logger().warning(text, throttle_duration_sec=5.0)
@@ -122,6 +136,9 @@ def main(name: str, args: Sequence[str] | None = None) -> int:
             node = Bridge(name)
         except (ModuleNotFoundError, AttributeError) as error:
             print(f"msga_{name}_bridge: message_package: {error}", file=sys.stderr)
+            return 2
+        except (InvalidParameterValueException, InvalidParameterTypeException) as error:
+            print(f"msga_{name}_bridge: {error}", file=sys.stderr)
             return 2
         executor = SingleThreadedExecutor()
         executor.add_node(node)

@@ -8,8 +8,7 @@ from geometry_msgs.msg import Point32
 from sensor_msgs.msg import ChannelFloat32, PointCloud
 from std_msgs.msg import Header
 
-from msga_ros.plugs.matches import TrackedMatches
-from msga_ros.plugs.msckf import stereo_measurement
+from msga_ros.plugs.msckf import StereoMeasurement
 from msga_ros.plugs.vins import CHANNELS, FeatureCloud
 
 
@@ -25,9 +24,8 @@ def point_cloud(header: Header, cloud: FeatureCloud) -> PointCloud:
     )
 
 
-def camera_measurement(header: Header, matches: TrackedMatches, kinds: ModuleType) -> object:
-    """`CameraMeasurement` of the message package `kinds`. Raises `PlugError` without stereo."""
-    measurement = stereo_measurement(matches)
+def camera_measurement(header: Header, measurement: StereoMeasurement, kinds: ModuleType) -> object:
+    """`CameraMeasurement` of the message package `kinds`."""
     features = [
         kinds.FeatureMeasurement(id=identity, u0=u0, v0=v0, u1=u1, v1=v1)
         for identity, (u0, v0, u1, v1) in zip(
