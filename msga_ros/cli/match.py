@@ -21,6 +21,7 @@ from msga_ros.cli.cameras import View, find_view
 from msga_ros.cli.errors import FAILED, UsageError, existing_file, reported_errors, writable_file
 from msga_ros.cli.settings import overrides
 from msga_ros.cli.shared import ConfigFile, Device, FrontendName, Settings, Weights, console
+from msga_ros.frontend.pictures import read_picture
 from msga_ros.geometry.pose import pose_error_deg, rotation_angle_deg
 from msga_ros.two_view.config import refinements
 from msga_ros.two_view.drawing import draw_before_after, draw_matches
@@ -149,15 +150,12 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """BGR image `(H, W, 3)`, its pixels as stored (a calibration knows no EXIF orientation).
 
     Raises:
-        UsageError: there is no such file, or OpenCV cannot read it.
+        UsageError: there is no such file.
+        PictureError: OpenCV cannot read it.
     """
     existing_file(path, "image")
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    data = np.fromfile(path, dtype=np.uint8)
-    image = cv2.imdecode(data, flags) if data.size else None
-    if image is None:
-        raise UsageError(f"not a readable image: {path}")
-    return np.asarray(image, dtype=np.uint8)
+    image = read_picture(path)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image, "u1")
 
 
 def _check_output(request: Request) -> None:

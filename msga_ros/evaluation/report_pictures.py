@@ -16,6 +16,7 @@ from msga_ros.datasets.posed.base import PosedImage, PosedImagesError
 from msga_ros.datasets.posed.sources import open_scene
 from msga_ros.evaluation.examples import Example
 from msga_ros.evaluation.report_template import rendered
+from msga_ros.frontend.pictures import PictureError, read_picture
 
 Floats = NDArray[np.float64]
 
@@ -123,8 +124,9 @@ def _over_images(
 ) -> tuple[_View, _View] | None:
     views = []
     for image, points in zip(found, halves, strict=True):
-        pixels = cv2.imread(str(image.path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        if pixels is None:
+        try:
+            pixels = read_picture(image.path)
+        except (OSError, PictureError):
             return None
         scale = _HEIGHT / pixels.shape[0]
         width = max(round(pixels.shape[1] * scale), 1)

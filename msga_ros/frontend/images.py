@@ -52,8 +52,7 @@ def prepare(image: NDArray[np.generic], max_size: int) -> ScaledImage:
 def to_grey(image: NDArray[np.generic]) -> NDArray[np.uint8]:
     """(H, W) uint8 from mono or BGR of 8 or 16 bits; `FrontendError` from anything else.
 
-    16-bit images seldom use their range (a 10-bit sensor, a thermal camera), so they are not
-    shifted but stretched: the 0.1 and 99.9 percentiles become 0 and 255. A constant image is black.
+    Of 16 bits by `to_8bit`.
     """
     if not isinstance(image, np.ndarray):
         raise FrontendError(f"an image must be a numpy array, not {type(image).__name__}")
@@ -65,16 +64,32 @@ def to_grey(image: NDArray[np.generic]) -> NDArray[np.uint8]:
         raise FrontendError(f"an image must have pixels, not {image.shape}")
     if image.dtype.kind != "u" or image.dtype.itemsize > 2:
         raise FrontendError(f"an image must be uint8 or uint16, not {image.dtype}")
+    plain: Any = to_8bit(image)
+    return cv2.cvtColor(plain, cv2.COLOR_BGR2GRAY) if plain.ndim == 3 else plain
+
+
+def to_8bit(image: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Pixels of any numbers, (H, W) or (H, W, C), with 8 bits; the one conversion of the package.
+
+    Images of more than 8 bits seldom use their range (a 10-bit sensor, a thermal camera), so they
+    are not shifted but stretched: the 0.1 and 99.9 percentiles of all channels together become 0
+    and 255. NaN counts as the darkest, and a constant image is black.
+    """
     # OpenCV wants native byte order and its own memory layout.
     plain: Any = np.ascontiguousarray(image, dtype=image.dtype.newbyteorder("="))
-    grey = cv2.cvtColor(plain, cv2.COLOR_BGR2GRAY) if plain.ndim == 3 else plain
-    return _stretch(grey) if grey.dtype == np.uint16 else grey
+    if plain.dtype == np.uint8:
+        return np.asarray(plain, np.uint8)
+    known = plain[np.isfinite(plain)] if plain.dtype.kind == "f" else plain
+    if known.size == 0:
+        return np.zeros(plain.shape, np.uint8)
+    low, high = np.quantile(known, (_CLIPPED_SHARE, 1 - _CLIPPED_SHARE)).astype(np.float64)
+    if not high > low:
+        return np.zeros(plain.shape, np.uint8)
+    if plain.dtype == np.uint16:  # a table of all levels is quicker than arithmetic on all pixels
+        return _stretched(np.arange(1 << 16), low, high)[plain]
+    return _stretched(plain, low, high)
 
 
-def _stretch(grey: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    low, high = np.quantile(grey, (_CLIPPED_SHARE, 1 - _CLIPPED_SHARE))
-    if high <= low:
-        return np.zeros(grey.shape, np.uint8)
-    levels = np.arange(1 << 16, dtype=np.float64)
-    table = np.clip((levels - low) * (255.0 / (high - low)), 0, 255).round().astype(np.uint8)
-    return table[grey]
+def _stretched(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
+    scaled = (values.astype(np.float64) - low) * (255.0 / (high - low))
+    return np.nan_to_num(np.clip(scaled, 0, 255)).round().astype(np.uint8)

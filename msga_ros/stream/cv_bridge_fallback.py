@@ -12,22 +12,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from msga_ros.stream.image_encodings import LAYOUTS
 from msga_ros.stream.message_types import Image
-
-# encoding -> (bytes per channel, channels)
-LAYOUTS: dict[str, tuple[int, int]] = {
-    "mono8": (1, 1),
-    "mono16": (2, 1),
-    "8UC1": (1, 1),
-    "16UC1": (2, 1),
-    "8UC3": (1, 3),
-    "bgr8": (1, 3),
-    "rgb8": (1, 3),
-    "bgra8": (1, 4),
-    "rgba8": (1, 4),
-    **{f"bayer_{order}8": (1, 1) for order in ("rggb", "bggr", "gbrg", "grbg")},
-    **{f"bayer_{order}16": (2, 1) for order in ("rggb", "bggr", "gbrg", "grbg")},
-}
 
 
 class ImageBridge(Protocol):
@@ -45,24 +31,32 @@ class CvBridge:
     def imgmsg_to_cv2(
         self, img_msg: Image, desired_encoding: str = "passthrough"
     ) -> NDArray[np.generic]:
-        """(H, W) or (H, W, C) uint8 or uint16 in this machine's byte order; a view where possible.
+        """(H, W) or (H, W, C) in this machine's byte order; a view where possible.
 
-        Honours `step` and `is_bigendian`. `ValueError` for an encoding that is not in `LAYOUTS`, a
-        `step` shorter than a row or a buffer shorter than `height` rows.
+        Honours `step` and `is_bigendian`; the last row needs no padding. `ValueError` for an
+        encoding that is not in `LAYOUTS`, a `step` shorter than a row or a buffer that is shorter
+        than its rows.
         """
         if desired_encoding not in ("passthrough", img_msg.encoding):
             raise ValueError(f"conversion to {desired_encoding!r} is not offered, only passthrough")
         if img_msg.encoding not in LAYOUTS:
             raise ValueError(f"unknown encoding {img_msg.encoding!r}")
-        depth, channels = LAYOUTS[img_msg.encoding]
-        row = img_msg.width * depth * channels
-        if img_msg.step < row or len(img_msg.data) < img_msg.height * img_msg.step:
+        layout, height = LAYOUTS[img_msg.encoding], img_msg.height
+        row = img_msg.width * layout.pixel_bytes
+        if img_msg.step < row or len(img_msg.data) < bytes_of_rows(height, img_msg.step, row):
             raise ValueError("step or data too short for the size")
-        buffer = np.frombuffer(img_msg.data, dtype=np.uint8, count=img_msg.height * img_msg.step)
-        rows = buffer.reshape(img_msg.height, img_msg.step)[:, :row]
-        if depth == 2:
-            order = ">u2" if img_msg.is_bigendian else "<u2"
-            rows = np.ascontiguousarray(rows).view(order).astype(np.uint16)
-        if channels == 1:
+        rows: NDArray[Any] = np.ndarray(
+            (height, row), np.uint8, img_msg.data, strides=(img_msg.step, 1)
+        )
+        kind = np.dtype(layout.kind)
+        if kind.itemsize > 1:
+            order = kind.newbyteorder(">" if img_msg.is_bigendian else "<")
+            rows = np.ascontiguousarray(rows).view(order).astype(kind)
+        if layout.channels == 1:
             return rows
-        return rows.reshape(img_msg.height, img_msg.width, channels)
+        return rows.reshape(height, img_msg.width, layout.channels)
+
+
+def bytes_of_rows(height: int, step: int, row: int) -> int:
+    """Bytes of `height` rows of `row` bytes, `step` apart: what pads the last may be absent."""
+    return step * (height - 1) + row

@@ -54,6 +54,14 @@ def picture(change: Callable[[bytes], bytes]) -> Callable[[Feed], None]:
     return hurt
 
 
+def compressed_depth(feed: Feed) -> None:
+    """Twelve bytes of header before the PNG, as that transport sends it."""
+    messages = feed.good()
+    messages["image"].format = "16UC1; compressedDepth png"
+    messages["image"].data = bytes(12) + png(8, 8, zlib.compress(bytes(16)))
+    feed.send(messages)
+
+
 def send_bomb(feed: Feed) -> None:
     before = feed.resources().peak
     picture(lambda _: bomb())(feed)
@@ -175,7 +183,12 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "neither JPEG nor PNG",
         picture(lambda data: data[::-1]),
-        r"neither a JPEG nor a PNG \(it begins with .+\)",
+        r"neither a JPEG nor a PNG, WebP or TIFF \(it begins with .+\)",
+    ),
+    Fault(
+        "compressedDepth instead of compressed",
+        compressed_depth,
+        "/image/compressed: compressedDepth holds distances, not a picture",
     ),
     Fault("nothing at all", picture(lambda data: b""), "neither a JPEG nor a PNG .+"),
     Fault(

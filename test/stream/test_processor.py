@@ -179,7 +179,7 @@ def test_bad_set_is_named_and_the_next_works(change: dict[str, Any], kind: str, 
 @pytest.mark.parametrize(
     ("spoil", "kind"),
     [
-        ({"encoding": "yuv422"}, "encoding"),
+        ({"encoding": "p010"}, "encoding"),
         ({"data": b"\0" * 1000}, "truncated"),
         ({"width": 100_000, "height": 100_000, "step": 100_000}, "oversized"),
     ],

@@ -14,13 +14,13 @@ from msga_ros.datasets.dumps import INLIER_THRESHOLD, true_residual
 from msga_ros.datasets.posed.base import PosedImage
 from msga_ros.frontend import Features, FrontendError
 from msga_ros.frontend.config import FrontendConfig
+from msga_ros.frontend.pictures import PictureError, read_picture
 from msga_ros.geometry.triangulation import parallax_angles, ray_depths
 from msga_ros.two_view.stages import create_frontend
 
 Floats = NDArray[np.float64]
 
 _KEPT_FEATURES = 48  # images a worker remembers: about 1 MB each with 2000 SIFT keypoints
-_EXIF = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION  # calibrations are of stored pixels
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,10 @@ class _Matcher:
         if known is not None:
             self._features.move_to_end(image.path)
             return known
-        pixels = cv2.imread(str(image.path), _EXIF)
-        if pixels is None:
-            raise _Unusable("image cannot be read")
+        try:
+            pixels = read_picture(image.path)
+        except (OSError, PictureError):
+            raise _Unusable("image cannot be read") from None
         size = (pixels.shape[1], pixels.shape[0])
         camera = image.camera
         if camera.width and camera.height and size != (camera.width, camera.height):

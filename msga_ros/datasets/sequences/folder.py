@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame, SequenceError
+from msga_ros.frontend.pictures import PictureError, read_picture
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.camera_pose import Pose
 
@@ -35,15 +35,17 @@ class _Photograph:
     pose: Pose | None
 
     def load(self) -> NDArray[np.uint8]:
-        flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        image = cv2.imread(str(self.path), flags)
-        if image is None:
-            raise SequenceError(f"{self.path}: not a readable image")
+        try:
+            image = read_picture(self.path)
+        except OSError as error:
+            raise SequenceError(f"{self.path}: not a readable image: {error.strerror}") from None
+        except PictureError as error:
+            raise SequenceError(str(error)) from None
         size = (image.shape[1], image.shape[0])
         expected = (self.camera.width, self.camera.height)
         if size != expected:
             raise SequenceError(f"{self.path}: is {size}, scene.json says {expected}")
-        return image.astype(np.uint8, copy=False)
+        return image
 
 
 class FolderSequence:
