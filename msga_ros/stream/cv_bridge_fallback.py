@@ -45,7 +45,7 @@ class CvBridge:
         row = img_msg.width * layout.pixel_bytes
         if img_msg.step < row or len(img_msg.data) < bytes_of_rows(height, img_msg.step, row):
             raise ValueError("step or data too short for the size")
-        rows: NDArray[Any] = np.ndarray(
+        rows: NDArray[np.generic] = np.ndarray(
             (height, row), np.uint8, img_msg.data, strides=(img_msg.step, 1)
         )
         kind = np.dtype(layout.kind)
