@@ -34,6 +34,8 @@ ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 STAMPS = ROOT / ".setup"
+# Message packages that every ROS 2 distribution has, and that have no wheel.
+INTERFACES = ROOT / "interfaces"
 VERSION = "{}.{}".format(*sys.version_info[:2])
 
 
@@ -51,7 +53,11 @@ def main() -> None:
         # With another one of these, nothing that was built before is of any use.
         base_key = digest([ROOT / "requirements-ros.txt"], [str(ROOT), VERSION, str(distribution)])
         build_key = digest(
-            [ROOT / "CMakeLists.txt", ROOT / "package.xml", *ROOT.glob("msg/*.msg")],
+            [
+                *(ROOT / "CMakeLists.txt", ROOT / "package.xml"),
+                *ROOT.glob("msg/*.msg"),
+                *(path for path in INTERFACES.rglob("*") if path.is_file()),
+            ],
             [base_key, *installed_names()],
         )
         fresh_venv = not venv_is_sound()
@@ -282,7 +288,7 @@ def build(distribution: "Path | None", clean: bool) -> None:
     for link in (ROOT / "install").rglob("*"):
         if link.is_symlink() and not link.exists():
             link.unlink()  # the source file was deleted or renamed
-    env, colcon = dict(os.environ), "colcon"
+    env, colcon, sources = dict(os.environ), "colcon", ["."]
     cmake = ["-DBUILD_TESTING=OFF", "-Wno-unused-cli"]
     if distribution is None:
         for name in ("PYTHONPATH", "COLCON_PREFIX_PATH", "PYTHONHOME"):
@@ -294,8 +300,10 @@ def build(distribution: "Path | None", clean: bool) -> None:
             CMAKE_PREFIX_PATH=str(VENV),
         )
         colcon = str(VENV / "bin" / "colcon")
+        sources += sorted(str(path.parent) for path in INTERFACES.glob("*/package.xml"))
         cmake.append(f"-DPython3_EXECUTABLE={VENV_PYTHON}")
-    command = [colcon, "build", "--base-paths", ".", "--symlink-install", "--cmake-args", *cmake]
+    command = [colcon, "build", "--base-paths", *sources, "--symlink-install"]
+    command += ["--cmake-args", *cmake]
     run(command, "colcon build", env)
 
 
