@@ -24,8 +24,8 @@ from msga_ros.bags.types import (
 )
 from msga_ros.stream.message_fields import correspondences_fields, relative_pose_fields
 from msga_ros.stream.odometry_fields import odometry_fields
-from msga_ros.stream.parameter_table import ODOMETRY_FRAME
 from msga_ros.stream.processor import Outcome
+from msga_ros.stream.robot_settings import ODOMETRY_FRAME
 from msga_ros.stream.stream_odometry import OdometryResult
 from msga_ros.two_view.drawing import draw_matches
 
@@ -61,11 +61,13 @@ class OutputOptions:
 
 
 def odometry(located: OdometryResult, time_ns: int, options: OutputOptions) -> Message:
-    """`nav_msgs/Odometry` of the left camera, see `motion_contents.odometry_fields`."""
+    """`nav_msgs/Odometry` of the left camera, see `odometry_fields.odometry_fields`."""
     types, fields = typestore().types, odometry_fields(located)
     px, py, pz = fields["position"]
     x, y, z, w = fields["orientation"]
-    zero = types["geometry_msgs/msg/Vector3"](x=0.0, y=0.0, z=0.0)
+    linear, angular = (
+        types["geometry_msgs/msg/Vector3"](*fields[name]) for name in ("linear", "angular")
+    )
     message = types[ODOMETRY](
         header=types["std_msgs/msg/Header"](stamp=located.header.stamp, frame_id=ODOMETRY_FRAME),
         child_frame_id=fields["child_frame_id"],
@@ -77,7 +79,7 @@ def odometry(located: OdometryResult, time_ns: int, options: OutputOptions) -> M
             covariance=fields["covariance"],
         ),
         twist=types["geometry_msgs/msg/TwistWithCovariance"](
-            twist=types["geometry_msgs/msg/Twist"](linear=zero, angular=zero),
+            twist=types["geometry_msgs/msg/Twist"](linear=linear, angular=angular),
             covariance=fields["twist_covariance"],
         ),
     )

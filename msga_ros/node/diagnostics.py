@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from msga_ros.node.motion_diagnostics import odometry_status, rig_status
+from msga_ros.node.motion_diagnostics import OdometryCondition, odometry_status, rig_status
 from msga_ros.stream.statistics import Snapshot
 from msga_ros.stream.stereo_tracking import MotionReport
 
@@ -27,8 +27,7 @@ class Condition:
     `state` is the lifecycle state, `failure` why the last transition failed ("" if none did),
     `device` where the network runs, `asked_device` where it should and `device_problem` why it does
     not, `active` whether frames are taken, `idle` whether nobody wants a result, `silence` what is
-    known about inputs that do not make up sets for too long ("" while they do). `odometry` is the
-    parameter `odometry.run`, and `motion_problem` why something of it cannot be published.
+    known about inputs that do not make up sets for too long ("" while they do).
     """
 
     state: str
@@ -42,8 +41,7 @@ class Condition:
     active: bool
     idle: bool
     silence: str
-    odometry: str
-    motion_problem: str
+    odometry: OdometryCondition
     rig_tolerance_px: float
 
 
@@ -63,7 +61,7 @@ def diagnostics_message(
         motion = now.motion
         if condition.idle:  # the last report is of the time before
             motion = replace(motion or MotionReport(), wanted=False, running=False, problem=_IDLE)
-        odometry = odometry_status(condition.odometry, condition.motion_problem, motion)
+        odometry = odometry_status(condition.odometry, motion)
         rig = rig_status(motion, condition.rig_tolerance_px)
         message.status += [
             _status(prefix, "odometry", *odometry),

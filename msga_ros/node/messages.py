@@ -1,14 +1,17 @@
 """`Outcome` and `OdometryResult` to messages; directions as in the .msg files.
 
-What they say is in `contents.py` and `motion_contents.py`; here it becomes ROS messages.
+What they say is in `stream/message_fields.py` and `stream/odometry_fields.py`; here it becomes ROS
+messages.
 """
 
 from __future__ import annotations
 
 import array
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import (
     Point,
     Pose,
@@ -16,6 +19,7 @@ from geometry_msgs.msg import (
     Quaternion,
     Transform,
     TransformStamped,
+    Twist,
     Vector3,
 )
 from nav_msgs.msg import Odometry
@@ -31,7 +35,7 @@ from msga_ros.stream.message_fields import (
     quaternion,
     relative_pose_fields,
 )
-from msga_ros.stream.odometry_fields import motion_fields, odometry_fields
+from msga_ros.stream.odometry_fields import motion_fields
 from msga_ros.stream.processor import Outcome
 from msga_ros.stream.stream_odometry import OdometryResult
 
@@ -65,41 +69,41 @@ def correspondences_message(outcome: Outcome) -> Correspondences:
 
 
 def relative_pose_message(outcome: Outcome) -> RelativePose:
-    """The pose of the current view in the reference frame; see `contents.relative_pose_fields`."""
+    """The pose of the current view in the reference frame; see `relative_pose_fields`."""
     return _relative_pose(relative_pose_fields(outcome))
 
 
 def temporal_pose_message(located: OdometryResult) -> RelativePose:
-    """The motion of the left camera since the keyframe; see `motion_contents.motion_fields`."""
+    """The motion of the left camera since the keyframe; see `motion_fields`."""
     return _relative_pose(motion_fields(located))
 
 
-def odometry_message(located: OdometryResult, frame: str) -> Odometry:
-    """Where the left camera is in `frame`; see `motion_contents.odometry_fields`."""
-    fields = odometry_fields(located)
+def odometry_message(fields: Fields, stamp: Time, frame: str) -> Odometry:
+    """The pose of camera or robot in `frame`, and its velocity; see `odometry_fields`."""
     message = Odometry(child_frame_id=fields["child_frame_id"])
-    message.header = Header(stamp=located.header.stamp, frame_id=frame)
+    message.header = Header(stamp=stamp, frame_id=frame)
     message.pose.pose = _pose(fields)
     message.pose.covariance = fields["covariance"]
+    message.twist.twist = Twist(
+        linear=_vector(fields["linear"]), angular=_vector(fields["angular"])
+    )
     message.twist.covariance = fields["twist_covariance"]
     return message
 
 
-def pose_message(located: OdometryResult, frame: str) -> PoseStamped:
+def pose_message(fields: Fields, stamp: Time, frame: str) -> PoseStamped:
     """The same, as a part of a path."""
-    header = Header(stamp=located.header.stamp, frame_id=frame)
-    return PoseStamped(header=header, pose=_pose(odometry_fields(located)))
+    return PoseStamped(header=Header(stamp=stamp, frame_id=frame), pose=_pose(fields))
 
 
-def odometry_transform(located: OdometryResult, frame: str, inverted: bool) -> TransformStamped:
-    """The same for tf: from `frame` to the left optical frame; `inverted`: the other way round."""
-    pose = located.update.pose
-    assert pose is not None
-    rotation, position, ends = pose.rotation, pose.position, [frame, located.header.frame_id]
+def odometry_transform(fields: Fields, stamp: Time, frame: str, inverted: bool) -> TransformStamped:
+    """The same for tf: from `frame` to the child frame; `inverted`: the other way round."""
+    rotation, position = fields["rotation"], np.asarray(fields["position"])
+    ends = [frame, fields["child_frame_id"]]
     if inverted:
         (rotation, position), ends = invert_pose(rotation, position), ends[::-1]
     return TransformStamped(
-        header=Header(stamp=located.header.stamp, frame_id=ends[0]),
+        header=Header(stamp=stamp, frame_id=ends[0]),
         child_frame_id=ends[1],
         transform=transform_message(rotation, position),
     )
@@ -112,8 +116,11 @@ def transform_message(rotation: Array, translation: Array) -> Transform:
 
 def _transform(rotation: tuple[float, float, float, float], translation: Array) -> Transform:
     x, y, z, w = rotation
-    position = Vector3(x=float(translation[0]), y=float(translation[1]), z=float(translation[2]))
-    return Transform(translation=position, rotation=Quaternion(x=x, y=y, z=z, w=w))
+    return Transform(translation=_vector(translation), rotation=Quaternion(x=x, y=y, z=z, w=w))
+
+
+def _vector(values: Sequence[float] | Array) -> Vector3:
+    return Vector3(x=float(values[0]), y=float(values[1]), z=float(values[2]))
 
 
 def _pose(fields: Fields) -> Pose:

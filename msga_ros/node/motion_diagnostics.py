@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -17,8 +18,23 @@ _UNTOLD_DEG = 0.5  # an axis known no better than this is not known
 Status = tuple[bytes, str, Iterable[tuple[str, object]]]
 
 
-def odometry_status(run: str, problem: str, report: MotionReport | None) -> Status:
-    """`run`: the parameter `odometry.run`; `problem`: what else is wrong, "" if nothing."""
+@dataclass(frozen=True)
+class OdometryCondition:
+    """What the diagnostics of the odometry go by, besides its report.
+
+    `run`: the parameter `odometry.run`. `problem`: what cannot be published, "" if nothing.
+    `max_sigma_m`, `max_sigma_deg`: a pose that is less certain is useless; 0: never.
+    """
+
+    run: str = "subscribed"
+    problem: str = ""
+    max_sigma_m: float = 0.0
+    max_sigma_deg: float = 0.0
+
+
+def odometry_status(condition: OdometryCondition, report: MotionReport | None) -> Status:
+    """Level, text and values of the status `odometry`."""
+    run, problem = condition.run, condition.problem
     report = report or MotionReport()
     values: list[tuple[str, object]] = [("run", run), ("running", report.running)]
     if report.session:
@@ -40,6 +56,13 @@ def odometry_status(run: str, problem: str, report: MotionReport | None) -> Stat
         return DiagnosticStatus.OK, "off" if run == "never" else "nobody asks for it", values
     if report.status == "LOST":
         text = f"LOST: the last motion is guessed, the pose good to {report.sigma_m:.2f} m"
+        return DiagnosticStatus.WARN, text, values
+    far = 0 < condition.max_sigma_m < report.sigma_m
+    if far or 0 < condition.max_sigma_deg < report.sigma_deg:
+        text = (
+            f"the pose is good to {report.sigma_m:.2f} m and {report.sigma_deg:.1f} degrees alone "
+            "(see odometry.max_sigma_m, odometry.max_sigma_deg); ~/reset begins anew"
+        )
         return DiagnosticStatus.WARN, text, values
     return DiagnosticStatus.OK, f"session {report.session}, {report.frames} frames", values
 

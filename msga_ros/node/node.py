@@ -17,6 +17,7 @@ from msga_ros.configuration.yaml_dataclass import ConfigError
 from msga_ros.node.configured_resources import ConfiguredResources
 from msga_ros.node.diagnostics import Condition, diagnostics_message
 from msga_ros.node.inputs import input_topic
+from msga_ros.node.motion_diagnostics import OdometryCondition
 from msga_ros.node.parameters import Parameters
 from msga_ros.node.reception import Reception
 from msga_ros.node.reporting import LogForwarder, Reporter
@@ -241,8 +242,12 @@ class MsgaNode(LifecycleNode):
             active=self._reception.active,
             idle=self._resources is not None and not self._resources.wanted,
             silence=self._silence(now),
-            odometry=settings["odometry.run"],
-            motion_problem=self._resources.motion_problem if self._resources is not None else "",
+            odometry=OdometryCondition(
+                settings["odometry.run"],
+                self._resources.motion_problem if self._resources is not None else "",
+                settings["odometry.max_sigma_m"],
+                settings["odometry.max_sigma_deg"],
+            ),
             rig_tolerance_px=settings["rig.tolerance_px"],
         )
         stamp = self.get_clock().now().to_msg()

@@ -37,7 +37,9 @@ class Outputs:
         self._relative_pose = self._publisher(RelativePose, "relative_pose")
         self._matches_image = self._publisher(Image, "matches_image", depth=2)
         self._markers = self._publisher(MarkerArray, "markers", depth=2)
-        self._motion = MotionOutputs(node, settings, self._publisher) if settings.stereo else None
+        self._motion = None
+        if settings.stereo:
+            self._motion = MotionOutputs(node, settings, self._publisher, complain)
 
     @property
     def motion_problem(self) -> str:

@@ -47,6 +47,16 @@ def output_qos(depth: int = 5) -> QoSProfile:
     )
 
 
+def static_qos(depth: int = 100) -> QoSProfile:
+    """Reliable, transient local: what was said before we came is heard, as on /tf_static."""
+    return QoSProfile(
+        history=QoSHistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=QoSReliabilityPolicy.RELIABLE,
+        durability=QoSDurabilityPolicy.TRANSIENT_LOCAL,
+    )
+
+
 def overrides() -> QoSOverridingOptions:
     """`qos_overrides.<topic>.<publisher|subscription>.<policy>` parameters for an entity."""
     return QoSOverridingOptions(_POLICIES)

@@ -15,6 +15,7 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from msga_ros.geometry.pose import skew
 from msga_ros.geometry.rotations import rotation_vector
 from msga_ros.odometry.observations import CURRENT_ROWS, REFERENCE_ROWS
 from msga_ros.odometry.poses import UncertainPose, composition_jacobians
@@ -101,11 +102,38 @@ class PoseChain:
         if self._arrival is None:
             return None
         last, by_last = self._arrival
-        _, rows0, rows1 = np.intersect1d(last.features1, step.features0, return_indices=True)
-        arriving = last.sensitivity[rows0][:, :, CURRENT_ROWS]
-        leaving = step.sensitivity[rows1][:, :, REFERENCE_ROWS]
-        shared = np.einsum("nir,njr->ij", arriving, leaving)
-        return last.sigma * step.sigma * (by_last @ shared)
+        return np.asarray(by_last @ _common(last, step, "features1", CURRENT_ROWS))
+
+
+def between(first: Step, second: Step) -> UncertainPose:
+    """The motion from the frame that `first` leads to, to that of `second`: both of one reference.
+
+    Pose of the second frame in the first one. What the two have in common (the keypoints of the
+    reference, what is wrong with the cameras) does not count twice.
+    """
+    start, end = first.pose, second.pose
+    back, way = start.rotation.T, end.position - start.position
+    by_second = np.kron(np.eye(2), back)
+    by_first = np.eye(6)
+    by_first[:3, 3:] = -skew(way)
+    by_first = -by_second @ by_first
+    cross = _common(first, second, "features0", REFERENCE_ROWS)
+    mixed = by_first @ (cross + first.by_constants @ second.by_constants.T) @ by_second.T
+    covariance = by_first @ start.covariance @ by_first.T
+    covariance += by_second @ end.covariance @ by_second.T + mixed + mixed.T
+    return UncertainPose(back @ end.rotation, back @ way, (covariance + covariance.T) / 2)
+
+
+def _common(last: Step, step: Step, arrived: str, rows: slice) -> Array:
+    """Covariance (6, 6) of the errors of two steps: keypoints of one frame that moved both.
+
+    `arrived`, `rows`: which of the keypoints of `last` they are; of `step` those of its reference.
+    """
+    _, rows0, rows1 = np.intersect1d(getattr(last, arrived), step.features0, return_indices=True)
+    arriving = last.sensitivity[rows0][:, :, rows]
+    leaving = step.sensitivity[rows1][:, :, REFERENCE_ROWS]
+    shared: Array = last.sigma * step.sigma * np.einsum("nir,njr->ij", arriving, leaving)
+    return shared
 
 
 def _with(pose: UncertainPose, by_constants: Array) -> UncertainPose:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
 from msga_ros.odometry.absolute import absolute_pose, points_in_current, predicted
-from msga_ros.odometry.chain import ChainState, PoseChain, Step, by_distortion
+from msga_ros.odometry.chain import ChainState, PoseChain, Step, between, by_distortion
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import FilteredMatches, MatchesLike, Relate, unique_rows
 from msga_ros.odometry.observations import Observations, Rig, RigBelief, TwoFrameSolution
@@ -180,6 +180,9 @@ class StereoOdometry:
         )
         constants = np.hstack([solution.by_rig, unexplained])
         step = Step(relative, features0, features1, solution.sensitivity, solution.sigma, constants)
+        last_stamp, motion = keyframe.stamp, relative
+        if self._previous is not None:
+            last_stamp, motion = self._previous[0].stamp, between(self._previous[1], step)
         count = int(inlier.sum())
         self._seen_at_first = max(self._seen_at_first, count)
         replace = (
@@ -211,6 +214,8 @@ class StereoOdometry:
             keyframe=replace,
             sigma_px=solution.sigma,
             rig=check,
+            motion=motion,
+            motion_seconds=frame.stamp - last_stamp,
         )
 
     def _frame(
@@ -319,9 +324,8 @@ class StereoOdometry:
         """Go on as before, about as uncertain as the motion is large."""
         passed = frame.stamp - self._last_stamp
         known = self._seconds > 0 and passed > 0
-        pose = self._last.compose(
-            predicted(self._velocity, passed / self._seconds if known else _UNKNOWN)
-        )
+        guess = predicted(self._velocity, passed / self._seconds if known else _UNKNOWN)
+        pose = self._last.compose(guess)
         replace = len(frame.with_depth) >= self._config.min_inliers
         if replace:
             self._chain = PoseChain(pose)
@@ -343,4 +347,6 @@ class StereoOdometry:
             keyframe=replace,
             sigma_px=float("nan"),
             rig=check,
+            motion=guess if known else None,
+            motion_seconds=passed,
         )

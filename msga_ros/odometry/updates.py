@@ -36,6 +36,10 @@ class OdometryUpdate:
     the same by feature of the (left) image, with those that begin here. `points` (N, 3): of the
     inlier rows, in the current camera, NaN elsewhere. `keyframe`: this frame is a reference of
     those to come. `sigma_px`: of one coordinate, NaN without a motion. `rig`: stereo alone.
+
+    `motion`: of the (left) camera since the last frame whose motion was found, in that frame's
+    axes, metres, and `motion_seconds` the time that it took; where LOST, the guess and its time.
+    None for the first frame, in mono, and where nothing was there to guess from.
     """
 
     stamp: float
@@ -52,6 +56,8 @@ class OdometryUpdate:
     keyframe: bool
     sigma_px: float
     rig: RigCheck | None
+    motion: UncertainPose | None = None
+    motion_seconds: float = 0.0
 
 
 def first_update(

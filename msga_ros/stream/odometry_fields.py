@@ -10,29 +10,48 @@ from numpy.typing import NDArray
 
 from msga_ros.geometry.pose import essential_matrix, invert_pose
 from msga_ros.geometry.rotations import quaternion
+from msga_ros.odometry.mount import Mount
 from msga_ros.odometry.poses import UncertainPose
+from msga_ros.odometry.twist import Twist
 from msga_ros.stream.message_fields import STATUS_OK, STATUS_TOO_FEW_MATCHES, Fields
 from msga_ros.stream.stream_odometry import OdometryResult
 
 Array = NDArray[np.float64]
 
+# No pose in a message is surer than a millimetre and a hundredth of a degree: the first one, exact
+# by its definition, would have a covariance of zeros, which filters cannot invert.
+_RESOLUTION = np.diag(np.repeat([0.001**2, np.radians(0.01) ** 2], 3))
 
-def odometry_fields(located: OdometryResult) -> Fields:
-    """Of `nav_msgs/Odometry`: `position` (3,), `orientation` x, y, z, w, both `covariance`s (36,).
 
-    The pose is that of the left optical frame (`child_frame_id`) in the left optical frame of the
-    session's first image. No twist is measured: its covariance begins with -1.
+def odometry_fields(located: OdometryResult, mount: Mount | None = None) -> Fields:
+    """Of `nav_msgs/Odometry`: `child_frame_id`, pose, twist, and both covariances.
+
+    `position` (3,) m and `orientation` x, y, z, w: the pose of the left optical frame
+    (`child_frame_id`) in the left optical frame of the session's first image; with a `mount`, of
+    the frame that the camera is mounted on where that was at the first image. `covariance` (36,):
+    x, y, z, rotation about X, Y, Z, along the axes of the frame that the pose is in.
+
+    `linear` (3,) m/s, `angular` (3,) rad/s: mean velocity since the last image whose motion was
+    found, along the axes of `child_frame_id`, as is `twist_covariance` (36,). Where nothing is
+    known (the first image) zero, with standard deviations that no robot exceeds.
     """
-    pose = located.update.pose
+    pose, motion = located.update.pose, located.update.motion
     assert pose is not None
-    unknown = np.zeros(36)
-    unknown[0] = -1.0
+    if mount is not None:
+        pose = mount.of_body(pose)
+        motion = None if motion is None else mount.of_body(motion)
+    twist = Twist.unknown()
+    if motion is not None:
+        twist = Twist.between(motion, located.update.motion_seconds)
     return {
-        "child_frame_id": located.header.frame_id,
+        "child_frame_id": located.header.frame_id if mount is None else mount.frame,
+        "rotation": pose.rotation,
         "position": tuple(pose.position.tolist()),
         "orientation": quaternion(pose.rotation),
-        "covariance": pose.covariance.ravel(),
-        "twist_covariance": unknown,
+        "covariance": (pose.covariance + _RESOLUTION).ravel(),
+        "linear": tuple(twist.linear.tolist()),
+        "angular": tuple(twist.angular.tolist()),
+        "twist_covariance": twist.covariance.ravel(),
     }
 
 

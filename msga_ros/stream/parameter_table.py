@@ -11,11 +11,10 @@ from msga_ros.frontend import FRONTENDS
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.stream.reference_view import ReferencePolicy
+from msga_ros.stream.robot_settings import ODOMETRY_FRAME
 from msga_ros.two_view.config import PoseConfig, SieveConfig
 from msga_ros.two_view.sieves import SIEVES
 from msga_ros.two_view.sieves.msga import NetworkConfig
-
-ODOMETRY_FRAME = "msga_odom"
 
 _KEYFRAMES = ReferencePolicy()  # with its defaults
 
@@ -122,8 +121,38 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     given_at_start(
         "odometry.frame",
-        ODOMETRY_FRAME,
-        "Frame of the odometry: the left optical frame of the first image of a session.",
+        "",
+        "Frame that the odometry is told in; empty: odom where odometry.base_frame is given, else "
+        f"{ODOMETRY_FRAME}. It lies where camera or robot were at the first image of a session.",
+    ),
+    given_at_start(
+        "odometry.base_frame",
+        "",
+        "Frame of the robot (base_link) that ~/odometry, ~/path and tf shall move, with its axes; "
+        "the camera's place on it comes from /tf_static or odometry.camera_in_base. Empty: they "
+        "move the left optical frame.",
+    ),
+    given_at_start(
+        "odometry.camera_in_base",
+        "",
+        "Place of the left optical frame in odometry.base_frame: x y z roll pitch yaw (as an "
+        "origin in a URDF) or x y z qx qy qz qw; m, rad. Empty: from /tf_static.",
+    ),
+    Parameter(
+        "odometry.max_sigma_m",
+        5.0,
+        "The diagnostics warn once the standard deviation of the position exceeds this; 0: never.",
+        unit="m",
+        minimum=0.0,
+        maximum=1_000_000.0,
+    ),
+    Parameter(
+        "odometry.max_sigma_deg",
+        10.0,
+        "The diagnostics warn once the standard deviation of the rotation exceeds this; 0: never.",
+        unit="deg",
+        minimum=0.0,
+        maximum=1_000_000.0,
     ),
     Parameter(
         "odometry.path_spacing",
@@ -175,14 +204,15 @@ PARAMETERS: tuple[Parameter, ...] = (
     given_at_start(
         "publish.tf",
         False,
-        "Publish the odometry as a transform, from odometry.frame to the left optical frame (mode "
-        "stereo; where tf2_msgs is installed).",
+        "Publish the odometry as a transform, from odometry.frame to odometry.base_frame or, "
+        "without it, the left optical frame (mode stereo; where tf2_msgs is installed, and unless "
+        "that frame has another parent).",
     ),
     given_at_start(
         "publish.tf_inverted",
         False,
-        "The transform the other way round, for a camera whose frame has another parent: the left "
-        "optical frame becomes the parent of odometry.frame.",
+        "The transform the other way round, for a frame that has another parent: it becomes the "
+        "parent of odometry.frame.",
     ),
     given_at_start(
         "publish.diagnostics_period",

@@ -11,6 +11,7 @@ from msga_ros.configuration.yaml_dataclass import ConfigError
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.stream.parameter_table import PARAMETERS, own_parameters
 from msga_ros.stream.reference_view import ReferencePolicy
+from msga_ros.stream.robot_settings import RobotSettings
 from msga_ros.two_view.config import PipelineConfig
 
 _PIPELINE_GROUPS = ("frontend", "sieve", "network", "pose")
@@ -28,6 +29,7 @@ class Settings:
     pipeline: PipelineConfig
     reference: ReferencePolicy
     odometry: OdometryConfig
+    robot: RobotSettings
 
     @classmethod
     def from_values(cls, values: Mapping[str, object]) -> Settings:
@@ -55,7 +57,11 @@ class Settings:
         odometry = OdometryConfig(
             **{name: merged[f"odometry.{name}"] for name in OdometryConfig.__dataclass_fields__}
         )
-        return cls(merged, pipeline, reference, odometry)
+        try:
+            robot = RobotSettings.from_values(merged)
+        except ValueError as error:
+            raise SettingsError(str(error)) from None
+        return cls(merged, pipeline, reference, odometry, robot)
 
     def changed(self, changes: Mapping[str, object]) -> Settings:
         """These settings with `changes`, all of them or none. Raises `SettingsError`."""

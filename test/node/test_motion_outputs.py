@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass, field
-from types import ModuleType, SimpleNamespace
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-for needed in ("rclpy", "msga_ros.msg"):
+for needed in ("rclpy", "msga_ros.msg", "tf2_msgs.msg"):
     pytest.importorskip(needed, reason="needs the built ROS package (make setup, source it)")
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -21,8 +21,9 @@ from node.harness import header
 from node.scenes import transform_of
 from node.stereo_drive import STEP_NS, StereoDrive
 from odometry.rig_scene import RIG
+from tf2_msgs.msg import TFMessage
 
-from msga_ros.node.motion_diagnostics import odometry_status, rig_status
+from msga_ros.node.motion_diagnostics import OdometryCondition, odometry_status, rig_status
 from msga_ros.node.motion_outputs import MotionOutputs
 from msga_ros.stream.settings import Settings
 from msga_ros.stream.stream_odometry import OdometryResult
@@ -51,15 +52,35 @@ class Desk:
 
     def __init__(self, **parameters: Any) -> None:
         self.publishers: dict[str, FakePublisher] = {}
+        self.callbacks: dict[str, Any] = {}  # of the subscriptions, by topic
+        self.complaints: list[str] = []
+        self.seconds = 0.0
         self.settings = Settings.from_values(parameters)
         node = SimpleNamespace(
             create_lifecycle_publisher=lambda kind, name, qos: self._publisher(kind, name),
             destroy_lifecycle_publisher=lambda one: self.publishers.pop(one.name),
+            create_subscription=self._subscription,
+            destroy_subscription=lambda topic: self.callbacks.pop(topic),
         )
-        self.outputs = MotionOutputs(node, self.settings, self._publisher)
+        self.outputs = MotionOutputs(
+            node,
+            self.settings,
+            self._publisher,
+            lambda kind, topic, text: self.complaints.append(text),
+            lambda: self.seconds,
+        )
+        self.seconds = 2.0  # enough to have heard of other publishers
 
     def _publisher(self, kind: Any, name: str, depth: int = 0) -> FakePublisher:
         return self.publishers.setdefault(name, FakePublisher(name))
+
+    def _subscription(self, kind: Any, topic: str, callback: Any, qos: Any) -> str:
+        self.callbacks[topic] = callback
+        return topic
+
+    def say(self, topic: str, *transforms: Any) -> None:
+        """Another node publishes transforms."""
+        self.callbacks[topic](TFMessage(transforms=list(transforms)))
 
     def listen(self, *names: str) -> None:
         for name in names:
@@ -78,15 +99,6 @@ def with_ros_headers(located: OdometryResult) -> OdometryResult:
     return OdometryResult(
         located.update, ros(located.header), ros(located.reference_header), located.session
     )
-
-
-@pytest.fixture
-def tf2(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Something that imports as tf2_msgs, where the original is missing."""
-    package, module = ModuleType("tf2_msgs"), ModuleType("tf2_msgs.msg")
-    module.TFMessage = lambda transforms: SimpleNamespace(transforms=transforms)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "tf2_msgs", package)
-    monkeypatch.setitem(sys.modules, "tf2_msgs.msg", module)
 
 
 def test_nothing_is_wanted_and_nothing_sent_without_a_subscriber() -> None:
@@ -134,7 +146,6 @@ def test_the_first_frame_of_a_session_has_no_temporal_pose() -> None:
     assert np.linalg.norm(transform_of(pose.transform)[1]) == pytest.approx(0.5, abs=0.05)
 
 
-@pytest.mark.usefixtures("tf2")
 @pytest.mark.parametrize("inverted", [False, True])
 def test_the_transform_takes_points_from_child_to_parent(inverted: bool) -> None:
     desk = Desk(**{"publish.tf": True, "publish.tf_inverted": inverted})
@@ -153,42 +164,54 @@ def test_the_transform_takes_points_from_child_to_parent(inverted: bool) -> None
     np.testing.assert_allclose(rotation, matrix[:3, :3], atol=1e-9)
     np.testing.assert_allclose(position, matrix[:3, 3], atol=1e-9)
     desk.outputs.close()
-    assert desk.publishers == {}
+    assert desk.publishers == desk.callbacks == {}
 
 
-@pytest.mark.usefixtures("tf2")
 def test_no_transform_to_a_camera_without_a_frame() -> None:
     desk, located = Desk(**{"publish.tf": True}), StereoDrive().go(0, 1)
     located.header.frame_id = ""
     desk.send(located)
-    assert desk.publishers["/tf"].sent == []
+    assert desk.publishers["/tf"].sent == [] and "frame_id" in desk.outputs.problem
 
 
 def test_no_transform_without_tf2_msgs_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tf2_msgs.msg", None)  # as where it is not installed
     desk = Desk(**{"publish.tf": True})
     assert "/tf" not in desk.publishers and not desk.outputs.wanted
-    level, text, _ = odometry_status("subscribed", desk.outputs.problem, None)
+    level, text, _ = odometry_status(OdometryCondition(problem=desk.outputs.problem), None)
     assert level == DiagnosticStatus.WARN and "tf2_msgs" in text
 
 
 def test_diagnostics_of_the_odometry() -> None:
     drive = StereoDrive()
-    assert odometry_status("subscribed", "", None)[:2] == (
+    assert odometry_status(OdometryCondition(), None)[:2] == (
         DiagnosticStatus.OK,
         "nobody asks for it",
     )
     drive.go(0, 1, 2)
-    level, text, values = odometry_status("subscribed", "", drive.tracking.report)
+    level, text, values = odometry_status(OdometryCondition(), drive.tracking.report)
     assert (level, text) == (DiagnosticStatus.OK, "session 1, 3 frames")
     assert dict(values)["session_began_with"] == "the first frame"
     drive.follow(3, blind=True)
-    level, text, values = odometry_status("subscribed", "", drive.tracking.report)
+    level, text, values = odometry_status(OdometryCondition(), drive.tracking.report)
     assert level == DiagnosticStatus.WARN and text.startswith("LOST") and dict(values)["lost"] == 1
     drive.infos["right"].p = drive.infos["right"].p * np.array([1, 1, 1, 0] * 3)
     drive.follow(4)
-    level, text, _ = odometry_status("subscribed", "", drive.tracking.report)
+    level, text, _ = odometry_status(OdometryCondition(), drive.tracking.report)
     assert level == DiagnosticStatus.WARN and "baseline" in text
+
+
+def test_a_pose_that_is_of_no_use_is_a_warning() -> None:
+    """21 m and 46 degrees are no odometry, whatever the last motion was."""
+    drive = StereoDrive()
+    drive.go(0, 1, 2)
+    usable = replace(drive.tracking.report, sigma_m=1.9, sigma_deg=3.0)
+    limits = OdometryCondition(max_sigma_m=2.0, max_sigma_deg=4.0)
+    assert odometry_status(limits, usable)[0] == DiagnosticStatus.OK
+    for lost in (replace(usable, sigma_m=21.0), replace(usable, sigma_deg=46.0)):
+        level, text, _ = odometry_status(limits, lost)
+        assert level == DiagnosticStatus.WARN and "good to" in text and "max_sigma" in text
+        assert odometry_status(OdometryCondition(), lost)[0] == DiagnosticStatus.OK  # 0: never
 
 
 def test_the_diagnostics_name_a_rig_that_has_turned_and_leave_a_good_one_alone() -> None:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from node.stereo_drive import StereoDrive
+from node.stereo_drive import STEP_NS, StereoDrive
 
-from msga_ros.geometry.rotations import rotation_matrix
+from msga_ros.geometry.rotations import rotation_matrix, rotation_vector
 from msga_ros.odometry.poses import UncertainPose
 from msga_ros.stream.message_fields import STATUS_OK, STATUS_TOO_FEW_MATCHES
 from msga_ros.stream.odometry_fields import motion_fields, odometry_fields
@@ -99,4 +99,25 @@ def test_odometry_is_the_left_camera_in_the_frame_of_the_first() -> None:
     np.testing.assert_allclose(last["position"], drive.scene.true_motion(0, 7)[1], atol=0.08)
     assert last["child_frame_id"] == "left_optical"
     assert last["covariance"].shape == last["twist_covariance"].shape == (36,)
-    assert last["twist_covariance"][0] == -1  # no twist is measured
+    for fields in (first, last):  # filters invert them
+        for name in ("covariance", "twist_covariance"):
+            assert (np.linalg.eigvalsh(fields[name].reshape(6, 6)) > 0).all()
+    assert np.sqrt(first["covariance"][0]) < 0.01  # the origin is there by definition
+    assert first["linear"] == (0, 0, 0) and first["twist_covariance"][0] > 10**2  # who knows
+
+
+def test_the_twist_is_the_velocity_along_the_cameras_own_axes() -> None:
+    drive = StereoDrive()
+    seconds = STEP_NS * 1e-9
+    for frame in range(8):
+        fields = odometry_fields(drive.go(frame))
+        if not frame:
+            continue
+        turn, shift = drive.scene.true_motion(frame - 1, frame)
+        np.testing.assert_allclose(fields["linear"], shift / seconds, atol=0.3)  # of 5 m/s
+        np.testing.assert_allclose(fields["angular"], rotation_vector(turn) / seconds, atol=0.05)
+    _, located = drive.follow(8, blind=True)
+    assert located is not None
+    guessed = odometry_fields(located)
+    assert guessed["linear"] == pytest.approx(fields["linear"])  # goes on as before, but who knows
+    assert guessed["twist_covariance"][0] > 20 * fields["twist_covariance"][0]
