@@ -57,7 +57,8 @@ IMPORTS: dict[str, Import] = {
 } | {
     name: Import(name, name, Where.ROS)
     for name in (
-        "ament_index_python", "cv_bridge", "diagnostic_msgs", "geometry_msgs", "launch",
+        "ament_index_python", "builtin_interfaces", "cv_bridge", "diagnostic_msgs",
+        "geometry_msgs", "launch",
         "launch_ros", "lifecycle_msgs", "message_filters", "nav_msgs", "rcl_interfaces", "rclpy",
         "sensor_msgs", "std_msgs", "std_srvs", "tf2_msgs", "visualization_msgs",
     )
