@@ -1,1 +1,1 @@
-"""Recorded bags (rosbag2: MCAP and SQLite) through the pipeline, with no ROS distribution."""
+"""Recorded bags (rosbag2 and ROS 1) through the pipeline, with no ROS distribution."""

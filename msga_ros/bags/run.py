@@ -13,7 +13,14 @@ import msga_ros
 from msga_ros.bags.errors import BagError
 from msga_ros.bags.journal import Entry, Journal, Message
 from msga_ros.bags.motion import StampedPose
-from msga_ros.bags.outputs import OutputOptions, odometry, put_in_place, serialised, write_bag
+from msga_ros.bags.outputs import (
+    STORAGES,
+    OutputOptions,
+    odometry,
+    put_in_place,
+    serialised,
+    write_bag,
+)
 from msga_ros.bags.reading import Bag
 from msga_ros.bags.replay import RecordedSet, Replayer, Tally, message_sets
 from msga_ros.bags.resumable_odometry import ResumableOdometry, stamped
@@ -226,7 +233,7 @@ def _finish(request: Request, bag: Bag, journal: Journal, resumed: int, tally: T
     topics = dict(request.outputs.topics)
     if request.trajectory and request.settings.stereo:
         topics.update(request.outputs.odometry_topic)
-    write_bag(made, request.storage or bag.storage, topics, messages())
+    write_bag(made, request.storage or _same_storage(bag), topics, messages())
     files = write_trajectories(made, poses)
     put_in_place(made, request.target)
     shutil.rmtree(journal.folder)
@@ -239,6 +246,11 @@ def _finish(request: Request, bag: Bag, journal: Journal, resumed: int, tally: T
         tally=tally,
         files=tuple(request.target / path.name for path in files),
     )
+
+
+def _same_storage(bag: Bag) -> str:
+    """Of the new bag; ROS 1 has none that rosbag2 writes."""
+    return bag.storage if bag.storage in STORAGES else "mcap"
 
 
 class _Complaints:

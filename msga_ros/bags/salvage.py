@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from msga_ros.bags.errors import BagError
+from msga_ros.bags.ros1 import as_ros2, salvage_ros1
+from msga_ros.bags.storage_files import storage_of
 
 _MAGIC = b"\x89MCAP0\r\n"
 _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _DATA_END = 0x03, 0x04, 0x05, 0x06, 0x0F
@@ -37,8 +39,11 @@ def salvage(path: Path) -> Iterator[Raw]:
         yield from _mcap(path)
     elif path.suffix == ".db3":
         yield from _sqlite(path)
+    elif storage_of(path) == "ros1":
+        for topic, kind, time_ns, data in salvage_ros1(path):
+            yield Raw(topic, kind, time_ns, as_ros2(kind, data))
     else:
-        raise BagError(f"{path}: damaged, and not of a kind that can be salvaged (.mcap, .db3)")
+        raise BagError(f"{path}: damaged, and not of a kind that can be salvaged")
 
 
 class _Scan:

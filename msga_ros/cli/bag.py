@@ -42,7 +42,9 @@ class Request:
 
 
 def command(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="rosbag2 folder, .mcap or .db3.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="rosbag2 folder, .mcap, .db3, or ROS 1 .bag.")
+    ],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the new bag.")],
     mode: Annotated[
         Mode | None, typer.Option(help="Default: that of the configuration, or stereo.")

@@ -11,6 +11,7 @@ import numpy as np
 from msga_ros.bags.motion import StampedPose
 from msga_ros.bags.reading import Bag
 from msga_ros.bags.replay import Replayer, Tally, message_sets
+from msga_ros.bags.storage_files import is_bag
 from msga_ros.bags.topics import Topics, choose_topics
 from msga_ros.bags.types import CORRESPONDENCES, typestore
 from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame, Sequence
@@ -27,7 +28,7 @@ LoadPipeline = Callable[[], Pipeline]
 
 @dataclass(frozen=True)
 class Request:
-    """`source`: folder with a scene.json, video, `synthetic`, rosbag2 or one of its files."""
+    """`source`: folder with a scene.json, video, `synthetic`, or bag (of ROS 2 or ROS 1)."""
 
     source: str
     settings: Settings
@@ -38,7 +39,7 @@ class Request:
 def open_pairs(request: Request, load: LoadPipeline, warn: Warn) -> Iterator[ShownPair]:
     """The pairs of any source. Raises `SequenceError` or `BagError` before the first one."""
     path = Path(request.source)
-    if _is_bag(path):
+    if is_bag(path):
         bag = Bag(path, warn)
         matches = f"{request.namespace}/correspondences"
         if bag.types.get(matches) == CORRESPONDENCES:
@@ -50,13 +51,6 @@ def open_pairs(request: Request, load: LoadPipeline, warn: Warn) -> Iterator[Sho
         return _replayed(bag, replayer, request.settings, topics, warn)
     sequence = open_sequence(request.source, stereo=request.settings.stereo)
     return _frames(sequence, load(), request.settings)
-
-
-def _is_bag(path: Path) -> bool:
-    if path.is_dir():
-        names = ("metadata.yaml", "*.mcap", "*.db3")
-        return any(next(path.glob(name), None) is not None for name in names)
-    return path.suffix in (".mcap", ".db3")
 
 
 def _frames(sequence: Sequence, pipeline: Pipeline, settings: Settings) -> Iterator[ShownPair]:

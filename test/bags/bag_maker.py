@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
@@ -133,6 +134,24 @@ def write(path: Path, items: Sequence[Item], storage: str = "mcap") -> Path:
             if topic not in connections:
                 connections[topic] = writer.add_connection(topic, kind, typestore=STORE)
             data = message if isinstance(message, bytes) else STORE.serialize_cdr(message, kind)
+            writer.write(connections[topic], time_ns, data)
+    return path
+
+
+def write_ros1(path: Path, items: Sequence[Item], compression: str = "") -> Path:
+    """A ROS 1 bag of `items`; `compression`: bz2, lz4 or none."""
+    store = get_typestore(Stores.ROS1_NOETIC)
+    writer = Ros1Writer(path)
+    if compression:
+        writer.set_compression(Ros1Writer.CompressionFormat[compression.upper()])
+    with writer:
+        connections = {}
+        for topic, kind, time_ns, message in items:
+            if topic not in connections:
+                connections[topic] = writer.add_connection(topic, kind, typestore=store)
+            data = message
+            if not isinstance(message, bytes):
+                data = STORE.cdr_to_ros1(STORE.serialize_cdr(message, kind), kind)
             writer.write(connections[topic], time_ns, data)
     return path
 

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 pytest.importorskip("rosbags", reason="the library rosbags is not installed")
 
-from bags.bag_maker import Drive, write
+from bags.bag_maker import STORE, Drive, write
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
 from msga_ros.bags.errors import BagError
 from msga_ros.bags.reading import Bag
 from msga_ros.bags.topics import choose_topics
+from msga_ros.bags.types import CAMERA_INFO, IMAGE
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 SUFFIX = {"mcap": "mcap", "sqlite3": "db3"}
 
@@ -74,7 +84,6 @@ def test_bag_of_a_recorder_that_crashed_has_all_that_was_written(
     writer = Writer(path, version=8, storage_plugin=StoragePlugin.MCAP)
     items = drive.mono(range(2))
     writer.open()
-    from bags.bag_maker import STORE
 
     for topic, kind, time, message in items:
         connection = next((c for c in writer.connections if c.topic == topic), None)
@@ -88,7 +97,6 @@ def test_bag_of_a_recorder_that_crashed_has_all_that_was_written(
 
 @pytest.mark.parametrize("compression", ["zstd"])
 def test_broken_off_compressed_chunk(tmp_path: Path, drive: Drive, compression: str) -> None:
-    from bags.bag_maker import STORE
     from rosbags.rosbag2 import CompressionFormat, CompressionMode
 
     path = tmp_path / "bag"
@@ -107,6 +115,118 @@ def test_broken_off_compressed_chunk(tmp_path: Path, drive: Drive, compression: 
     found = [(one.topic, one.time_ns, one.data) for one in bag.messages(bag.types)]
     assert found == whole[: len(found)]
     assert len(found) >= 4
+
+
+def zipped(file: Path, share: float = 1.0) -> Path:
+    """As rosbag2 with compression of files leaves it, or broken off; without its metadata."""
+    packed = file.with_name(file.name + ".zstd")
+    content = zstd.compress(file.read_bytes())
+    packed.write_bytes(content[: int(share * len(content))])
+    file.unlink()
+    (file.parent / "metadata.yaml").unlink()
+    return packed
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("given", ["folder", "file"])
+def test_compressed_file_without_metadata(
+    tmp_path: Path, drive: Drive, storage: str, given: str
+) -> None:
+    path = write(tmp_path / "bag", drive.mono(range(4)), storage)
+    whole = all_messages(path)
+    (file,) = path.glob(f"*.{SUFFIX[storage]}")
+    packed = zipped(file)
+    bag = Bag(path if given == "folder" else packed)
+    assert [(one.topic, one.time_ns, one.data) for one in bag.messages(bag.types)] == whole
+    assert sum(bag.counts.values()) == len(whole)
+    assert bag.storage == storage
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_compressed_file_that_breaks_off(tmp_path: Path, drive: Drive, storage: str) -> None:
+    path = write(tmp_path / "bag", drive.mono(range(8)), storage)
+    whole = all_messages(path)
+    (file,) = path.glob(f"*.{SUFFIX[storage]}")
+    zipped(file, 0.6)
+    warnings: list[str] = []
+    bag = Bag(path, warnings.append)
+    found = [(one.topic, one.time_ns, one.data) for one in bag.messages(bag.types)]
+    assert found == whole[: len(found)] and 4 <= len(found) < len(whole)
+    assert len(warnings) == 1 and ".zstd: damaged" in warnings[0]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_messages_compressed_one_by_one_without_metadata(
+    tmp_path: Path, drive: Drive, whole: bool
+) -> None:
+    path = tmp_path / "bag"
+    items = drive.mono(range(3))
+    packed = [(topic, kind, time, zstd.compress(STORE.serialize_cdr(message, kind)))
+              for topic, kind, time, message in items]  # fmt: skip
+    write(path, packed)
+    (path / "metadata.yaml").unlink()
+    if not whole:
+        cut(path, 0.95, "mcap")
+    bag = Bag(path)
+    found = [(one.time_ns, one.data) for one in bag.messages(bag.types)]
+    truth = [(time, bytes(STORE.serialize_cdr(message, kind))) for _, kind, time, message in items]
+    assert found == truth[: len(found)] and len(found) >= 4
+
+
+def test_what_a_database_holds_besides(tmp_path: Path, drive: Drive) -> None:
+    """A recorder that crashed leaves its last messages in the write-ahead log."""
+    items = drive.mono(range(3))
+    (file,) = write(tmp_path / "bag", items, "sqlite3").glob("*.db3")
+    (tmp_path / "bag" / "metadata.yaml").unlink()
+    database = sqlite3.connect(file)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("PRAGMA wal_autocheckpoint=0")
+    database.execute("INSERT INTO messages(topic_id, timestamp, data) VALUES (1, 5, x'00010000')")
+    database.commit()
+    crashed = tmp_path / "crashed"
+    shutil.copytree(tmp_path / "bag", crashed)
+    database.close()
+    bag = Bag(crashed)
+    assert sum(bag.counts.values()) == len(items) + 1
+    assert 5 in [one.time_ns for one in bag.messages(bag.types)]
+
+
+EDITED = {
+    "qos": lambda topic: topic.update(
+        offered_qos_profiles=[
+            {
+                "history": "keep_all", "depth": 0, "reliability": "best_effort",
+                "durability": "transient_local", "deadline": {"sec": 0, "nsec": 0},
+                "lifespan": {"sec": 0, "nsec": 0}, "liveliness": "automatic",
+                "liveliness_lease_duration": {"sec": 0, "nsec": 0},
+                "avoid_ros_namespace_conventions": False,
+            }
+        ]
+    ),
+    "qos as nobody writes it": lambda topic: topic.update(offered_qos_profiles=[{"history": 7}]),
+    "hash": lambda topic: topic.update(type_description_hash="RIHS01_" + "0" * 64),
+    "type": lambda topic: topic.update(type="std_msgs/msg/String"),
+    "name": lambda topic: topic.update(name=topic["name"] + "_renamed"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("edit", EDITED)
+def test_metadata_edited_by_hand_hides_no_message(
+    tmp_path: Path, drive: Drive, storage: str, edit: str
+) -> None:
+    """What the storage holds is what is read, whatever metadata.yaml says of its topics."""
+    path = write(tmp_path / "bag", drive.mono(range(3)), storage)
+    whole = all_messages(path)
+    text = yaml.safe_load((path / "metadata.yaml").read_text())
+    for one in text["rosbag2_bagfile_information"]["topics_with_message_count"]:
+        EDITED[edit](one["topic_metadata"])
+        one["message_count"] = 1
+    (path / "metadata.yaml").write_text(yaml.safe_dump(text))
+    bag = Bag(path)
+    assert bag.types == {"/image": IMAGE, "/camera_info": CAMERA_INFO}
+    assert bag.counts == {"/image": 3, "/camera_info": 3}
+    assert [(one.topic, one.time_ns, one.data) for one in bag.messages(bag.types)] == whole
 
 
 def test_truncated_bag_is_processed(tmp_path: Path, drive: Drive, process: Any) -> None:
