@@ -6,12 +6,13 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
+from msga_ros.calibration import read_camera
+from msga_ros.calibration.base import CalibrationError
+from msga_ros.calibration.rig import usable
 from msga_ros.cli.errors import UsageError, existing_file
 from msga_ros.geometry.camera import Camera, CameraError
 
@@ -39,9 +40,9 @@ def find_view(
     Args:
         image: file the image was read from.
         size: width and height, pixels.
-        camera: `fx,fy,cx,cy` in pixels, a YAML file in the layout of `camera_info` messages or of
-            ROS calibration files, or a `scene.json` that lists the image. None: by `fov`, else by
-            the `scene.json` beside the image or one folder up.
+        camera: `fx,fy,cx,cy` in pixels, a calibration file (`msga_ros.calibration`), FILE#NAME
+            where it has several cameras, or a `scene.json` that lists the image. None: by `fov`,
+            else by the `scene.json` beside the image or one folder up.
         fov: horizontal field of view in degrees of a pinhole with its centre in the image's middle.
         rectified: the image is rectified: a YAML file's projection matrix counts, no distortion.
 
@@ -88,9 +89,11 @@ def _from_text(text: str, image: Path, rectified: bool) -> View:
         except ValueError:
             pass  # a file name may hold commas, too
     path = Path(text)
+    if not path.exists() and "#" in text:
+        path = Path(text.rpartition("#")[0])  # of one of its cameras
     if not path.exists():
         raise UsageError(
-            f"camera {text!r} is neither fx,fy,cx,cy nor a file (YAML calibration or scene.json)"
+            f"camera {text!r} is neither fx,fy,cx,cy nor a file (calibration or scene.json)"
         )
     existing_file(path, "camera file")
     if path.suffix == ".json":
@@ -98,7 +101,7 @@ def _from_text(text: str, image: Path, rectified: bool) -> View:
         if view is None:
             raise UsageError(f"{path} lists no image {image.name}")
         return view
-    return View(_from_calibration(path, rectified), str(path))
+    return _from_calibration(text, rectified)
 
 
 def _from_neighbouring_scene(image: Path) -> View:
@@ -138,49 +141,15 @@ def _from_field_of_view(fov: float, size: Size) -> Camera:
     return Camera.pinhole(focal, focal, (width - 1) / 2, (height - 1) / 2, width, height)
 
 
-def _from_calibration(path: Path, rectified: bool) -> Camera:
-    """Camera of a YAML file: a `camera_info` message as echoed, or a calibration file."""
+def _from_calibration(text: str, rectified: bool) -> View:
+    """The camera of a calibration file, or the one of several that `FILE#NAME` names."""
     try:
-        document = yaml.safe_load(path.read_text().split("\n---")[0])
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not readable as YAML ({_reason(error)})") from None
-    if not isinstance(document, dict):
-        raise UsageError(f"{path}: not a camera calibration (no mapping)")
-    if "camera_matrix" in document:
-        k, d, p = (document.get(name) for name in _CALIBRATION_NAMES)
-        sizes = (document.get("image_width", 0), document.get("image_height", 0))
-    elif {"k", "K"} & document.keys():
-        k, d, p = (document.get(name, document.get(name.upper())) for name in ("k", "d", "p"))
-        sizes = (document.get("width", 0), document.get("height", 0))
-    else:
-        raise UsageError(f"{path}: not a camera calibration (neither camera_matrix nor k)")
-    roi = document.get("roi") or {}
-    info = SimpleNamespace(
-        k=_values(k),
-        d=_values(d),
-        p=_values(p),
-        distortion_model=document.get("distortion_model", "plumb_bob"),
-        width=sizes[0],
-        height=sizes[1],
-        binning_x=document.get("binning_x", 0),
-        binning_y=document.get("binning_y", 0),
-        roi=SimpleNamespace(
-            **{name: roi.get(name, 0) for name in ("x_offset", "y_offset", "width", "height")}
-        ),
-    )
-    try:
-        return Camera.from_camera_info(info, rectified)
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{path}: {_reason(error)}") from None
-
-
-_CALIBRATION_NAMES = ("camera_matrix", "distortion_coefficients", "projection_matrix")
-
-
-def _values(entry: object) -> list[float]:
-    """The numbers of `[...]` or of `{rows, cols, data: [...]}`."""
-    data = entry.get("data") if isinstance(entry, dict) else entry
-    return list(data) if isinstance(data, list) else []
+        found = read_camera(text)
+        return View(Camera.from_camera_info(usable(found, rectified), rectified), found.source)
+    except CalibrationError as error:
+        raise UsageError(str(error)) from None
+    except CameraError as error:
+        raise UsageError(f"{text}: {error}") from None
 
 
 def _reason(error: Exception) -> str:

@@ -58,8 +58,9 @@ def command(
     camera: Annotated[
         str | None,
         typer.Option(
-            help="fx,fy,cx,cy in pixels; or a YAML file, camera_info as echoed or a ROS "
-            "calibration; or a scene.json. Default: the scene.json beside the images."
+            help="fx,fy,cx,cy in pixels; or a calibration (camera_info as echoed, ROS, Kalibr, "
+            "OpenCV, ORB-SLAM, EuRoC; FILE#NAME of several cameras); or a scene.json. Default: the "
+            "scene.json beside the images."
         ),
     ] = None,
     camera1: Annotated[str | None, typer.Option(help="Of the current view, if another.")] = None,

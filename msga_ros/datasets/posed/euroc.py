@@ -7,12 +7,11 @@ Format: Burri et al., "The EuRoC micro aerial vehicle datasets", IJRR 2016. `sen
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
-from numpy.typing import NDArray
 
+from msga_ros.calibration import read_camera
+from msga_ros.calibration.base import CalibrationError
 from msga_ros.datasets.posed.base import (
     PosedImage,
     PosedImagesError,
@@ -22,9 +21,8 @@ from msga_ros.datasets.posed.base import (
     read_lines,
 )
 from msga_ros.datasets.posed.trajectory import Trajectory, inverse
-from msga_ros.geometry.camera import Camera
+from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.geometry.camera_pose import Pose
-from msga_ros.geometry.distortion import lens
 
 _TRUTH = ("state_groundtruth_estimate0", "mocap0")
 
@@ -54,7 +52,7 @@ def read(folder: Path) -> PosedScene:
             if motion is None:
                 continue
             rotation, position = motion
-            pose = inverse(rotation @ to_body[:3, :3], rotation @ to_body[:3, 3] + position)
+            pose = inverse(rotation @ to_body.rotation, rotation @ to_body.translation + position)
             path = sensor / "data" / file
             found.append((int(stamp), f"{sensor.name}/{file}", path, camera, pose))
     stamps = sorted({stamp for stamp, *_ in found})
@@ -74,21 +72,16 @@ def _seconds(nanoseconds: str, path: Path) -> float:
     return int(nanoseconds) * 1e-9
 
 
-def _sensor(path: Path) -> tuple[Camera, NDArray[np.float64]]:
+def _sensor(path: Path) -> tuple[Camera, Pose]:
+    """The camera, and its pose in the body."""
     try:
-        entries: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-        to_body = np.array(entries["T_BS"]["data"], np.float64).reshape(4, 4)
-        fx, fy, cx, cy = (float(value) for value in entries["intrinsics"])
-        width, height = (int(value) for value in entries["resolution"])
-        model, distortion = lens(
-            str(entries.get("distortion_model", "radial-tangential")),
-            entries.get("distortion_coefficients") or [],
-        )
-        camera = Camera(Camera.pinhole(fx, fy, cx, cy).k, model, distortion, width, height)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise PosedImagesError(f"{path}: not the description of a camera ({reason})") from None
-    return camera, to_body
+        found = read_camera(str(path))
+        camera = Camera.from_camera_info(found.info, rectified=False)
+    except (CalibrationError, CameraError) as error:
+        raise PosedImagesError(f"{error}: not the description of a camera") from None
+    if found.pose is None:
+        raise PosedImagesError(f"{path}: not the description of a camera (T_BS is missing)")
+    return camera, found.pose.inverse()
 
 
 def _trajectory(path: Path) -> Trajectory:
