@@ -26,7 +26,7 @@ class Region:
 
 
 @dataclass(frozen=True)
-class CameraInfo:
+class FileCameraInfo:
     """The fields of `sensor_msgs/CameraInfo` that calibrate a camera, under the same names.
 
     `k` (9,), `r` (9,), `p` (12,) row by row, pixels; zeros where the file does not say.
@@ -54,7 +54,7 @@ class CalibratedCamera:
     """
 
     name: str
-    info: CameraInfo
+    info: FileCameraInfo
     pose: Pose | None = None
     source: str = ""
 

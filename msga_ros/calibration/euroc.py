@@ -9,8 +9,8 @@ from __future__ import annotations
 from msga_ros.calibration.base import (
     CalibratedCamera,
     CalibrationError,
-    CameraInfo,
     Document,
+    FileCameraInfo,
     shortened,
 )
 from msga_ros.calibration.entries import numbers, pinhole, required, size, transform
@@ -28,7 +28,7 @@ def read(document: Document) -> list[CalibratedCamera]:
         raise CalibrationError(f"camera_model {shortened(model)!r} is not supported")
     width, height = numbers(required(document, "resolution"), "resolution", 2)
     pose = transform(document["T_BS"], "T_BS").inverse() if "T_BS" in document else None
-    info = CameraInfo(
+    info = FileCameraInfo(
         width=size(width, "resolution"),
         height=size(height, "resolution"),
         distortion_model=str(document.get("distortion_model", "radial-tangential")),

@@ -11,8 +11,8 @@ import re
 from msga_ros.calibration.base import (
     CalibratedCamera,
     CalibrationError,
-    CameraInfo,
     Document,
+    FileCameraInfo,
     shortened,
 )
 from msga_ros.calibration.entries import (
@@ -71,7 +71,7 @@ def _camera(name: str, entries: Document, pose: Pose | None) -> CalibratedCamera
         )
     resolution = entries.get("resolution")
     width, height = (0, 0) if resolution is None else numbers(resolution, f"{name}: resolution", 2)
-    info = CameraInfo(
+    info = FileCameraInfo(
         width=size(width, f"{name}: resolution"),
         height=size(height, f"{name}: resolution"),
         distortion_model=str(entries.get("distortion_model") or "none"),

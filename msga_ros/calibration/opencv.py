@@ -12,8 +12,8 @@ from dataclasses import replace
 from msga_ros.calibration.base import (
     CalibratedCamera,
     CalibrationError,
-    CameraInfo,
     Document,
+    FileCameraInfo,
 )
 from msga_ros.calibration.entries import model_of, motion, numbers, required, size
 from msga_ros.geometry.camera_pose import Pose
@@ -45,7 +45,7 @@ def read(document: Document) -> list[CalibratedCamera]:
         side = _SIDES[number]
         d = numbers(document.get(coefficients) or [], coefficients)
         width, height = _size(document, side if dotted else "")
-        info = CameraInfo(
+        info = FileCameraInfo(
             width=width,
             height=height,
             distortion_model=str(document.get("distortion_model") or model_of(d)),

@@ -14,8 +14,8 @@ import numpy as np
 from msga_ros.calibration.base import (
     CalibratedCamera,
     CalibrationError,
-    CameraInfo,
     Document,
+    FileCameraInfo,
     shortened,
 )
 from msga_ros.calibration.entries import model_of, number, pinhole, required, size, transform
@@ -52,7 +52,7 @@ def read(document: Document) -> list[CalibratedCamera]:
     return _rectified_pair(left.info, baseline)
 
 
-def _camera(document: Document, prefix: str) -> CameraInfo:
+def _camera(document: Document, prefix: str) -> FileCameraInfo:
     kind = str(document.get("Camera.type", "PinHole"))
     if kind.lower() not in _COEFFICIENTS:
         raise CalibrationError(f"Camera.type {shortened(kind)!r} is not supported")
@@ -61,7 +61,7 @@ def _camera(document: Document, prefix: str) -> CameraInfo:
     stated = given[-1] + 1 if given else 0
     count = next(one for one in counts if one >= stated)
     d = tuple(_optional(document, f"{prefix}.{name}") for name in names[:count])
-    return CameraInfo(
+    return FileCameraInfo(
         width=size(document.get("Camera.width"), "Camera.width"),
         height=size(document.get("Camera.height"), "Camera.height"),
         distortion_model="equidistant" if kind.lower() == "kannalabrandt8" else model_of(d),
@@ -79,7 +79,7 @@ def _optional(document: Document, name: str) -> float:
     return 0.0 if document.get(name) is None else number(document[name], name)
 
 
-def _baseline_of_rectified(document: Document, prefix: str, info: CameraInfo) -> float | None:
+def _baseline_of_rectified(document: Document, prefix: str, info: FileCameraInfo) -> float | None:
     """Metres; None of a single camera, or of RGB-D, whose baseline is that of its projector."""
     if "Stereo.b" in document:
         return number(document["Stereo.b"], "Stereo.b")
@@ -88,7 +88,7 @@ def _baseline_of_rectified(document: Document, prefix: str, info: CameraInfo) ->
     return number(document["Camera.bf"], "Camera.bf") / info.k[0]
 
 
-def _rectified_pair(info: CameraInfo, baseline: float) -> list[CalibratedCamera]:
+def _rectified_pair(info: FileCameraInfo, baseline: float) -> list[CalibratedCamera]:
     k = np.reshape(info.k, (3, 3))
     rotation = tuple(np.eye(3).ravel().tolist())
     cameras = []

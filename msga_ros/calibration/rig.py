@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.calibration.base import CalibratedCamera, CalibrationError, CameraInfo
+from msga_ros.calibration.base import CalibratedCamera, CalibrationError, FileCameraInfo
 from msga_ros.geometry.rotations import rotation_matrix
 
 Array = NDArray[np.float64]
@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 
 def as_stereo_pair(
     left: CalibratedCamera, right: CalibratedCamera, rectified: bool
-) -> tuple[CameraInfo, CameraInfo]:
+) -> tuple[FileCameraInfo, FileCameraInfo]:
     """Both with R and P in such a way that they tell the rig as a `camera_info` does.
 
     Of `rectified` images it is P that counts, and the files must have it; of raw ones the poses,
@@ -37,7 +37,7 @@ def as_stereo_pair(
     )
 
 
-def usable(camera: CalibratedCamera, rectified: bool) -> CameraInfo:
+def usable(camera: CalibratedCamera, rectified: bool) -> FileCameraInfo:
     """The camera's `camera_info`, which has P where the images are `rectified`."""
     if rectified and not any(camera.info.p):
         raise CalibrationError(
@@ -46,7 +46,7 @@ def usable(camera: CalibratedCamera, rectified: bool) -> CameraInfo:
     return camera.info
 
 
-def _with_projection(info: CameraInfo, rotation: Array, shift: Array) -> CameraInfo:
+def _with_projection(info: FileCameraInfo, rotation: Array, shift: Array) -> FileCameraInfo:
     k = np.reshape(info.k, (3, 3))
     p = np.hstack([k, (k @ shift)[:, None]])
     return replace(info, r=tuple(rotation.ravel().tolist()), p=tuple(p.ravel().tolist()))

@@ -5,7 +5,7 @@ OpenCV's own calibration program uses the same names, some of them in capitals.
 
 from __future__ import annotations
 
-from msga_ros.calibration.base import CalibratedCamera, CameraInfo, Document, Region
+from msga_ros.calibration.base import CalibratedCamera, Document, FileCameraInfo, Region
 from msga_ros.calibration.entries import mapping, model_of, numbers, required, size
 
 _REGION = ("x_offset", "y_offset", "width", "height")
@@ -34,7 +34,7 @@ def read(document: Document) -> list[CalibratedCamera]:
     k, d, r, p = names
     coefficients = () if entries.get(d) is None else numbers(entries[d], d)
     region = mapping(entries.get("roi") or {}, "roi")
-    info = CameraInfo(
+    info = FileCameraInfo(
         width=size(entries.get(prefix + "width"), prefix + "width"),
         height=size(entries.get(prefix + "height"), prefix + "height"),
         distortion_model=_model(entries, coefficients),

@@ -28,25 +28,51 @@ class CameraError(ValueError):
 class RegionOfInterest(Protocol):
     """`sensor_msgs/RegionOfInterest`."""
 
-    x_offset: int
-    y_offset: int
-    width: int
-    height: int
+    @property
+    def x_offset(self) -> int: ...
+
+    @property
+    def y_offset(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
 
 
 class CameraInfo(Protocol):
     """What is read of a `sensor_msgs/CameraInfo`, whoever made it."""
 
-    width: int
-    height: int
-    distortion_model: str
-    d: npt.ArrayLike
-    k: npt.ArrayLike
-    r: npt.ArrayLike
-    p: npt.ArrayLike
-    binning_x: int
-    binning_y: int
-    roi: RegionOfInterest
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def distortion_model(self) -> str: ...
+
+    @property
+    def d(self) -> npt.ArrayLike: ...
+
+    @property
+    def k(self) -> npt.ArrayLike: ...
+
+    @property
+    def r(self) -> npt.ArrayLike: ...
+
+    @property
+    def p(self) -> npt.ArrayLike: ...
+
+    @property
+    def binning_x(self) -> int: ...
+
+    @property
+    def binning_y(self) -> int: ...
+
+    @property
+    def roi(self) -> RegionOfInterest: ...
 
 
 @dataclass(frozen=True, eq=False)
