@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from msga_ros.geometry.covariance import covariance_of_either, relative_pose_covariance
 from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
 from msga_ros.geometry.pose import PoseError, median_parallax, pose_from_essential
-from msga_ros.geometry.robust import SCORE_BLIND
-from msga_ros.geometry.robust.base import RobustEstimate, failure, verified
+from msga_ros.geometry.robust.base import RobustEstimate, failure, uses_scores, verified
 from msga_ros.geometry.robust.rival import strongest_rival
 from msga_ros.geometry.robust.selection import most_likely
 from msga_ros.geometry.significance import chance_of_agreement, expected_false_alarms
@@ -26,8 +25,8 @@ from msga_ros.two_view.stages import solver
 
 Array = NDArray[np.float64]
 
-# A solver that knows no scores is asked about the matches with a score so far from the threshold,
-# with so many times the distance of an inlier. Chosen on the development places.
+# A solver that does not use scores is asked about the matches with a score so far from the
+# threshold, with so many times the distance of an inlier. Chosen on the development places.
 _SCORE_MARGINS = (-0.75, 0.75)
 _SAMPLING_REACH = 1.5
 # Motions this far from each other are told apart; well beyond what a covariance stands for.
@@ -146,7 +145,7 @@ def robust_estimate(
     """
     candidate = scores.candidates(score_threshold)
     points0, points1 = correspondences[candidate, :2], correspondences[candidate, 2:]
-    if method in SCORE_BLIND:
+    if not uses_scores(solver(method)):
         found = _sampled(method, scores, correspondences, score_threshold, threshold, config)
     else:
         found = solve(
@@ -178,8 +177,8 @@ def _sampled(
     threshold: float,
     config: PoseConfig,
 ) -> RobustEstimate:
-    """The motion of a solver that knows no scores: it is asked twice, about more matches than the
-    candidates and about fewer, and the scores decide between the answers."""
+    """The motion of a solver that does not use scores: it is asked twice, about more matches than
+    the candidates and about fewer, and the scores decide between the answers."""
     candidate = scores.candidates(score_threshold)
     usable = np.isfinite(scores.score) & np.isfinite(correspondences).all(1)
     limits = [score_threshold + margin for margin in _SCORE_MARGINS]

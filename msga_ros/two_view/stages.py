@@ -113,6 +113,10 @@ class Solver(Protocol):
         `threshold`: largest epipolar distance of an inlier, normalised. `score` (N,) and
         `essential` (3, 3): the sieve's; `seed`, `confidence`, `max_iterations`: of random samples.
         Each solver takes what it can use. No motion found: `success` is False, no exception.
+
+        A solver that does not use `score` (it samples) has the attribute `uses_scores = False`: it
+        is asked twice, about more matches and about fewer, and the scores decide between the
+        answers.
         """
 
 

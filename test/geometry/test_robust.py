@@ -8,7 +8,7 @@ from two_view_scene import TwoViewScene, random_scene, real_pairs
 
 from msga_ros.geometry.pose import essential_matrix, invert_pose, pose_error_deg
 from msga_ros.geometry.robust import SOLVERS
-from msga_ros.geometry.robust.base import RobustEstimate
+from msga_ros.geometry.robust.base import RobustEstimate, uses_scores
 
 NAMES = ("magsac", "poselib")
 NOISE = 1e-3
@@ -157,3 +157,18 @@ def test_both_agree_on_real_pairs_of_true_matches() -> None:
         )
     assert np.median(differences) < 1.5
     assert np.quantile(differences, 0.8) < 5.0
+
+
+@pytest.mark.parametrize(
+    ("name", "uses"), [("graduated", True), ("poselib", False), ("magsac", False)]
+)
+def test_a_solver_says_whether_it_uses_scores(name: str, uses: bool) -> None:
+    """What it says is true: with scores that favour the outliers the answer is another, or not."""
+    solve = SOLVERS.load(name)
+    assert uses_scores(solve) == uses
+    scene = random_scene(3, 200, noise=1e-3, outliers=0.4)
+    rows = scene.correspondences.astype(np.float64)
+    scores = np.where(np.arange(200) % 2, 3.0, -3.0)
+    plain = solve(rows[:, :2], rows[:, 2:], 3e-3, score=np.zeros(200))
+    other = solve(rows[:, :2], rows[:, 2:], 3e-3, score=scores)
+    assert np.array_equal(plain.rotation, other.rotation) != uses

@@ -1,8 +1,9 @@
-"""A front end and a sieve of another package are found by their names, everywhere."""
+"""A front end, a sieve and a solver of another package are found by their names, everywhere."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tiny_package import tiny, tiny_folder, with_tiny
 from msga_ros.configuration.yaml_dataclass import ConfigError
 from msga_ros.frontend import FRONTENDS, FrontendError
 from msga_ros.geometry.pose import pose_error_deg
+from msga_ros.geometry.robust import SOLVERS
 from msga_ros.two_view.config import PipelineConfig
 from msga_ros.two_view.pipeline import Status, TwoViewPipeline, TwoViewResult
 from msga_ros.two_view.sieves import SIEVES, SieveError
@@ -39,9 +41,10 @@ def error_deg(result: TwoViewResult, pair: PosedPair) -> float:
 
 
 @pytest.mark.usefixtures("tiny")
-def test_both_are_listed_and_ours_keep_their_names() -> None:
+def test_all_are_listed_and_ours_keep_their_names() -> None:
     assert FRONTENDS.names() == ("sift", "orb", "akaze", "broken", "tiny")
     assert SIEVES.names() == ("msga", "none", "tiny")
+    assert SOLVERS.names() == ("graduated", "poselib", "magsac", "tiny")
     assert FRONTENDS.load("sift").__name__ == "msga_ros.frontend.sift"
 
 
@@ -69,6 +72,27 @@ def test_the_pipeline_runs_with_a_matcher_that_knows_no_fixed_keypoints(
     assert (result.counts.detected0, result.counts.detected1) == (0, 0)
     # The sieve has dropped some: those of which the matcher was not sure.
     assert 0 < result.counts.network_inliers < result.counts.matched
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_scores_decide_for_a_solver_that_does_not_use_them(fountain: PosedPair) -> None:
+    """Theirs is asked as ours are that sample: about more matches than pass, and about fewer."""
+    solve = SOLVERS.load("tiny")
+    pipeline = TwoViewPipeline.from_config(**{**TINY, "sieve.name": "msga", "pose.refine": "tiny"})
+
+    def asked() -> tuple[list[tuple[int, float]], TwoViewResult]:
+        calls = sys.modules[solve.__module__].calls
+        calls.clear()
+        result = run(pipeline, fountain)
+        return list(calls), result
+
+    twice, result = asked()
+    assert result.status is Status.OK and error_deg(result, fountain) < 2.0
+    (more, reach), (fewer, same) = twice
+    assert more > result.counts.network_inliers > fewer and reach == same
+    solve.uses_scores = True  # one that does is asked once, about what passes, within the threshold
+    ((count, threshold),), _ = asked()
+    assert count == result.counts.network_inliers and threshold < reach
 
 
 @pytest.mark.usefixtures("tiny")

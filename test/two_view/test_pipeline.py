@@ -25,7 +25,8 @@ from msga_ros.frontend import FrontendError
 from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
 from msga_ros.geometry.pose import essential_matrix, pose_error_deg, rotation_angle_deg
-from msga_ros.geometry.robust import SCORE_BLIND, SOLVERS
+from msga_ros.geometry.robust import SOLVERS
+from msga_ros.geometry.robust.base import uses_scores
 from msga_ros.network import CheckpointError, MSGANet, MSGANetResult, save_checkpoint
 from msga_ros.network import inlier_probability as probability_of
 from msga_ros.network.match_scores import MatchScores
@@ -159,7 +160,7 @@ def test_each_refinement_is_its_own(fountain: PosedPair) -> None:
         truth = torch.from_numpy(essential_matrix(fountain.rotation, fountain.translation))
         good = symmetric_epipolar_distance_squared(torch.from_numpy(rows), truth).numpy() < 1e-4
         threshold = 1.0 / np.mean([one.mean_focal for one in cameras])
-        reach = 1.5 if refine in SCORE_BLIND else 1.0  # sampling looks further
+        reach = 1.0 if uses_scores(SOLVERS.load(refine)) else 1.5  # sampling looks further
         direct = SOLVERS.load(refine)(
             rows[good, :2], rows[good, 2:], reach * threshold, score=np.full(good.sum(), 3.0),
             essential=truth.numpy(),

@@ -1,7 +1,8 @@
 """Robust solvers of the relative pose, one file each behind `Solver` (`two_view/stages.py`).
 
 A new one is a file with such a function and a line in `SOLVERS`; another package names its function
-in the entry points `msga_ros.solvers`.
+in the entry points `msga_ros.solvers`. One that does not use the scores of the matches says so:
+`uses_scores = False` on the function.
 """
 
 from __future__ import annotations
@@ -17,6 +18,3 @@ SOLVERS = Registry(
         "magsac": f"{__name__}.magsac:estimate",
     },
 )
-
-# Those that sample: what a sieve says of a match beyond yes and no is lost on them.
-SCORE_BLIND = frozenset({"poselib", "magsac"})

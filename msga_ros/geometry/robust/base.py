@@ -80,7 +80,7 @@ def guarded(solver: Sampler) -> Callable[..., RobustEstimate]:
 
     Fewer than five different matches, or no model found: `success` is False, no exception. Raises
     `ValueError` for arrays of a wrong shape and parameters out of range. The same input and seed
-    give the same estimate; what a sieve knows of the matches is not used.
+    give the same estimate; what a sieve knows of the matches is not used (see `uses_scores`).
     """
 
     def estimate(
@@ -119,4 +119,13 @@ def guarded(solver: Sampler) -> Callable[..., RobustEstimate]:
         )
 
     estimate.__doc__ = solver.__doc__
+    estimate.uses_scores = False  # type: ignore[attr-defined]
     return estimate
+
+
+def uses_scores(solver: Callable[..., RobustEstimate]) -> bool:
+    """Whether a solver weighs matches by their scores; one that samples says that it does not.
+
+    It says so by an attribute of that name; without one it is taken to use them.
+    """
+    return bool(getattr(solver, "uses_scores", True))

@@ -1,1 +1,1 @@
-"""Another package with a front end and a sieve of its own, as the tests install it."""
+"""Another package with a front end, a sieve and a solver of its own, as the tests install it."""
