@@ -21,7 +21,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +29,12 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "test")]
 
 import cv2
-from faults.report import put_section, where
+from faults.report import put_section
 from faults.resources import Resources
 from msga_ros.msg import RelativePose
 from node.harness import STEREO, TEMPORAL, NodeProcess, camera_info, header
 from rclpy.qos import QoSProfile
+from soak_figures import Account, Sample, memory_growth, memory_slope, row, table
 
 from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
 from msga_ros.node.image_message import image_message
@@ -55,24 +55,6 @@ DROPS = ("superseded", "bad_input", "duplicate", "out_of_order", "negative_stamp
 # Growth of the resident memory after the first tenth of the pairs, MB: over 1000 pairs, and over
 # all of them (a few MB come and go, which makes a slope of a short run).
 MAX_SLOPE, MAX_GROWTH = 1.0, 10.0
-
-
-@dataclass(frozen=True)
-class Sample:
-    """The state of the node after so many pairs; the times are those of the last chunk."""
-
-    sent: int
-    processed: int
-    dropped: dict[str, int]
-    resources: Resources
-    latency_ms: tuple[float, float, float]  # median, 95 %, 99 %
-    cpu_ms: float  # of the node for each pair processed
-    rate: float
-
-    @property
-    def unaccounted(self) -> int:
-        """Pairs of which the node says nothing."""
-        return self.sent - self.processed - sum(self.dropped.values())
 
 
 class Soak:
@@ -218,64 +200,6 @@ def _sets(mode: str) -> list[dict[str, Any]]:
     return made + made[-2:0:-1]
 
 
-def memory_slope(samples: list[Sample]) -> float:
-    """MB of resident memory for each 1000 pairs, least squares, without the first tenth."""
-    rest = _settled_part(samples)
-    if len(rest) < 3:
-        return float("nan")
-    return float(np.polyfit([s.sent / 1000 for s in rest], [s.resources.rss for s in rest], 1)[0])
-
-
-def memory_growth(samples: list[Sample]) -> float:
-    """MB of resident memory that came to stay after the first tenth of the pairs."""
-    held = [one.resources.rss for one in _settled_part(samples)]
-    return held[-1] - held[0]
-
-
-def _settled_part(samples: list[Sample]) -> list[Sample]:
-    return [one for one in samples if one.sent > samples[-1].sent / 10]
-
-
-def table(samples: list[Sample], soak: Soak) -> str:
-    """The section of the page."""
-    last = samples[-1]
-    half = len(samples) // 2
-    lines = [
-        f"Mode {soak.mode}: {last.sent} sets of {SIZE[0]}x{SIZE[1]} pixels ({where()}). "
-        f"Sent {last.sent} = processed {last.processed} + "
-        + " + ".join(f"{reason} {count}" for reason, count in last.dropped.items() if count)
-        + f"; unaccounted: {last.unaccounted}; poses that did not come: {soak.unanswered}. "
-        f"Poses: {', '.join(f'{count} {name}' for name, count in soak.statuses.items())}. "
-        f"Memory: {memory_slope(samples):+.2f} MB for each 1000 pairs.",
-    ]
-    if half:
-        early, late = samples[:half], samples[half:]
-        for what, value in (
-            ("median latency", lambda one: one.latency_ms[0]),
-            ("processor time a pair", lambda one: one.cpu_ms),
-        ):
-            before, after = (float(np.median([value(s) for s in part])) for part in (early, late))
-            lines.append(f"First half and second half, {what}: {before:.1f} and {after:.1f} ms.")
-    lines += [
-        "",
-        "| sent | processed | superseded | bad input | unaccounted | MB | files | threads "
-        "| latency median, 95 %, 99 % (ms) | processor time (ms) | pairs/s |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    return "\n".join(lines + [row(one) for one in samples])
-
-
-def row(one: Sample) -> str:
-    """A line of the table."""
-    held = one.resources
-    latency = ", ".join(f"{value:.0f}" for value in one.latency_ms)
-    return (
-        f"| {one.sent} | {one.processed} | {one.dropped['superseded']} "
-        f"| {one.dropped['bad_input']} | {one.unaccounted} | {held.rss:.1f} | {held.files} "
-        f"| {held.threads} | {latency} | {one.cpu_ms:.1f} | {one.rate:.1f} |"
-    )
-
-
 def soaked(mode: str, frames: int, keypoints: int) -> tuple[str, str, bool]:
     """The section about a mode, what went wrong ("" if nothing), and whether it was ended early."""
     inputs = MODES[mode]
@@ -313,7 +237,8 @@ def soaked(mode: str, frames: int, keypoints: int) -> tuple[str, str, bool]:
         problems.append(f"memory grows by {memory_slope(samples):.2f} MB for each 1000 sets")
     if soak.share_ok < MIN_OK:
         problems.append(f"only {100 * soak.share_ok:.0f} % of the poses are OK")
-    return table(samples, soak), "; ".join(problems), soak.stopped
+    account = Account(mode, SIZE, soak.unanswered, soak.statuses)
+    return table(samples, account), "; ".join(problems), soak.stopped
 
 
 def main() -> int:

@@ -21,7 +21,6 @@ import fcntl
 import hashlib
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sysconfig
@@ -29,6 +28,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
+
+from ros_wheels import local_setup, repair_cmake_files
 
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
@@ -231,39 +232,11 @@ def install_ros_wheels() -> None:
     """Step 2: rclpy, messages and build tools from wheels, made usable by CMake and the shell."""
     say("[2/3] ROS 2 Jazzy wheels into .venv (no ROS 2 distribution is sourced)")
     pip_install(["-r", "requirements-ros.txt", "-c", "constraints.txt"], "installing ROS")
-    repaired = repair_cmake_files()
+    repaired = repair_cmake_files(VENV)
     say(f"[2/3] {repaired} CMake files of the wheels now name this Python")
     # colcon sources these from install/setup.*: one `source` is enough for users.
     for shell in ("sh", "bash", "zsh"):
-        (VENV / f"local_setup.{shell}").write_text(local_setup())
-
-
-def repair_cmake_files() -> int:
-    """Put this interpreter's include folders where the wheels name those of their build machine."""
-    numpy = "import numpy; print(numpy.get_include())"
-    numpy_include = subprocess.check_output([str(VENV_PYTHON), "-c", numpy], text=True).strip()
-    repairs = (
-        (r"/opt/python/[^/;\"\s]+/include/python3\.\d+", sysconfig.get_path("include")),
-        (r"/opt/python/[^;\"\s]+/site-packages/numpy/_?core/include", numpy_include),
-    )
-    repaired = 0
-    for path in (VENV / "share").rglob("*.cmake"):
-        before = after = path.read_text()
-        for pattern, replacement in repairs:
-            after = re.sub(pattern, replacement.replace("\\", r"\\"), after)
-        if after != before:
-            path.write_text(after)
-            repaired += 1
-    return repaired
-
-
-def local_setup() -> str:
-    """Shell lines that put the wheels on the search paths, once."""
-    return "".join(
-        f'case ":${{{name}:-}}:" in *:"{value}":*) ;; '
-        f'*) export {name}="{value}${{{name}:+:${name}}}" ;; esac\n'
-        for name, value in (("PATH", VENV / "bin"), ("AMENT_PREFIX_PATH", VENV))
-    )
+        (VENV / f"local_setup.{shell}").write_text(local_setup(VENV))
 
 
 def use_distribution(prefix: Path) -> None:

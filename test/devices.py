@@ -16,17 +16,6 @@ DEVICES = ["cpu", pytest.param("cuda", marks=ON_GPU)]
 
 
 @contextmanager
-def full_float32() -> Iterator[None]:
-    """cuDNN convolves in float32, not with the ten bits of TF32."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
-
-
-@contextmanager
 def no_waiting() -> Iterator[None]:
     """What would make the host wait for the CUDA device is a RuntimeError."""
     torch.cuda.synchronize()

@@ -9,7 +9,8 @@ from pathlib import Path
 from records import Entry, Records, synchronise
 
 from msga_ros.training.config import TrainConfig
-from msga_ros.training.trainer import Run, make_fabric
+from msga_ros.training.run import Run
+from msga_ros.training.trainer import make_fabric
 
 _FIRST = 100  # iterations before the clock is looked at: every shape has been compiled and recorded
 _TIMED = 60

@@ -11,7 +11,8 @@ from records import Entry, Records, synchronise
 from training_speed import settings
 
 from msga_ros.network import MSGANet, packaged_weights
-from msga_ros.training.trainer import Run, make_fabric
+from msga_ros.training.run import Run
+from msga_ros.training.trainer import make_fabric
 
 _SHOWN = 25
 

@@ -14,8 +14,9 @@ from msga_ros.network import MSGANetConfig
 from msga_ros.network.evidence import EVIDENCE
 from msga_ros.training.batches import BatchConfig, BatchSource
 from msga_ros.training.config import OptimiserConfig, TrainConfig
+from msga_ros.training.run import Run
 from msga_ros.training.step import RecordedStep
-from msga_ros.training.trainer import Run, make_fabric
+from msga_ros.training.trainer import make_fabric
 
 FULL = MSGANetConfig(hartley=True, evidence=EVIDENCE, residual_input=True)
 LITE = dataclasses.replace(

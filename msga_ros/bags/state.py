@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from msga_ros.frontend.base import Features
 from msga_ros.geometry.camera import Camera
 from msga_ros.odometry.chain import Step
-from msga_ros.odometry.mono import MonoFrame
+from msga_ros.odometry.mono_frame import MonoFrame
 from msga_ros.odometry.observations import Rig, RigBelief
 from msga_ros.odometry.poses import UncertainPose
 from msga_ros.odometry.stereo_frame import StereoFrame
 from msga_ros.odometry.updates import OdometryStatus
 
-_FORMAT = 2
+_FORMAT = 3
 _PLAIN = (type(None), bool, int, float, str)
 _NUMBERS = "biufc"  # kinds of dtype
 

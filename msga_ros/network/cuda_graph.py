@@ -9,8 +9,6 @@ goes to the device and comes back are two copies, from and to page-locked memory
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from msga_ros.devices.precision import full_float32
 from msga_ros.network.evidence import EVIDENCE
 from msga_ros.network.net import MSGANet
 
@@ -94,7 +93,7 @@ class RecordedNetwork:
         on_host[:, :4] = torch.rand(size, 4) - 0.5
         on_host[:, -1] = 1.0
         on_device = on_host.to(self.device)
-        with _RECORDING, _float32(), torch.inference_mode(), torch.cuda.stream(self._stream):
+        with _RECORDING, full_float32(), torch.inference_mode(), torch.cuda.stream(self._stream):
             for _ in range(2):  # libraries choose their kernels and take their memory
                 self._judge(on_device)
             self._stream.synchronize()
@@ -114,17 +113,6 @@ class RecordedNetwork:
             result = self._net(rows[None, :, :4], rows[None, :, -1] > 0, rows[None, :, 4:-1])
         parts = (result.essential[0].flatten(), result.residual[0], result.logits[1][0])
         return torch.cat([part.float() for part in parts])
-
-
-@contextmanager
-def _float32() -> Iterator[None]:
-    """Convolutions in the precision of their inputs: ten bits (TF32) are what cuDNN would take."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
 
 
 def size_for(count: int) -> int:

@@ -47,7 +47,9 @@ class Inference:
     """
 
     def __init__(self, net: MSGANet | Network, device: str) -> None:
-        network: Network = _TorchNetwork(net) if isinstance(net, torch.nn.Module) else net
+        network: Network = (
+            _TorchNetwork(net, torch.device("cpu")) if isinstance(net, torch.nn.Module) else net
+        )
         self._on_cpu = network
         self._network = DeviceFallback(
             "the network", network, lambda one, there: one.on(there), device, "network.device"
@@ -82,52 +84,20 @@ class Inference:
 
 
 class _TorchNetwork:
-    """`Network` by torch, on the CPU."""
-
-    def __init__(self, net: MSGANet) -> None:
-        self._net = net
-        self.device = torch.device("cpu")
-
-    @property
-    def verifies(self) -> bool:
-        return self._net.config.verification
-
-    def on(self, device: torch.device) -> Network:
-        return _copy_on(self._net, device)
-
-    def __call__(
-        self,
-        correspondences: NDArray[np.generic],
-        valid: NDArray[np.bool_],
-        evidence: NDArray[np.generic] | None,
-    ) -> MatchScores:
-        with torch.inference_mode():
-            result = self._net(
-                _batch_of_one(correspondences),
-                torch.from_numpy(valid)[None],
-                None if evidence is None else _batch_of_one(evidence),
-            )
-            return MatchScores(
-                result.essential[0].numpy().astype(np.float64),
-                result.residual[0].numpy().astype(np.float64),
-                result.logits[1][0].numpy().astype(np.float64),
-            )
-
-
-class _CudaNetwork:
-    """`Network` by recorded CUDA graphs."""
+    """`Network` by torch: on the CPU as it is, on a CUDA device by recorded graphs."""
 
     def __init__(self, net: MSGANet, device: torch.device) -> None:
         self.device = device
         self._net = net
-        self._recorded = RecordedNetwork(net, device)
+        self._forward = self._on_cpu if device.type == "cpu" else RecordedNetwork(net, device)
 
     @property
     def verifies(self) -> bool:
         return self._net.config.verification
 
     def on(self, device: torch.device) -> Network:
-        return _copy_on(self._net, device)
+        net = copy.deepcopy(self._net)
+        return _TorchNetwork(net.cpu() if device.type == "cpu" else net, device)
 
     def __call__(
         self,
@@ -135,14 +105,22 @@ class _CudaNetwork:
         valid: NDArray[np.bool_],
         evidence: NDArray[np.generic] | None,
     ) -> MatchScores:
-        parts = self._recorded(correspondences, valid, evidence)
+        parts = self._forward(correspondences, valid, evidence)
         essential, residual, score = (part.astype(np.float64) for part in parts)
         return MatchScores(essential, residual, score)
 
-
-def _copy_on(net: MSGANet, device: torch.device) -> Network:
-    net = copy.deepcopy(net)
-    return _TorchNetwork(net.cpu()) if device.type == "cpu" else _CudaNetwork(net, device)
+    @torch.inference_mode()
+    def _on_cpu(self, *columns: NDArray[np.generic] | None) -> tuple[NDArray[np.float32], ...]:
+        """As `RecordedNetwork.__call__`."""
+        correspondences, valid, evidence = columns
+        assert correspondences is not None
+        result = self._net(
+            _batch_of_one(correspondences),
+            torch.from_numpy(valid)[None],
+            None if evidence is None else _batch_of_one(evidence),
+        )
+        parts = (result.essential, result.residual, result.logits[1])
+        return tuple(part[0].numpy() for part in parts)
 
 
 def _batch_of_one(rows: NDArray[np.generic]) -> torch.Tensor:

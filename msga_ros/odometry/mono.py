@@ -7,9 +7,6 @@ with the last one, are what is known beforehand of the next.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TypedDict
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,9 +18,10 @@ from msga_ros.geometry.triangulation import parallax_angles
 from msga_ros.odometry.absolute import absolute_pose, points_in_current, predicted
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import FilteredMatches, MatchesLike, Relate, unique_rows
+from msga_ros.odometry.mono_frame import MonoFrame, MonoState
 from msga_ros.odometry.observations import Observations, TwoFrameSolution
 from msga_ros.odometry.poses import UncertainPose
-from msga_ros.odometry.tracks import Tracks, TracksState, feature_ids
+from msga_ros.odometry.tracks import Tracks, feature_ids
 from msga_ros.odometry.two_frame import solve_two_frames
 from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate, first_update
 
@@ -32,35 +30,6 @@ Array = NDArray[np.float64]
 _TURN_DEG = 10.0  # turned this far, a keyframe has little left to show
 _PLAUSIBLE = 0.75  # share of the filter's inliers that a motion explains, or it is tried again
 _WORST_DEPTH = 0.5  # relative standard deviation of a depth that says anything
-
-
-@dataclass
-class MonoFrame:
-    """A frame; arrays by the index of the feature, NaN where nothing is known.
-
-    `points` (N, 2): normalised coordinates; `inverse_depth`, `inverse_depth_sigma` (N,).
-    """
-
-    stamp: float
-    features: Features
-    camera: Camera
-    points: Array
-    inverse_depth: Array
-    inverse_depth_sigma: Array
-    tracks: dict[int, int] = field(default_factory=dict)
-
-
-class MonoState(TypedDict):
-    """Everything that the next update of a `MonoOdometry` depends on, but for its settings."""
-
-    tracks: TracksState
-    keyframe: MonoFrame | None
-    reference: UncertainPose
-    scaled: bool
-    seen_at_first: int
-    last: UncertainPose
-    velocity: UncertainPose
-    previous: tuple[MonoFrame, UncertainPose] | None
 
 
 class MonoOdometry:

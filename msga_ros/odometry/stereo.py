@@ -7,56 +7,32 @@ over all four views (`two_frame`), so that matches without a depth take part as 
 
 from __future__ import annotations
 
-from typing import TypedDict
-
 import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
 from msga_ros.odometry.absolute import absolute_pose, points_in_current, predicted
-from msga_ros.odometry.chain import ChainState, PoseChain, Step, between, by_distortion
+from msga_ros.odometry.chain import PoseChain, Step, between, by_distortion
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import FilteredMatches, MatchesLike, Relate, unique_rows
-from msga_ros.odometry.observations import Observations, Rig, RigBelief, TwoFrameSolution
+from msga_ros.odometry.observations import Observations, Rig, TwoFrameSolution
 from msga_ros.odometry.poses import UncertainPose
 from msga_ros.odometry.rig import (
     RigCheck,
-    RigMonitor,
-    RigMonitorState,
     consistent_with_rig,
     inverse_depths,
 )
-from msga_ros.odometry.stereo_frame import StereoFrame, observed
-from msga_ros.odometry.tracks import Tracks, TracksState, feature_ids
+from msga_ros.odometry.rig_tracker import RigTracker
+from msga_ros.odometry.stereo_frame import StereoFrame, StereoState, observed
+from msga_ros.odometry.tracks import Tracks, feature_ids
 from msga_ros.odometry.two_frame import solve_two_frames
 from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate, first_update
 
 Array = NDArray[np.float64]
 
 _NEAR_PX = 1.0  # disparity from which on a point has a depth worth the name
-# Each frame, the covariance of the rig's turn grows by this factor and this (rad): frames that
-# follow each other share keypoints, and keypoints share what is wrong with the lens.
-_FADING = 1.1
-_RIG_FLOOR = np.radians(0.002)
 _UNKNOWN = 10.0  # times the smallest motion that is guessed, where none was measured yet
-
-
-class StereoState(TypedDict):
-    """Everything that the next update of a `StereoOdometry` depends on, but for its settings."""
-
-    monitor: RigMonitorState | None
-    monitor_focal: float
-    tracks: TracksState
-    chain: ChainState
-    belief: RigBelief | None
-    keyframe: StereoFrame | None
-    seen_at_first: int
-    velocity: UncertainPose
-    seconds: float
-    last: UncertainPose
-    last_stamp: float
-    previous: tuple[StereoFrame, Step] | None
 
 
 class StereoOdometry:
@@ -73,16 +49,14 @@ class StereoOdometry:
         self.rig = rig
         self._relate = relate
         self._config = config or OdometryConfig()
-        self._monitor: RigMonitor | None = None
-        self._monitor_focal = 0.0  # pixels; of the first frame
+        self._rig = RigTracker(rig, self._config.rig_sigma_deg)
         self._tracks = Tracks()
         self.reset()
 
     def reset(self) -> None:
         """Forget the trajectory: the next frame is the first. Track ids go on."""
         self._chain = PoseChain()
-        sigma = np.radians(self._config.rig_sigma_deg)
-        self._belief = RigBelief.calibrated(sigma) if sigma > 0 else None
+        self._rig.reset()
         self._keyframe: StereoFrame | None = None
         self._seen_at_first = 0
         self._velocity = UncertainPose.origin()  # last motion from frame to frame
@@ -97,11 +71,9 @@ class StereoOdometry:
         Plain values, arrays and dataclasses of them; they are those of this object, not copies.
         """
         return {
-            "monitor": None if self._monitor is None else self._monitor.state_dict(),
-            "monitor_focal": self._monitor_focal,
+            "rig": self._rig.state_dict(),
             "tracks": self._tracks.state_dict(),
             "chain": self._chain.state_dict(),
-            "belief": self._belief,
             "keyframe": self._keyframe,
             "seen_at_first": self._seen_at_first,
             "velocity": self._velocity,
@@ -113,14 +85,10 @@ class StereoOdometry:
 
     def load_state_dict(self, state: StereoState) -> None:
         """Go on from the state of an odometry with the same rig and settings."""
-        self._monitor, self._monitor_focal = None, state["monitor_focal"]
-        if state["monitor"] is not None:
-            self._monitor = RigMonitor(self.rig, self._monitor_focal)
-            self._monitor.load_state_dict(state["monitor"])
+        self._rig.load_state_dict(state["rig"])
         self._tracks.load_state_dict(state["tracks"])
         self._chain = PoseChain()
         self._chain.load_state_dict(state["chain"])
-        self._belief = state["belief"]
         self._keyframe, self._seen_at_first = state["keyframe"], state["seen_at_first"]
         self._velocity, self._seconds = state["velocity"], state["seconds"]
         self._last, self._last_stamp = state["last"], state["last_stamp"]
@@ -163,7 +131,7 @@ class StereoOdometry:
             return self._locate(frame, self._keyframe, check)
         if solution is None:
             return self._lost(frame, keyframe, matches, check)
-        self._update_rig_belief(solution.rig)
+        self._rig.update(solution.rig)
         inlier[rows[solution.inlier]] = True
         points[rows] = points_in_current(solution)
         agreeing = FilteredMatches(
@@ -197,8 +165,6 @@ class StereoOdometry:
             pose = self._chain.locate(step)
         self._previous = None if replace else (frame, step)
         self._move_to(pose, frame.stamp)
-        if check is not None and self._belief is not None:
-            check = check.with_turn(self._belief)
         return OdometryUpdate(
             stamp=frame.stamp,
             status=OdometryStatus.OK,
@@ -213,7 +179,7 @@ class StereoOdometry:
             points=points,
             keyframe=replace,
             sigma_px=solution.sigma,
-            rig=check,
+            rig=self._rig.completed(check),
             motion=motion,
             motion_seconds=frame.stamp - last_stamp,
         )
@@ -228,29 +194,17 @@ class StereoOdometry:
         matches: MatchesLike,
     ) -> tuple[StereoFrame, RigCheck | None]:
         focal = (camera_left.mean_focal + camera_right.mean_focal) / 2
-        if self._monitor is None:
-            self._monitor, self._monitor_focal = RigMonitor(self.rig, focal), focal
         points_left = camera_left.normalize(left.keypoints)
         points_right = camera_right.normalize(right.keypoints)
         rows = unique_rows(matches)
-        seen_left, seen_right = (
-            points_left[matches.indices0[rows]],
-            points_right[matches.indices1[rows]],
-        )
-        check = self._monitor.update(seen_left, seen_right)
+        seen_left = points_left[matches.indices0[rows]]
+        seen_right = points_right[matches.indices1[rows]]
+        check = self._rig.check(seen_left, seen_right, focal)
         threshold = self._config.rig_threshold_px / focal
-        rig = self.rig if self._belief is None else self.rig.turned(self._belief.mean)
+        rig = self._rig.corrected
         fits = consistent_with_rig(seen_left, seen_right, rig, threshold)
         kept = matches.indices0[rows[fits]]
-        frame = StereoFrame(
-            stamp,
-            left,
-            camera_left,
-            points_left,
-            np.full((len(left), 2), np.nan),
-            np.full(len(left), np.nan),
-            np.zeros(len(left)),
-        )
+        frame = StereoFrame.without_depth(stamp, left, camera_left, points_left)
         frame.right[kept] = seen_right[fits]
         frame.inverse_depth[kept] = inverse_depths(seen_left[fits], seen_right[fits], rig)
         frame.probability[kept] = matches.inlier_probability[rows[fits]]
@@ -272,7 +226,7 @@ class StereoOdometry:
             inverse_depth,
             rig=self.rig,
             focal=focal,
-            belief=self._belief,
+            belief=self._rig.belief,
             sigma=config.noise_px or None,
             minimum_sigma=config.min_noise_px,
             gate_sigma=config.gate_px,
@@ -295,13 +249,6 @@ class StereoOdometry:
             self._config.reprojection_px / focal,
             self._config,
         )
-
-    def _update_rig_belief(self, belief: RigBelief | None) -> None:
-        """What is believed of the rig from now on; old evidence fades, and it is never certain."""
-        if belief is None:
-            return
-        spread = _FADING * np.linalg.inv(belief.information) + np.eye(3) * _RIG_FLOOR**2
-        self._belief = RigBelief(belief.mean, np.linalg.inv(spread))
 
     def _begin_keyframe(self, frame: StereoFrame) -> None:
         self._keyframe, self._seen_at_first = frame, 0

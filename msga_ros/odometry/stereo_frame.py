@@ -1,16 +1,21 @@
-"""A stereo frame as the odometry keeps it, and what two of them saw of the same points."""
+"""Frames as the stereo odometry keeps them, what two saw of the same points, and its state."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
+from msga_ros.odometry.chain import ChainState, Step
 from msga_ros.odometry.matches import MatchesLike
 from msga_ros.odometry.observations import Observations
+from msga_ros.odometry.poses import UncertainPose
+from msga_ros.odometry.rig_tracker import RigTrackerState
+from msga_ros.odometry.tracks import TracksState
 
 Array = NDArray[np.float64]
 
@@ -30,6 +35,15 @@ class StereoFrame:
     inverse_depth: Array
     probability: Array
     tracks: dict[int, int] = field(default_factory=dict)
+
+    @classmethod
+    def without_depth(
+        cls, stamp: float, features: Features, camera: Camera, points: Array
+    ) -> StereoFrame:
+        """A frame of which only the left view is known; `points` (N, 2): normalised coordinates."""
+        count = len(features)
+        unseen, unknown = np.full((count, 2), np.nan), np.full(count, np.nan)
+        return cls(stamp, features, camera, points, unseen, unknown, np.zeros(count))
 
     @property
     def with_depth(self) -> NDArray[np.int64]:
@@ -56,3 +70,18 @@ def observed(
         inverse_depth=nothing,
         inverse_depth_sigma=nothing,
     )
+
+
+class StereoState(TypedDict):
+    """Everything that the next update of a `StereoOdometry` depends on, but for its settings."""
+
+    rig: RigTrackerState
+    tracks: TracksState
+    chain: ChainState
+    keyframe: StereoFrame | None
+    seen_at_first: int
+    velocity: UncertainPose
+    seconds: float
+    last: UncertainPose
+    last_stamp: float
+    previous: tuple[StereoFrame, Step] | None

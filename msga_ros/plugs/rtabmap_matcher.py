@@ -34,7 +34,8 @@ from msga_ros.network.inference import Inference, load_network
 from msga_ros.network.match_scores import MatchScores
 from msga_ros.plugs.matches import PlugError
 from msga_ros.two_view.config import PipelineConfig
-from msga_ros.two_view.relative_pose import estimate_motion, motion_status
+from msga_ros.two_view.motion import motion_status
+from msga_ros.two_view.relative_pose import estimate_motion
 from msga_ros.two_view.result import Status
 from msga_ros.two_view.sieves.msga import NetworkConfig
 

@@ -15,10 +15,9 @@ from msga_ros.datasets.dumps import DumpFile, Pair
 from msga_ros.geometry.epipolar import essential_from_pose, symmetric_epipolar_distance_squared
 from msga_ros.network.evidence import EVIDENCE
 from msga_ros.training.augmentation import Samples, augmented, swap_views, windows
+from msga_ros.training.padded_pairs import FEWEST, FILTERS, PaddedPairs, choose_matches
 from msga_ros.training.synthetic_scenes import synthetic_batch
 from msga_ros.training.synthetic_scenes.draws import Draws
-
-_FEWEST = 64  # matches that a crop and a filter must leave to be applied
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,7 @@ class BatchConfig:
     # Where a filter leaves fewer matches: True: fill up with others, so that all samples have one
     # size (fast on a CPU); False: mask what is missing.
     fill: bool = True
-    # How often matches are filtered by: nothing, mutual check, ratio < 0.95, both, both with 0.9.
-    filters: tuple[float, ...] = (0.1, 0.25, 0.15, 0.3, 0.2)
+    filters: tuple[float, ...] = FILTERS  # how often each prefilter is chosen
     augment: bool = True
     crops: float = 0.0  # share of the dumps' samples that see a part of both images only
     focal_error: float = 0.0  # deviation of the logarithm of both focal lengths; not exact
@@ -95,7 +93,7 @@ class BatchSource:
         if missing:
             raise ValueError(f"no pairs of {', '.join(sorted(missing))} in the dumps")
         self.names = [pair.name for pair in pairs]
-        self._pairs = _Pairs.of(pairs, self.device) if pairs else None
+        self._pairs = PaddedPairs.of(pairs, self.device) if pairs else None
 
     def batch(self, iteration: int) -> Batch:
         """The batch of one iteration, on the source's device."""
@@ -113,13 +111,13 @@ class BatchSource:
             parts.append(self._from_pairs(self._pairs, samples - made, count, draws))
         return self._with_evidence_changed(_joined(parts), draws)
 
-    def _from_pairs(self, pairs: _Pairs, samples: int, count: int, draws: Draws) -> Batch:
+    def _from_pairs(self, pairs: PaddedPairs, samples: int, count: int, draws: Draws) -> Batch:
         config = self.config
         every = pairs.take(draws.integer(samples, count=len(self.names)))
         candidates = every.valid
         if config.augment and config.crops:
             inside = windows(every.correspondences, every.valid, draws)
-            enough = inside.sum(1) >= _FEWEST
+            enough = inside.sum(1) >= FEWEST
             cropped = (draws.chance(config.crops, samples) & enough).unsqueeze(1)
             candidates = torch.where(cropped, inside, every.valid)
         chosen, valid = choose_matches(
@@ -156,99 +154,6 @@ class BatchSource:
         return dataclasses.replace(
             batch, evidence=evidence.masked_fill(~batch.valid.unsqueeze(-1), 0.0)
         )
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """Pairs padded to the longest: `(P, L, ...)`, on one device; `valid` says what is a match."""
-
-    correspondences: Tensor
-    evidence: Tensor
-    valid: Tensor
-    rotation: Tensor
-    translation: Tensor
-
-    @classmethod
-    def of(cls, pairs: list[Pair], device: torch.device) -> _Pairs:
-        longest = max(len(pair.correspondences) for pair in pairs)
-        shape = (len(pairs), longest)
-        correspondences = torch.zeros(*shape, 4)
-        evidence = torch.full((*shape, len(EVIDENCE)), torch.nan)
-        valid = torch.zeros(shape, dtype=torch.bool)
-        for place, pair in enumerate(pairs):
-            count = len(pair.correspondences)
-            correspondences[place, :count] = torch.from_numpy(pair.correspondences)
-            known = pair.evidence.shape[1]
-            evidence[place, :count, :known] = torch.from_numpy(pair.evidence)
-            valid[place, :count] = True
-        motion = [
-            torch.from_numpy(np.stack([getattr(pair, name) for pair in pairs])).double()
-            for name in ("rotation", "translation")
-        ]
-        return cls(*(part.to(device) for part in (correspondences, evidence, valid, *motion)))
-
-    def take(self, index: Tensor) -> _Pairs:
-        """Those of `index` `(B,)`, in this order."""
-        return _Pairs(
-            *(
-                getattr(self, entry.name).index_select(0, index)
-                for entry in dataclasses.fields(self)
-            )
-        )
-
-
-def choose_matches(
-    evidence: Tensor,
-    candidates: Tensor,
-    count: int,
-    draws: Draws,
-    filters: tuple[float, ...] = BatchConfig.filters,
-    fill: bool = True,
-) -> tuple[Tensor, Tensor]:
-    """At most `count` matches of each pair as one of several prefilters would leave them.
-
-    A filter that leaves fewer than 64 is not applied where `fill` is False.
-
-    Args:
-        evidence: `(B, N, 2 or more)`, ratio and mutual first.
-        candidates: `(B, N)` bool, the matches to choose from.
-        filters: how often each is chosen, as in `BatchConfig`.
-        fill: where a filter leaves fewer than `count`, add the best of the other candidates by
-            ratio, and repeat matches where even those are too few: always exactly `count`.
-
-    Returns:
-        Indices `(B, count)`, and which of them are matches, `(B, count)` bool.
-    """
-    ratio, mutual = evidence[..., 0].nan_to_num(1.0), evidence[..., 1].nan_to_num(0.0) > 0
-    masks = torch.stack(
-        (
-            torch.ones_like(mutual),
-            mutual,
-            ratio < 0.95,
-            mutual & (ratio < 0.95),
-            mutual & (ratio < 0.9),
-        ),
-        1,
-    )
-    kind = draws.choice(filters, len(evidence))
-    passed = masks[torch.arange(len(kind), device=kind.device), kind] & candidates
-    if not fill:
-        passed = torch.where((passed.sum(1, keepdim=True) < _FEWEST), candidates, passed)
-    # In any order those that passed; then, to fill up, the others by their ratio; then no match.
-    random = draws.uniform(*ratio.shape)
-    rank = torch.where(passed, 2 + random, (1 - ratio) * candidates)
-    rank = torch.where(passed | (candidates & fill), rank, -1.0)
-    if rank.shape[1] < count:
-        rank = F.pad(rank, (0, count - rank.shape[1]), value=-1.0)
-    best, chosen = rank.topk(count, dim=1)
-    available = (best >= 0).sum(1, keepdim=True)
-    place = torch.arange(count, device=chosen.device).expand_as(chosen)
-    valid = place < available
-    if fill:
-        # Again from the start where even all of them are too few.
-        chosen = chosen.gather(1, place % available.clamp_min(1))
-        return chosen, (available > 0).expand_as(valid)
-    return chosen.masked_fill(~valid, 0), valid
 
 
 def _rows(values: Tensor, index: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from msga_ros.configuration.yaml_dataclass import ConfigError
-from msga_ros.frontend.base import EVIDENCE, Features, Matches
+from msga_ros.frontend.base import Features, Matches
 from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.network import MSGANet
 from msga_ros.network.match_scores import Network
 from msga_ros.two_view.config import NO_REFINEMENT, PipelineConfig
-from msga_ros.two_view.relative_pose import estimate_motion, motion_status, unknown_motion
+from msga_ros.two_view.motion import motion_status, unknown_motion
+from msga_ros.two_view.relative_pose import estimate_motion
 from msga_ros.two_view.result import Counts, Status, TwoViewResult
 from msga_ros.two_view.sieves.msga import MSGASieve
 from msga_ros.two_view.stages import (
@@ -197,14 +199,8 @@ class TwoViewPipeline:
         Raises:
             ValueError: arrays of another shape.
         """
-        return _relate_matches(
-            self._stages,
-            _given_matches(keypoints0, keypoints1, evidence, confidence),
-            camera0,
-            camera1,
-            (0, 0),
-            {},
-        )
+        matches = Matches.given(keypoints0, keypoints1, evidence, confidence)
+        return _relate_matches(self._stages, matches, camera0, camera1)
 
 
 def _relate(
@@ -224,8 +220,8 @@ def _relate_matches(
     matches: Matches,
     camera0: Camera,
     camera1: Camera,
-    detected: tuple[int, int],
-    timings: dict[str, float],
+    detected: tuple[int, int] = (0, 0),
+    timings: Mapping[str, float] | None = None,
 ) -> TwoViewResult:
     """Sieve and solver; `timings` are those of the work before."""
     config, clock = stages.config, _Clock()
@@ -259,36 +255,13 @@ def _relate_matches(
             network_inliers=int(motion.candidate.sum()),
             geometric_inliers=int(motion.inlier.sum()),
         ),
-        timings={**timings, "network": sieving, "pose": clock.lap()},
+        timings={**(timings or {}), "network": sieving, "pose": clock.lap()},
     )
 
 
 def _check_solved(config: PipelineConfig) -> None:
     if config.sieve.name == "none" and config.pose.refine == NO_REFINEMENT:
         raise ConfigError("pose.refine must not be none where sieve.name is none: nobody solves")
-
-
-def _given_matches(
-    keypoints0: ArrayLike,
-    keypoints1: ArrayLike,
-    evidence: ArrayLike | None,
-    confidence: ArrayLike | None,
-) -> Matches:
-    points0, points1 = (np.asarray(one, np.float32) for one in (keypoints0, keypoints1))
-    count = len(points0)
-    if points0.shape != (count, 2) or points1.shape != (count, 2):
-        raise ValueError(f"keypoints must be (M, 2) twice, not {points0.shape}, {points1.shape}")
-    known: dict[str, NDArray[np.float32]] = {}
-    if evidence is not None:
-        table = np.asarray(evidence, np.float32)
-        if table.ndim != 2 or len(table) != count or not 1 <= table.shape[1] <= len(EVIDENCE):
-            raise ValueError(f"evidence must be ({count}, 1 to {len(EVIDENCE)}), not {table.shape}")
-        known = dict(zip(EVIDENCE, table.T, strict=False))
-    if confidence is not None:
-        known["confidence"] = np.asarray(confidence, np.float32)
-        if known["confidence"].shape != (count,):
-            raise ValueError(f"confidence must be ({count},), not {known['confidence'].shape}")
-    return Matches(points0, points1, **known)  # type: ignore[arg-type]
 
 
 class _Clock:

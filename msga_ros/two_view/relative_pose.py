@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,7 @@ from msga_ros.geometry.significance import chance_of_agreement, expected_false_a
 from msga_ros.geometry.triangulation import parallax_angles
 from msga_ros.network.inference import MatchScores
 from msga_ros.two_view.config import NO_REFINEMENT, PipelineConfig, PoseConfig
-from msga_ros.two_view.result import Status
+from msga_ros.two_view.motion import Motion
 from msga_ros.two_view.stages import solver
 
 Array = NDArray[np.float64]
@@ -31,53 +30,6 @@ _SCORE_MARGINS = (-0.75, 0.75)
 _SAMPLING_REACH = 1.5
 # Motions this far from each other are told apart; well beyond what a covariance stands for.
 _QUITE_DIFFERENT_DEG = 20.0
-
-
-@dataclass(frozen=True)
-class Motion:
-    """`x1 = R x0 + t` with unit t, the matches that agree with it, and its covariance.
-
-    The motion is all NaN where there is none (`known` is False).
-    """
-
-    essential: Array  # (3, 3), Frobenius norm 1
-    rotation: Array  # (3, 3)
-    translation: Array  # (3,)
-    covariance: Array  # (6, 6), see msga_ros.geometry.covariance
-    candidate: NDArray[np.bool_]  # (N,), the matches that it was estimated from
-    inlier: NDArray[np.bool_]  # (N,), those that agree with it
-    inlier_probability: Array  # (N,), 0.5 at the network's inlier threshold from `essential`
-    median_parallax: float  # rad, over the inliers
-    false_alarms: float  # expected number of motions with as many inliers by chance
-    ambiguous: bool  # a quite different motion explains the matches as well
-
-    @property
-    def known(self) -> bool:
-        """Whether there is a motion."""
-        return bool(np.isfinite(self.rotation).all())
-
-
-def unknown_motion(motion: Motion) -> Motion:
-    """What is left of `motion` where it means nothing: the matches, without a motion."""
-    nan = np.full((6, 6), np.nan)
-    return dataclasses.replace(
-        motion,
-        essential=nan[:3, :3],
-        rotation=nan[:3, :3],
-        translation=nan[0, :3],
-        covariance=nan,
-        median_parallax=float("nan"),
-    )
-
-
-def motion_status(motion: Motion, config: PoseConfig) -> Status:
-    """Whether a motion can be used, and for what."""
-    by_chance = motion.false_alarms > config.max_false_alarms
-    if not motion.known or motion.inlier.sum() < config.min_inliers or by_chance:
-        return Status.TOO_FEW_MATCHES
-    if motion.ambiguous or motion.median_parallax < math.radians(config.min_parallax_deg):
-        return Status.DEGENERATE
-    return Status.OK
 
 
 def estimate_motion(

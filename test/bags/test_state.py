@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from msga_ros.bags.state import CLASSES, StateError, from_bytes, to_bytes
+from msga_ros.bags.state import _FORMAT, CLASSES, StateError, from_bytes, to_bytes
 from msga_ros.geometry.camera import Camera
 from msga_ros.odometry.mono import MonoOdometry
 from msga_ros.odometry.observations import Rig, RigBelief
@@ -25,7 +25,7 @@ def back(tree: Any) -> Any:
     return from_bytes(to_bytes(tree))
 
 
-def packed(objects: Any, root: Any, *arrays: Any, form: int = 2) -> bytes:
+def packed(objects: Any, root: Any, *arrays: Any, form: int = _FORMAT) -> bytes:
     """A state made by hand."""
     text = json.dumps({"format": form, "objects": objects, "root": root})
     buffer = io.BytesIO()

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from devices import ON_GPU, full_float32, no_waiting
+from devices import ON_GPU, no_waiting
 from numpy.typing import NDArray
 from verdicts import DETERMINED, Matches, assert_alike, matches_of_a_scene
 
+from msga_ros.devices.precision import full_float32
 from msga_ros.network import MSGANet, MSGANetConfig, packaged_weights
 from msga_ros.network.cuda_graph import SIZES, RecordedNetwork
 from msga_ros.network.evidence import EVIDENCE

@@ -12,11 +12,12 @@ from contextlib import nullcontext
 import pytest
 import torch
 import torch.nn.functional as F
-from devices import DEVICES, full_float32
+from devices import DEVICES
 from host_access import HostAccess
 from small_networks import STRUCTURES, random_matches, up_to_sign, warmed_net
 from torch import Tensor
 
+from msga_ros.devices.precision import full_float32
 from msga_ros.network import MSGANet, MSGANetConfig, MSGANetResult, packaged_weights
 from msga_ros.network.layers import BatchNorm, ContextNorm
 from msga_ros.network.sdgi import compile_interactions

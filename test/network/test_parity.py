@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from devices import DEVICES, full_float32
+from devices import DEVICES
 from shared_data import shared_path
 
+from msga_ros.devices.precision import full_float32
 from msga_ros.network import MSGANet, MSGANetResult
 
 CASES = [(0, 0), (0, 1), (1, 0), (2, 0), (2, 1), (2, 2)]

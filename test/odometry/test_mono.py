@@ -13,7 +13,8 @@ from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.rotations import rotation_matrix
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import FilteredMatches
-from msga_ros.odometry.mono import MonoFrame, MonoOdometry, _hand_on
+from msga_ros.odometry.mono import MonoOdometry, _hand_on
+from msga_ros.odometry.mono_frame import MonoFrame
 from msga_ros.odometry.observations import TwoFrameSolution
 from msga_ros.odometry.poses import pose_matrix
 from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate

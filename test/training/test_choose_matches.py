@@ -11,7 +11,8 @@ from shared_data import shared_path
 from synthetic_dump import synthetic_pair
 
 from msga_ros.datasets.dumps import DumpFile, Pair
-from msga_ros.training.batches import BatchConfig, choose_matches
+from msga_ros.training.batches import BatchConfig
+from msga_ros.training.padded_pairs import choose_matches
 from msga_ros.training.synthetic_scenes.draws import Draws
 
 

@@ -18,8 +18,9 @@ from msga_ros.network import MSGANet, MSGANetConfig  # noqa: E402
 from msga_ros.training.batches import BatchConfig, BatchSource  # noqa: E402
 from msga_ros.training.config import OptimiserConfig, TrainConfig, learning_rate  # noqa: E402
 from msga_ros.training.losses import LossConfig  # noqa: E402
+from msga_ros.training.run import NetworkLoss, Run  # noqa: E402
 from msga_ros.training.step import RecordedStep, Step  # noqa: E402
-from msga_ros.training.trainer import Run, _LossOf, train  # noqa: E402
+from msga_ros.training.trainer import train  # noqa: E402
 
 pytestmark = ON_GPU
 
@@ -44,7 +45,7 @@ class Training:
         rate = torch.tensor(1e-4, device=CUDA)
         optimiser = torch.optim.Adam(net.parameters(), lr=rate, fused=True, capturable=True)
         parameters = list(net.parameters())
-        loss_of = _LossOf(net, losses, half_precision=False, masks=masks)
+        loss_of = NetworkLoss(net, losses, half_precision=False, masks=masks)
         return cls(net, optimiser, Step(loss_of, parameters, optimiser, torch.Tensor.backward, 1.0))
 
     def set_rate(self, rate: float) -> None:

@@ -16,8 +16,8 @@ from msga_ros.network.shapes import with_fixed_shapes
 from msga_ros.training.average import MovingAverage
 from msga_ros.training.batches import Batch, BatchConfig, BatchSource
 from msga_ros.training.losses import LossConfig
+from msga_ros.training.run import NetworkLoss
 from msga_ros.training.step import Step
-from msga_ros.training.trainer import _LossOf
 
 NOTHING = Batch(*[torch.zeros(1)] * 6)
 
@@ -93,7 +93,7 @@ def training(
     net: MSGANet, masks: bool, losses: LossConfig | None = None
 ) -> tuple[Step, torch.optim.Optimizer]:
     optimiser = torch.optim.SGD(net.parameters(), lr=1e-3)
-    loss_of = _LossOf(net, losses or LossConfig(), half_precision=False, masks=masks)
+    loss_of = NetworkLoss(net, losses or LossConfig(), half_precision=False, masks=masks)
     step = Step(loss_of, list(net.parameters()), optimiser, torch.Tensor.backward, 1.0)
     return step, optimiser
 

@@ -18,9 +18,10 @@ from msga_ros.network import CheckpointError, MSGANet, MSGANetConfig
 from msga_ros.training.ablation import AblationConfig
 from msga_ros.training.batches import BatchConfig
 from msga_ros.training.config import OptimiserConfig, TrainConfig, learning_rate
+from msga_ros.training.initial_weights import start_from
 from msga_ros.training.log import TrainingLog
 from msga_ros.training.losses import LossConfig
-from msga_ros.training.trainer import start_from, train
+from msga_ros.training.trainer import train
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SMALL = MSGANetConfig(channels=16, residual_blocks=1, grid=4, msformer_layers=1)

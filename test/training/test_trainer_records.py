@@ -17,7 +17,9 @@ from msga_ros.network import CheckpointError, MSGANet, MSGANetConfig, save_check
 from msga_ros.network.evidence import EVIDENCE
 from msga_ros.training.batches import Batch, BatchConfig, BatchSource
 from msga_ros.training.config import OptimiserConfig, TrainConfig
-from msga_ros.training.trainer import Run, make_fabric, start_from, train
+from msga_ros.training.initial_weights import start_from
+from msga_ros.training.run import Run
+from msga_ros.training.trainer import make_fabric, train
 
 
 def config(folder: Path, iterations: int = 6, **optimiser: float) -> TrainConfig:

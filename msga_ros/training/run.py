@@ -1,0 +1,222 @@
+"""A training at one iteration: network, optimiser, average and log, with exact resume."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from msga_ros.network import MSGANet, MSGANetResult, save_checkpoint
+from msga_ros.network.sdgi import compile_interactions
+from msga_ros.training.average import MovingAverage
+from msga_ros.training.batches import Batch, BatchSource
+from msga_ros.training.config import TrainConfig, learning_rate
+from msga_ros.training.initial_weights import start_from
+from msga_ros.training.log import TrainingLog
+from msga_ros.training.losses import LossConfig, loss, view_swap_loss
+from msga_ros.training.step import RecordedStep, Step
+
+
+class NetworkLoss(nn.Module):
+    """Network and loss as one module, so that what Fabric wraps takes and returns plain tensors."""
+
+    def __init__(self, net: MSGANet, config: LossConfig, half_precision: bool, masks: bool) -> None:
+        """`masks`: whether batches have rows that are no matches."""
+        super().__init__()
+        self.net = net
+        self.config = config
+        self.half_precision = half_precision
+        self.masks = masks
+
+    def forward(self, iteration: int, *tensors: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """What to minimise, and its parts."""
+        batch = Batch(*tensors)
+        result = self._result(batch)
+        value = loss(result, batch, self.config, iteration)
+        total = value.total
+        parts = {"classification": value.classification, "geometry": value.geometry}
+        if self.config.view_swap:
+            parts["view_swap"] = view_swap_loss(result, self._result(batch.swapped()))
+            total = total + self.config.view_swap * parts["view_swap"]
+        return total, {name: part.detach() for name, part in parts.items()}
+
+    def _result(self, batch: Batch) -> MSGANetResult:
+        # Not Fabric's precision, which would round coordinates and labels as well.
+        device = batch.valid.device.type
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=self.half_precision):
+            valid = batch.valid if self.masks else None
+            result: MSGANetResult = self.net(batch.correspondences, valid, batch.evidence)
+        return result
+
+
+class Run:
+    """Network, optimiser, average and log of one run, at one iteration."""
+
+    def __init__(
+        self, config: TrainConfig, fabric: Fabric, half_precision: bool, compiled: bool = False
+    ) -> None:
+        self.config = config
+        self.fabric = fabric
+        self.iteration = 0
+        self.folder = Path(config.output)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.net = MSGANet(config.network)
+        if config.start and not self.checkpoint.exists():
+            start_from(self.net, config.start)
+        on_gpu = fabric.device.type == "cuda"
+        self.net.to(fabric.device)
+        if compiled:
+            compile_interactions(self.net)
+        # On a GPU the whole update is a part of the recorded step, the rate one of its inputs.
+        rate = config.optimiser.learning_rate
+        optimiser = torch.optim.Adam(
+            self.net.parameters(),
+            lr=torch.tensor(rate, device=fabric.device) if on_gpu else rate,
+            fused=on_gpu,
+            capturable=on_gpu,
+        )
+        loss_of = NetworkLoss(self.net, config.loss, half_precision, masks=not config.batch.fill)
+        # Recorded steps see the plain network: several devices would wait for each other inside.
+        recorded = on_gpu and fabric.world_size == 1
+        if recorded:
+            self.loss_of: nn.Module = loss_of
+            self.optimiser: torch.optim.Optimizer = optimiser
+        else:
+            self.loss_of, self.optimiser = fabric.setup(loss_of, optimiser)
+        self.average = MovingAverage(self.net)
+        seed = config.seed + 7919 * fabric.global_rank
+        self.source = BatchSource(config.batch, seed, fabric.device)
+        self.log = TrainingLog(self.folder, config.tensorboard)
+        step = Step(
+            self.loss_of,
+            list(self.net.parameters()),
+            self.optimiser,
+            torch.Tensor.backward if recorded else fabric.backward,
+            config.optimiser.clip,
+        )
+        self.take_step: Step | RecordedStep = step
+        if recorded:
+            self.take_step = RecordedStep(step, config.loss.geometry_from)
+        # Reading figures waits for the device: on a GPU they are read many at a time.
+        self.read_every = 50 if on_gpu else 1
+        self.figures: dict[str, float] = {}
+        self._unread: list[tuple[dict[str, float], dict[str, Tensor]]] = []
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "last.pt"
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / "msga_net.safetensors"
+
+    def resume(self) -> None:
+        """Go on from the last checkpoint, if there is one."""
+        if not self.checkpoint.exists():
+            return
+        state = torch.load(self.checkpoint, map_location=self.fabric.device, weights_only=True)
+        self.net.load_state_dict(state["net"])
+        # How the optimiser is called for belongs to this device, only what it has seen to the run.
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({**state["optimiser"], "param_groups": groups})
+        self.average.net.load_state_dict(state["average"])
+        self.iteration = state["iteration"]
+
+    def step(self) -> dict[str, float]:
+        """One iteration; the figures that were read last."""
+        settings = self.config.optimiser
+        started = time.monotonic()
+        rate = learning_rate(settings, self.iteration)
+        for group in self.optimiser.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+        self.loss_of.train()
+        batch = self.source.batch(self.iteration)
+        parts = self.take_step(self.iteration, batch)
+        self.iteration += 1
+        # Shorter memory at first, so that the average does not drag the random start along.
+        decay = min(settings.average, (1 + self.iteration) / (10 + self.iteration))
+        self.average.update(self.net, decay)
+        known = {
+            "iteration": float(self.iteration),
+            "learning_rate": rate,
+            "seconds": time.monotonic() - started,
+            "pairs": float(len(batch.valid) * self.fabric.world_size),
+        }
+        self._unread.append((known, {name: part.clone() for name, part in parts.items()}))
+        if len(self._unread) >= self.read_every:
+            self._read()
+        return self.figures
+
+    def _read(self) -> None:
+        """Put the figures of the steps since the last time into the log."""
+        if not self._unread:
+            return
+        names = list(self._unread[0][1])
+        started = time.monotonic()
+        values = torch.stack([torch.stack([p[n] for n in names]) for _, p in self._unread]).tolist()
+        waited = (time.monotonic() - started) / len(self._unread)
+        for (known, _), row in zip(self._unread, values, strict=True):
+            parts = dict(zip(names, row, strict=True))
+            seconds = known["seconds"] + waited
+            self.figures = {
+                "iteration": known["iteration"],
+                "total": parts.pop("total"),
+                **parts,
+                "learning_rate": known["learning_rate"],
+                "seconds": seconds,
+                "pairs_per_second": known["pairs"] / seconds,
+            }
+            if self.fabric.is_global_zero:
+                self.log.add(self.figures)
+        self._unread = []
+
+    def _state(self) -> dict[str, Tensor]:
+        state: dict[str, Tensor] = self.net.state_dict()
+        return state
+
+    def save(self) -> None:
+        """Write the checkpoint and the log; a kill in between leaves the last ones whole."""
+        self._read()
+        if not self.fabric.is_global_zero:
+            return
+        temporary = self.checkpoint.with_suffix(".tmp")
+        torch.save(
+            {
+                "net": self._state(),
+                "optimiser": self.optimiser.state_dict(),
+                "average": self.average.net.state_dict(),
+                "iteration": self.iteration,
+            },
+            temporary,
+        )
+        temporary.replace(self.checkpoint)
+        self.log.flush()
+
+    def export(self) -> Path:
+        """Write the averaged weights with how they came about; the same ones are left alone."""
+        if self.fabric.is_global_zero and _exported_iteration(self.weights) != self.iteration:
+            notes = {
+                "training": json.dumps(dataclasses.asdict(self.config)),
+                "iteration": str(self.iteration),
+            }
+            average = self.average.net.state_dict()
+            save_checkpoint(self.weights, self.config.network, average, notes)
+        self.fabric.barrier()
+        return self.weights
+
+
+def _exported_iteration(path: Path) -> int:
+    """Of exported weights; -1 where there are none."""
+    if not path.exists():
+        return -1
+    with safe_open(path, framework="pt") as file:
+        return int(file.metadata()["iteration"])
