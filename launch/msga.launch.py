@@ -2,14 +2,26 @@
 
 Arguments left empty keep what the parameter file says. Sets the Fast DDS profile for big images
 (config/fastdds.xml) for what it starts, unless a profile is set in the environment already.
+
+Everything is checked before anything is started. When the node ends, so does the launch and what
+else it started. The node is written in Python and cannot be loaded into a `component_container`,
+which loads C++ components alone: it is a process of its own (docs/launch.md).
 """
 
 from pathlib import Path
 
-from ament_index_python.packages import get_package_share_directory
+from ament_index_python.packages import (
+    PackageNotFoundError,
+    get_package_prefix,
+    get_package_share_directory,
+)
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
-from launch.conditions import IfCondition
+from launch.actions import (
+    DeclareLaunchArgument,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+    Shutdown,
+)
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
@@ -26,62 +38,80 @@ INPUTS = {
     "camera_info": "camera_info",
 }
 OUTPUTS = ("matches_image", "markers", "path", "odometry")
-# Current optical frame of each mode as msga_player names it; markers lie in that frame.
-PLAYER_FRAMES = {"stereo": "right_optical_frame", "temporal": "camera_optical_frame"}
-ODOMETRY_FRAME = "msga_odom"
+# Launch argument -> parameter, for those that are more than a topic.
+PARAMETERS = {
+    "mode": "mode",
+    "device": "network.device",
+    "image_transport": "image_transport",
+    "rectified": "rectified",
+    "slop": "sync.slop",
+    "tf": "publish.tf",
+    "base_frame": "odometry.base_frame",
+    "camera_in_base": "odometry.camera_in_base",
+    "odom_frame": "odometry.frame",
+    "use_sim_time": "use_sim_time",
+}
+SWITCHES = {"true": True, "1": True, "false": False, "0": False}
 
 
 def declare_arguments() -> list[DeclareLaunchArgument]:
-    """All launch arguments, with their defaults."""
-    choose = DeclareLaunchArgument
+    """All launch arguments, with their defaults; an empty one leaves the parameter file alone."""
+
+    def choose(name: str, description: str, default: str = "", *choices: str) -> object:
+        listed = {"choices": [default, *choices]} if choices else {}
+        return DeclareLaunchArgument(name, default_value=default, description=description, **listed)
+
+    switch = ("true", "false")
     return [
         choose(
             "mode",
-            default_value="",
-            choices=["", "stereo", "temporal"],
-            description="stereo: left and right image; temporal: one camera over time",
+            "stereo: left and right image; temporal: one camera over time",
+            "",
+            "stereo",
+            "temporal",
         ),
-        choose("namespace", default_value="", description="namespace of the node and its inputs"),
-        *(
-            choose(argument, default_value=topic, description=f"topic of the input {topic}")
-            for argument, topic in INPUTS.items()
-        ),
+        choose("namespace", "namespace of the node and its inputs"),
+        *(choose(name, f"topic of the input {topic}", topic) for name, topic in INPUTS.items()),
         choose(
-            "params_file",
-            default_value=str(SHARE / "config" / "msga.yaml"),
-            description="parameter file of the node",
+            "params_file", "parameter file of the node", str(SHARE / "config" / "msga.yaml")
         ),
-        choose("device", default_value="", description="network device: auto, cpu, cuda or cuda:N"),
+        choose("device", "network device: auto, cpu, cuda or cuda:N"),
         choose(
             "image_transport",
-            default_value="",
-            choices=["", "raw", "compressed"],
-            description="how the images come; compressed: <image topic>/compressed",
+            "how the images come; compressed: <image topic>/compressed",
+            "",
+            "raw",
+            "compressed",
         ),
+        choose("rectified", "the images are rectified: P of camera_info, not K and D", "", *switch),
+        choose("slop", "largest difference of the stamps of one set, seconds; 0: equal stamps"),
         choose(
-            "tf",
-            default_value="",
-            choices=["", "true", "false"],
-            description="publish the odometry as a transform (mode stereo)",
+            "input_reliability",
+            "QoS that the inputs are subscribed with; empty: best_effort, which hears everybody",
+            "",
+            "best_effort",
+            "reliable",
         ),
-        choose("use_sim_time", default_value="false", description="follow /clock (bags)"),
+        choose("tf", "publish the odometry as a transform (mode stereo)", "", *switch),
+        choose("base_frame", "frame of the robot that the odometry moves; empty: left camera"),
+        choose("camera_in_base", "place of the left camera in base_frame; empty: from /tf_static"),
+        choose("odom_frame", "frame of the odometry; empty: odom with base_frame, else msga_odom"),
+        choose("use_sim_time", "follow /clock (bags)", "", *switch),
         choose(
             "log_level",
-            default_value="info",
-            choices=["debug", "info", "warn", "error", "fatal"],
-            description="least severe log messages of the node that are shown",
+            "least severe log messages of the node that are shown; debug: a line for every set",
+            "info",
+            "debug",
+            "warn",
+            "error",
+            "fatal",
         ),
-        choose("rviz", default_value="false", description="start RViz beside the node"),
-        choose(
-            "rviz_config",
-            default_value=str(SHARE / "config" / "msga.rviz"),
-            description="configuration file of RViz",
-        ),
+        choose("rviz", "start RViz beside the node", "false", "true"),
+        choose("rviz_config", "configuration file of RViz", str(SHARE / "config" / "msga.rviz")),
         choose(
             "fixed_frame",
-            default_value="",
-            description="fixed frame of RViz: frame_id of the current image "
-            "(right camera in mode stereo); empty: that of msga_player, with tf:=true msga_odom",
+            "fixed frame of RViz; empty: that of the first output, which is the frame of the "
+            "images or, with publish.tf, that of the odometry",
         ),
     ]
 
@@ -95,49 +125,83 @@ def set_fastdds_profile(context: LaunchContext) -> list[LaunchDescriptionEntity]
 
 
 def start_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """The node with the arguments that were given, and RViz."""
+    """The node with the arguments that were given, and RViz. Raises before anything is started."""
 
     def value(argument: str) -> str:
-        return LaunchConfiguration(argument).perform(context)
+        return LaunchConfiguration(argument).perform(context).strip()
 
-    params_file = Path(value("params_file")).expanduser()
-    if not params_file.is_file():
-        raise FileNotFoundError(f"params_file: there is no file {params_file}")
-    given = {
-        "mode": value("mode"),
-        "network.device": value("device"),
-        "image_transport": value("image_transport"),
-    }
-    overrides = {name: text for name, text in given.items() if text}
-    if value("tf"):
-        overrides["publish.tf"] = value("tf") == "true"
-    overrides["use_sim_time"] = value("use_sim_time").lower() in ("true", "1")
+    params_file = _file("params_file", value("params_file"))
+    texts = {name: value(argument) for argument, name in PARAMETERS.items()}
+    overrides = {name: parsed(name, text) for name, text in texts.items() if text}
     namespace = value("namespace").strip("/")
-    prefix = f"/{namespace}/msga" if namespace else "/msga"
-    frame = ODOMETRY_FRAME if value("tf") == "true" else PLAYER_FRAMES[value("mode") or "stereo"]
-    return [
-        Node(
-            package="msga_ros",
-            executable="msga",
-            name="msga",
-            namespace=namespace,
-            parameters=[str(params_file), overrides],
-            remappings=[(topic, value(argument)) for argument, topic in INPUTS.items()],
-            arguments=["--ros-args", "--log-level", f"msga:={value('log_level')}"],
-            output="screen",
-            emulate_tty=True,
-        ),
-        Node(
-            package="rviz2",
-            executable="rviz2",
-            name="msga_rviz",
-            namespace=namespace,
-            arguments=["-d", value("rviz_config"), "-f", value("fixed_frame") or frame],
-            remappings=[(f"/msga/{name}", f"{prefix}/{name}") for name in OUTPUTS],
-            condition=IfCondition(value("rviz")),
-            output="log",
-        ),
-    ]
+    reliability = value("input_reliability")
+    if reliability:
+        for argument in INPUTS:
+            for topic in resolved(namespace, value(argument)):
+                overrides[f"qos_overrides.{topic}.subscription.reliability"] = reliability
+    logger = ".".join([*namespace.split("/"), "msga"]).lstrip(".")
+    node = Node(
+        package="msga_ros",
+        executable="msga",
+        name="msga",
+        namespace=namespace,
+        parameters=[str(params_file), overrides],
+        remappings=[(topic, value(argument)) for argument, topic in INPUTS.items()],
+        arguments=["--ros-args", "--log-level", f"{logger}:={value('log_level')}"],
+        output="screen",
+        emulate_tty=True,
+        on_exit=Shutdown(reason="the node msga has ended"),
+    )
+    if value("rviz") == "false":
+        return [node]
+    return [rviz(namespace, value("rviz_config"), value("fixed_frame")), node]
+
+
+def rviz(namespace: str, config: str, fixed_frame: str) -> Node:
+    """RViz, once the node has said in which frame its outputs lie. Raises where there is none."""
+    configuration = _file("rviz_config", config)
+    try:
+        program = Path(get_package_prefix("rviz2")) / "lib" / "rviz2" / "rviz2"
+    except PackageNotFoundError:
+        raise RuntimeError(
+            "rviz:=true, but rviz2 is not installed (sudo apt install ros-$ROS_DISTRO-rviz2)"
+        ) from None
+    name = f"/{namespace}/msga" if namespace else "/msga"
+    frame = ["--frame", fixed_frame] if fixed_frame else []
+    return Node(
+        package="msga_ros",
+        executable="msga_rviz",
+        name="msga_rviz",
+        namespace=namespace,
+        arguments=["--node", name, *frame, "--", str(program), "-d", str(configuration)],
+        remappings=[(f"/msga/{one}", f"{name}/{one}") for one in OUTPUTS],
+        output="log",
+    )
+
+
+def parsed(parameter: str, text: str) -> bool | float | str:
+    """The value of a parameter; raises `ValueError` for a text that is none."""
+    if parameter in ("publish.tf", "rectified", "use_sim_time"):
+        return SWITCHES[text.lower()]
+    if parameter != "sync.slop":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"slop: seconds, not {text!r}") from None
+
+
+def resolved(namespace: str, topic: str) -> list[str]:
+    """Full names that the input `topic` may have: raw, and compressed where it is an image."""
+    full = topic if topic.startswith("/") else "/" + "/".join(filter(None, (namespace, topic)))
+    return [full, f"{full}/compressed"]
+
+
+def _file(argument: str, text: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"{argument}: there is no file {path}")
+    return path
 
 
 def generate_launch_description() -> LaunchDescription:

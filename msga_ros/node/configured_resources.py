@@ -131,6 +131,7 @@ class ConfiguredResources:
         if 0 <= age < _PLAUSIBLE_AGE_NS:
             times.add("since_stamp", age * 1e-6)
         self._statistics.processed(times.milliseconds)
+        self._reporter.detail(partial(_line, processed.outcome, taken, times))
 
     def _publish(self, outcome: Outcome, epoch: int, settings: Settings, times: StageTimes) -> None:
         """The pose at once; then, with the ids of its tracks, everything else."""
@@ -156,3 +157,14 @@ class ConfiguredResources:
     def _on_error(self, message_set: MessageSet, error: Exception) -> None:
         self._statistics.dropped("error")
         self._reporter.exception("work on a set", error)
+
+
+def _line(outcome: Outcome | None, taken: int, times: StageTimes) -> str:
+    """What was made of a set, for whoever looks at the log with level debug."""
+    stamp = f"{taken // 10**9}.{taken % 10**9:09d}"
+    stages = ", ".join(f"{name} {value:.1f}" for name, value in times.milliseconds.items())
+    if outcome is None:
+        return f"set {stamp}: a reference view, no pose; ms: {stages}"
+    result = outcome.result
+    counts = f"{result.counts.geometric_inliers} of {result.counts.matched} matches hold"
+    return f"set {stamp}: {result.status.name}, {counts}; ms: {stages}"

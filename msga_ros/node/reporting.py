@@ -51,6 +51,11 @@ class Reporter:
 
         return guarded_callback
 
+    def detail(self, text: Callable[[], str]) -> None:
+        """Log what `text` makes where the level debug is on."""
+        if self._logger.is_enabled_for(LoggingSeverity.DEBUG):
+            self._logger.debug(text())
+
     def warn(self, key: str, text: str) -> None:
         """Log a warning, throttled by `key`."""
         if self._throttle.admit(key) is not None:
