@@ -72,9 +72,7 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
         ),
         choose("namespace", "namespace of the node and its inputs"),
         *(choose(name, f"topic of the input {topic}", topic) for name, topic in INPUTS.items()),
-        choose(
-            "params_file", "parameter file of the node", str(SHARE / "config" / "msga.yaml")
-        ),
+        choose("params_file", "parameter file of the node", str(SHARE / "config" / "msga.yaml")),
         choose("device", "network device: auto, cpu, cuda or cuda:N"),
         choose(
             "image_transport",

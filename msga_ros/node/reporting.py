@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ParamSpec
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
+from rclpy.logging import LoggingSeverity
 
 from msga_ros.stream.statistics import Statistics, Throttle
 

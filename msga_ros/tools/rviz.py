@@ -15,11 +15,13 @@ from collections.abc import Callable, Sequence
 import rclpy
 from nav_msgs.msg import Odometry
 from rcl_interfaces.srv import GetParameters
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from visualization_msgs.msg import MarkerArray
 
 # With this one of config/msga.rviz, where nothing has come.
 _PATIENCE = 30.0  # s
+_ASK_AGAIN = 2.0  # s
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--patience", type=float, default=_PATIENCE, help="s to wait for it")
     parser.add_argument("program", nargs="+", help="RViz and its arguments, after --")
     options = parser.parse_args(given)
-    frame = options.frame or wait_for_frame(options.node, options.patience)
+    try:
+        frame = options.frame or wait_for_frame(options.node, options.patience)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
     if not frame:
         print(
             f"msga_rviz: no output of {options.node} in {options.patience:g} s; RViz starts in the "
@@ -51,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def wait_for_frame(name: str, patience: float) -> str:
     """Frame of the odometry where the node `name` publishes a transform, else of its markers.
 
-    "" where nothing has come for `patience` s, or where this process was told to end.
+    "" where nothing has come for `patience` s. Raises `KeyboardInterrupt` or
+    `ExternalShutdownException` where this process was told to end.
     """
     end = time.monotonic() + patience
     rclpy.init(args=[])
@@ -59,16 +65,17 @@ def wait_for_frame(name: str, patience: float) -> str:
     frames: list[str] = []
     try:
         if _publishes_tf(node, name, end):
-            node.create_subscription(
-                Odometry, f"{name}/odometry", lambda one: frames.append(one.header.frame_id), 5
-            )
+
+            def heard_odometry(message: Odometry) -> None:
+                frames.append(message.header.frame_id)
+
+            node.create_subscription(Odometry, f"{name}/odometry", heard_odometry, 5)
         else:
-            node.create_subscription(
-                MarkerArray,
-                f"{name}/markers",
-                lambda one: frames.extend(marker.header.frame_id for marker in one.markers),
-                5,
-            )
+
+            def heard_markers(message: MarkerArray) -> None:
+                frames.extend(one.header.frame_id for one in message.markers)
+
+            node.create_subscription(MarkerArray, f"{name}/markers", heard_markers, 5)
         _spin(node, lambda: any(frames), end)
     finally:
         node.destroy_node()
@@ -80,16 +87,23 @@ def _publishes_tf(node: Node, name: str, end: float) -> bool:
     client = node.create_client(GetParameters, f"{name}/get_parameters")
     if not _spin(node, client.service_is_ready, end):
         return False
-    answer = client.call_async(GetParameters.Request(names=["publish.tf", "mode"]))
-    if not _spin(node, answer.done, end):
-        return False
-    values = answer.result().values
-    return len(values) == 2 and values[0].bool_value and values[1].string_value == "stereo"
+    request = GetParameters.Request(names=["publish.tf", "mode"])
+    while time.monotonic() < end:
+        # An answer is lost where the node has not discovered us yet: ask again.
+        answer = client.call_async(request)
+        if _spin(node, answer.done, min(time.monotonic() + _ASK_AGAIN, end)):
+            values = answer.result().values
+            return len(values) == 2 and values[0].bool_value and values[1].string_value == "stereo"
+    return False
 
 
 def _spin(node: Node, done: Callable[[], bool], end: float) -> bool:
-    while rclpy.ok() and time.monotonic() < end:
+    while time.monotonic() < end:
         if done():
             return True
         rclpy.spin_once(node, timeout_sec=0.1)
     return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())
