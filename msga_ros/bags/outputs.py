@@ -22,8 +22,8 @@ from msga_ros.bags.types import (
     RELATIVE_POSE,
     typestore,
 )
-from msga_ros.stream.message_fields import correspondences_fields, relative_pose_fields
-from msga_ros.stream.odometry_fields import odometry_fields
+from msga_ros.stream.message_fields import Fields, correspondences_fields, relative_pose_fields
+from msga_ros.stream.odometry_fields import motion_fields, odometry_fields
 from msga_ros.stream.processor import Outcome
 from msga_ros.stream.robot_settings import ODOMETRY_FRAME
 from msga_ros.stream.stream_odometry import OdometryResult
@@ -55,9 +55,12 @@ class OutputOptions:
         return topics
 
     @property
-    def odometry_topic(self) -> dict[str, str]:
+    def motion_topics(self) -> dict[str, str]:
         """Topic to type, where there is odometry in metres."""
-        return {f"{self.namespace}/odometry": ODOMETRY}
+        return {
+            f"{self.namespace}/odometry": ODOMETRY,
+            f"{self.namespace}/temporal_pose": RELATIVE_POSE,
+        }
 
 
 def odometry(located: OdometryResult, time_ns: int, options: OutputOptions) -> Message:
@@ -83,7 +86,7 @@ def odometry(located: OdometryResult, time_ns: int, options: OutputOptions) -> M
             covariance=fields["twist_covariance"],
         ),
     )
-    (topic,) = options.odometry_topic
+    topic = f"{options.namespace}/odometry"
     return Message(topic, time_ns, bytes(typestore().serialize_cdr(message, ODOMETRY)))
 
 
@@ -107,10 +110,20 @@ def correspondences(outcome: Outcome) -> Any:
     return typestore().types[CORRESPONDENCES](**correspondences_fields(outcome))
 
 
+def temporal_pose(located: OdometryResult, time_ns: int, options: OutputOptions) -> Message:
+    """`msga_ros/RelativePose` from the keyframe to the newest left image, see `motion_fields`."""
+    message = _pose_message(motion_fields(located))
+    data = bytes(typestore().serialize_cdr(message, RELATIVE_POSE))
+    return Message(f"{options.namespace}/temporal_pose", time_ns, data)
+
+
 def relative_pose(outcome: Outcome) -> Any:
     """`msga_ros/RelativePose` as a `rosbags` message."""
+    return _pose_message(relative_pose_fields(outcome))
+
+
+def _pose_message(fields: Fields) -> Any:
     types = typestore().types
-    fields = relative_pose_fields(outcome)
     x, y, z, w = fields.pop("rotation")
     tx, ty, tz = (float(one) for one in fields.pop("translation"))
     fields["transform"] = types["geometry_msgs/msg/Transform"](

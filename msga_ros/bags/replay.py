@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from msga_ros.bags.reading import Bag
+from msga_ros.bags.summary import Tally
 from msga_ros.bags.topics import Topics
 from msga_ros.bags.types import typestore
 from msga_ros.stream import message_filters_fallback
 from msga_ros.stream.cv_bridge_fallback import CvBridge
-from msga_ros.stream.message_set import MessageSet
+from msga_ros.stream.message_set import MessageSet, stamp_ns
 from msga_ros.stream.message_types import Stamped
 from msga_ros.stream.pairing import Pairing
 from msga_ros.stream.processor import Outcome, Pipeline, PreparedImage, Processor
@@ -37,17 +38,6 @@ class RecordedSet:
         return MessageSet(self.messages, arrived=0.0, epoch=self.epoch)
 
 
-@dataclass
-class Tally:
-    """What happened on the way: `read` messages, `sets`, sets `dropped`, jumps back in time."""
-
-    read: int = 0
-    broken: int = 0
-    sets: int = 0
-    dropped: int = 0
-    jumps: int = 0
-
-
 def message_sets(
     bag: Bag,
     topics: Topics,
@@ -61,15 +51,18 @@ def message_sets(
     A jump back in time (a bag that was recorded from a loop) begins a new epoch. A message that
     cannot be read is left out and counted.
     """
-    store = typestore()
+    store, by_topic = typestore(), topics.by_topic
     complete: list[Mapping[str, Stamped]] = []
 
     def jumped(seconds: float) -> None:
         tally.jumps += 1
         warn(f"time jumps back by {seconds:.3f} s: starting again from there")
 
-    def dropped(_: str, number: int = 1) -> None:
-        tally.dropped += number
+    def dropped(reason: str) -> None:
+        tally.dropped += 1
+        # A message is refused alone, all others with their set.
+        of = [raw.topic] if reason == "negative_stamp" else list(by_topic)
+        tally.refused.update((topic, reason.replace("_", " ")) for topic in of)
 
     pairing = Pairing(
         topics.names,
@@ -81,19 +74,22 @@ def message_sets(
         jump_back=settings["sync.jump_back"],
         filters=message_filters_fallback,
     )
-    by_topic = topics.by_topic
     for raw in bag.messages(by_topic):
         tally.read += 1
+        tally.received[raw.topic] += 1
         on_read()
         try:
             message = store.deserialize_cdr(raw.data, raw.kind)
         except Exception as error:  # whatever the bytes make of the decoder
             tally.broken += 1
+            tally.unreadable[raw.topic] += 1
             if tally.broken <= _SHOWN:
                 warn(f"{raw.topic}: a message that cannot be read ({type(error).__name__})")
             continue
         for name in by_topic[raw.topic]:
             pairing.add(name, message)
+            tally.newest[name] = max(stamp_ns(message), tally.newest.get(name, 0))
+        tally.standing = dict(pairing.standing)
         while complete:
             yield RecordedSet(tally.sets, complete.pop(0), raw.time_ns, tally.jumps)
             tally.sets += 1
@@ -118,11 +114,13 @@ class Replayer(Processor):
         self._track_ids = TrackIds()
         self._numbers: dict[int, int] = {}  # id of a view to the number of its set
         self.views: list[View] = []  # of the last set
+        self.usable = True  # the last set was
 
     def relate(self, one: RecordedSet) -> Outcome | None:
         """The outcome of a set; `views` are then its own."""
         self.views = []
-        outcome = self.process(one.message_set, self._settings).outcome
+        processed = self.process(one.message_set, self._settings)
+        self.usable, outcome = processed.usable, processed.outcome
         if outcome is not None and not outcome.stereo:
             outcome = self._track_ids.follow(outcome)
         reference = self._reference

@@ -6,21 +6,23 @@ it is kept as one file, which holds data alone (see `state`).
 
 from __future__ import annotations
 
+from typing import Any
+
 from msga_ros.bags.motion import StampedPose
 from msga_ros.bags.state import StateError, from_bytes, to_bytes
+from msga_ros.bags.types import typestore
 from msga_ros.odometry.observations import Rig
 from msga_ros.odometry.stereo import StereoOdometry
-from msga_ros.stream.message_set import stamp_ns
+from msga_ros.stream.message_set import header_ns, stamp_ns
 from msga_ros.stream.stream_odometry import OdometryResult, StreamOdometry
 
-_COUNTED = {"stereo": bool, "epoch": int, "session": int, "reason": str, "pending": str}
+_COUNTED = {
+    "stereo": bool, "epoch": int, "session": int, "reason": str, "pending": str, "headers": dict,
+}  # fmt: skip
 
 
 class ResumableOdometry(StreamOdometry):
-    """The node's odometry, whose state can be written down and taken up again.
-
-    The headers of reference frames are not part of the state: a bag has no use for them.
-    """
+    """The node's odometry, whose state can be written down and taken up again."""
 
     def state(self) -> bytes:
         """Everything that the next update depends on."""
@@ -32,6 +34,10 @@ class ResumableOdometry(StreamOdometry):
                 "session": self.session,
                 "reason": self.reason,
                 "pending": self._pending,
+                "headers": {
+                    stamp: (header_ns(one), str(one.frame_id))
+                    for stamp, one in self._headers.items()
+                },
                 "cameras": self._cameras,
                 "rig": odometry.rig if isinstance(odometry, StereoOdometry) else None,
                 "odometry": None if odometry is None else odometry.state_dict(),
@@ -53,11 +59,20 @@ class ResumableOdometry(StreamOdometry):
                 odometry = self._made(found["rig"])
                 odometry.load_state_dict(found["odometry"])
             cameras = found["cameras"]
+            headers = {stamp: _header(*one) for stamp, one in found["headers"].items()}
         except (KeyError, TypeError) as error:
             raise StateError(f"not the state of an odometry: {error!r}") from error
         self._epoch, self.session = found["epoch"], found["session"]
         self.reason, self._pending = found["reason"], found["pending"]
-        self._cameras, self._odometry = cameras, odometry
+        self._cameras, self._odometry, self._headers = cameras, odometry, headers
+
+
+def _header(stamp: int, frame_id: str) -> Any:
+    """`std_msgs/Header` as a `rosbags` message."""
+    types = typestore().types
+    seconds, nanoseconds = divmod(stamp, 1_000_000_000)
+    time = types["builtin_interfaces/msg/Time"](sec=seconds, nanosec=nanoseconds)
+    return types["std_msgs/msg/Header"](stamp=time, frame_id=frame_id)
 
 
 def stamped(located: OdometryResult) -> StampedPose | None:

@@ -12,19 +12,20 @@ from pathlib import Path
 import msga_ros
 from msga_ros.bags.errors import BagError
 from msga_ros.bags.journal import Entry, Journal, Message
-from msga_ros.bags.motion import StampedPose
 from msga_ros.bags.outputs import (
     STORAGES,
     OutputOptions,
     odometry,
     put_in_place,
     serialised,
+    temporal_pose,
     write_bag,
 )
 from msga_ros.bags.reading import Bag
-from msga_ros.bags.replay import RecordedSet, Replayer, Tally, message_sets
+from msga_ros.bags.replay import RecordedSet, Replayer, message_sets
 from msga_ros.bags.resumable_odometry import ResumableOdometry, stamped
 from msga_ros.bags.state import StateError
+from msga_ros.bags.summary import Account, Summary, Tally, summarise
 from msga_ros.bags.topics import Topics, choose_topics
 from msga_ros.bags.trajectory import write_trajectories
 from msga_ros.frontend.base import FrontendError
@@ -63,19 +64,6 @@ class Request:
     overwrite: bool = False
 
 
-@dataclass(frozen=True)
-class Summary:
-    """What a run did. `resumed`: sets that an earlier run had done; `by_status`: of the poses."""
-
-    sets: int
-    resumed: int
-    outcomes: int
-    by_status: Mapping[str, int]
-    poses: int
-    tally: Tally
-    files: tuple[Path, ...]
-
-
 def run(
     request: Request,
     load_pipeline: Callable[[], Pipeline],
@@ -105,7 +93,7 @@ def run(
             done.keep_state()
     finally:
         journal.close()
-    return _finish(request, bag, journal, done.done, tally)
+    return _finish(request, bag, topics, journal, done.done, tally)
 
 
 class _Work:
@@ -180,20 +168,25 @@ class _Work:
         self._journal.cut(count)
 
     def _entry(self, one: RecordedSet) -> Entry:
-        outputs, located = self._request.outputs, None
+        outputs, located, usable = self._request.outputs, None, False
         try:
             outcome = self._replayer.relate(one)
+            usable = self._replayer.usable
             located = self._locate(one, outcome)
         except (CameraError, FrontendError) as error:
             self._complaints("unusable", "", str(error))
             outcome = None
         header: dict[str, object] = {"state": self._replayer.state(), "status": None, "pose": None}
+        header["bad"] = None if usable else self._complaints.last
         messages: tuple[Message, ...] = ()
         if located is not None:
             pose = stamped(located)
             header["pose"] = None if pose is None else pose.as_json(located.session)
+            header["motion"] = located.update.status.name
             if located.update.scale_known:
                 messages += (odometry(located, one.time_ns, outputs),)
+                if located.reference_header is not None:
+                    messages += (temporal_pose(located, one.time_ns, outputs),)
         if outcome is not None:
             if outcome.stereo and located is not None:
                 outcome = with_ids_of_the_odometry(outcome, located.update)
@@ -212,40 +205,29 @@ class _Work:
         return self._odometry.update(self._replayer.views, outcome, one.epoch)
 
 
-def _finish(request: Request, bag: Bag, journal: Journal, resumed: int, tally: Tally) -> Summary:
+def _finish(
+    request: Request, bag: Bag, topics: Topics, journal: Journal, resumed: int, tally: Tally
+) -> Summary:
     """Make bag and trajectories beside the journal, and put them in place whole."""
     made = journal.folder / "bag" / request.target.name
     shutil.rmtree(made.parent, ignore_errors=True)
     made.parent.mkdir(parents=True)
-    poses: list[StampedPose] = []
-    by_status: dict[str, int] = {}
+    account = Account()
 
     def messages() -> Iterator[Message]:
         for entry in journal.entries():
-            status, pose = entry.header["status"], entry.header["pose"]
-            if status is not None:
-                by_status[status] = by_status.get(status, 0) + 1
-            # A later session has another origin, and perhaps stamps that were there before.
-            if pose is not None and pose["session"] == 1:
-                poses.append(StampedPose.from_json(pose))
+            account.add(entry.header)
             yield from entry.messages
 
-    topics = dict(request.outputs.topics)
+    written = dict(request.outputs.topics)
     if request.trajectory and request.settings.stereo:
-        topics.update(request.outputs.odometry_topic)
-    write_bag(made, request.storage or _same_storage(bag), topics, messages())
-    files = write_trajectories(made, poses)
+        written.update(request.outputs.motion_topics)
+    write_bag(made, request.storage or _same_storage(bag), written, messages())
+    files = write_trajectories(made, account.poses)
     put_in_place(made, request.target)
     shutil.rmtree(journal.folder)
-    return Summary(
-        sets=tally.sets,
-        resumed=resumed,
-        outcomes=sum(by_status.values()),
-        by_status=by_status,
-        poses=len(poses),
-        tally=tally,
-        files=tuple(request.target / path.name for path in files),
-    )
+    files = tuple(request.target / path.name for path in files)
+    return summarise(account, tally, topics, resumed, files)
 
 
 def _same_storage(bag: Bag) -> str:
@@ -259,8 +241,10 @@ class _Complaints:
     def __init__(self, warn: Warn) -> None:
         self._warn = warn
         self._seen: dict[tuple[str, str], int] = {}
+        self.last = ("", "")  # kind and topic of the newest one
 
     def __call__(self, kind: str, topic: str, text: str) -> None:
+        self.last = (kind, topic)
         count = self._seen[kind, topic] = self._seen.get((kind, topic), 0) + 1
         if count <= _SAME_WARNINGS:
             rest = " (no more of these are shown)" if count == _SAME_WARNINGS else ""

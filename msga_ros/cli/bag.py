@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from msga_ros.bags.errors import require_rosbags
 from msga_ros.bags.options import read_settings
 from msga_ros.bags.outputs import PICTURES, STORAGES, OutputOptions
-from msga_ros.cli.errors import UsageError, reported_errors
+from msga_ros.cli.bag_summary import print_summary
+from msga_ros.cli.errors import NOTHING_USABLE, UsageError, reported_errors
 from msga_ros.cli.interrupts import interruptible
 from msga_ros.cli.settings import overrides
 from msga_ros.cli.shared import ConfigFile, Device, Mode, Weights, console
@@ -22,7 +22,7 @@ from msga_ros.terminal.progress import progress_bar
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from msga_ros.bags.run import Summary
+    from msga_ros.bags.summary import Summary
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def command(
     """Run the pipeline on a recorded bag, without ROS: a bag of correspondences and poses.
 
     OUT holds trajectories in TUM and KITTI format too. An interrupted run goes on when the same
-    command is given again.
+    command is given again. Exit status 3: nothing usable came out, and the summary says why.
     """
     with reported_errors():
         topics = {
@@ -115,7 +115,9 @@ def command(
             trajectory=trajectory,
             overwrite=overwrite,
         )
-        run(request, console())
+        summary = run(request, console())
+    if not summary.usable:
+        raise typer.Exit(NOTHING_USABLE)
 
 
 def run(request: Request, console: Console) -> Summary:
@@ -161,27 +163,8 @@ def run(request: Request, console: Console) -> Summary:
         except KeyboardInterrupt:
             bar.console.print("interrupted; the same command goes on from here")
             raise
-    console.print(_table(request, summary))
+    print_summary(console, str(request.target), summary)
     return summary
-
-
-def _table(request: Request, summary: Summary) -> Table:
-    table = Table(title=str(request.target), show_header=False, title_justify="left")
-    rows = {
-        "complete sets": str(summary.sets),
-        "done by an earlier run": str(summary.resumed) if summary.resumed else "",
-        "pairs of views": str(summary.outcomes),
-        **{f"  {name}": str(count) for name, count in sorted(summary.by_status.items())},
-        "unreadable messages": str(summary.tally.broken) if summary.tally.broken else "",
-        "sets out of order": str(summary.tally.dropped) if summary.tally.dropped else "",
-        "jumps back in time": str(summary.tally.jumps) if summary.tally.jumps else "",
-        "poses of the trajectory": str(summary.poses) if summary.poses else "",
-        "trajectories": "\n".join(str(path) for path in summary.files),
-    }
-    for name, value in rows.items():
-        if value:
-            table.add_row(name, value)
-    return table
 
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:

@@ -12,6 +12,8 @@ import yaml
 FAILED = 1  # the command ran and there is no result
 USAGE = 2  # the command could not run: a missing file, an unreadable image, a wrong entry
 
+NOTHING_USABLE = 3  # it ran to its end, and nothing that it was run for came out
+
 _ROS_MODULES = (
     "rclpy",
     "rosidl",

@@ -13,6 +13,7 @@ from msga_ros.node.qos import compatible, input_events, overrides, qos_text, sen
 from msga_ros.node.ros_libraries import filters_module
 from msga_ros.stream.message_filters_fallback import Subscriber
 from msga_ros.stream.message_types import Stamped
+from msga_ros.stream.silence import advice, stamp_text
 
 
 def input_topic(node: LifecycleNode, name: str, transport: str) -> str:
@@ -72,11 +73,16 @@ class Inputs:
         self._subscribers = {}
 
     def explain_silence(
-        self, seconds: float, received: Mapping[str, int], newest: Mapping[str, int]
+        self,
+        seconds: float,
+        received: Mapping[str, int],
+        newest: Mapping[str, int],
+        standing: Mapping[str, int],
     ) -> str:
         """No set for so many `seconds`; one line a topic: what arrived and the QoS on both ends.
 
-        By input name: the number of messages `received`, and the `newest` stamp in ns.
+        By input name: the number of messages `received`, the `newest` stamp in ns, and where the
+        stamps are `standing` still.
         """
         lines = [f"no complete set of messages for {seconds:.0f} s; since then, on each topic:"]
         for name, subscriber in self._subscribers.items():
@@ -85,8 +91,7 @@ class Inputs:
                 f"{topic}: {received.get(name, 0)} received{_stamp_text(newest.get(name))}; "
                 f"we ask for {qos_text(qos)}; " + self._publishers_text(name, topic, qos)
             )
-        if all(received.get(name) for name in self._subscribers):
-            lines.append("all of them arrive, but their stamps do not agree: see sync.slop")
+        lines += advice(received, standing, self._topics)
         return "\n  ".join(lines)
 
     def _type(self, name: str) -> type[CameraInfo] | type[Image] | type[CompressedImage]:
@@ -115,4 +120,4 @@ def _named(name: str, on_message: Callable[[str, Stamped], None]) -> Callable[[S
 
 
 def _stamp_text(stamp: int | None) -> str:
-    return "" if stamp is None else f", newest stamp {stamp // 10**9}.{stamp % 10**9:09d}"
+    return "" if stamp is None else f", newest stamp {stamp_text(stamp)}"

@@ -98,8 +98,10 @@ class Reception:
         received = {
             name: now.received_since_set.get(topic, 0) for name, topic in self._topics.items()
         }
-        newest = self._pairing.newest if self._pairing is not None else {}
-        return self._inputs.explain_silence(now.since_set, received, newest)
+        newest, standing = {}, {}
+        if self._pairing is not None:
+            newest, standing = dict(self._pairing.newest), dict(self._pairing.standing)
+        return self._inputs.explain_silence(now.since_set, received, newest, standing)
 
     def _on_message(self, name: str, message: Stamped) -> None:
         self._statistics.received(self._topics[name])

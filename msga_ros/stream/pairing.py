@@ -17,6 +17,30 @@ from msga_ros.stream.message_types import Stamped
 
 # So many messages in a row that are older than the newest: time has moved back.
 _OLDER_IN_A_ROW = 3
+# So many messages with the stamp of the one before, of a topic whose stamps have moved.
+_EQUAL_IN_A_ROW = 2
+
+
+class StandingStamps:
+    """Notices stamps that stand still: they never advanced, or have not for three messages."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+        self._equal = 0  # messages before the last one that had its stamp
+        self._advanced = False
+
+    def add(self, stamp: int) -> None:
+        """Of the next message, ns."""
+        same = stamp == self._last
+        self._advanced = self._advanced or (self._last is not None and not same)
+        self._equal = self._equal + 1 if same else 0
+        self._last = stamp
+
+    @property
+    def stamp(self) -> int | None:
+        """Where they stand, ns; None where they move, and before the second message."""
+        stands = self._equal >= (_EQUAL_IN_A_ROW if self._advanced else 1)
+        return self._last if stands else None
 
 
 class Pairing:
@@ -62,6 +86,7 @@ class Pairing:
         chain.registerCallback(lambda *messages: completed.append(messages))
         self._chain = chain
         self._newest: dict[str, int] = {}
+        self._standing = {name: StandingStamps() for name in self._names}
         self._older = dict.fromkeys(self._names, 0)
         self._last_set: int | None = None
 
@@ -74,6 +99,7 @@ class Pairing:
     def add(self, name: str, message: Stamped) -> None:
         """Take a message of the input `name`; signals the sets that it completes."""
         stamp = stamp_ns(message)
+        self._standing[name].add(stamp)
         if stamp < 0:  # the original would raise, and stay locked
             self._on_drop("negative_stamp")
             return
@@ -91,6 +117,12 @@ class Pairing:
     def newest(self) -> Mapping[str, int]:
         """The newest stamp of each input that has one, ns."""
         return self._newest
+
+    @property
+    def standing(self) -> Mapping[str, int]:
+        """The stamp of each input whose stamps stand still, ns."""
+        found = {name: one.stamp for name, one in self._standing.items()}
+        return {name: stamp for name, stamp in found.items() if stamp is not None}
 
     def _signal(self, messages: tuple[Stamped, ...]) -> None:
         stamp = stamp_ns(messages[0])

@@ -10,8 +10,9 @@ import numpy as np
 
 from msga_ros.bags.motion import StampedPose
 from msga_ros.bags.reading import Bag
-from msga_ros.bags.replay import Replayer, Tally, message_sets
+from msga_ros.bags.replay import Replayer, message_sets
 from msga_ros.bags.storage_files import is_bag
+from msga_ros.bags.summary import Tally
 from msga_ros.bags.topics import Topics, choose_topics
 from msga_ros.bags.types import CORRESPONDENCES, typestore
 from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame, Sequence

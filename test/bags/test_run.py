@@ -63,7 +63,9 @@ def test_stereo_bag(
     assert (summary.sets, summary.outcomes) == (2, 2)
     assert len(list(target.glob("*.mcap" if storage == "mcap" else "*.db3"))) == 1
     found = read(target)
-    assert set(found) == {"/msga/correspondences", "/msga/relative_pose", "/msga/odometry"}
+    assert set(found) == {
+        "/msga/correspondences", "/msga/relative_pose", "/msga/odometry", "/msga/temporal_pose",
+    }  # fmt: skip
     for frame, (matches, pose) in enumerate(
         zip(found["/msga/correspondences"], found["/msga/relative_pose"], strict=True)
     ):
@@ -203,7 +205,7 @@ def test_killed_run_without_odometry_goes_on(tmp_path: Path, drive: Drive, proce
     assert raw(broken) == raw(whole)
 
 
-COUNTED = {"epoch": 0, "session": 1, "reason": "", "pending": ""}
+COUNTED: dict[str, Any] = {"epoch": 0, "session": 1, "reason": "", "pending": "", "headers": {}}
 
 
 @pytest.mark.parametrize(
