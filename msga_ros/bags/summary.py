@@ -152,7 +152,7 @@ def _few_sets(tally: Tally, topics: Topics) -> list[str]:
         stamp = tally.newest.get(name)
         newest = "" if stamp is None else f", newest stamp {stamp_text(stamp)}"
         lines.append(f"{topic}: {by_input[name]} received{newest}")
-    return lines + advice(by_input, tally.standing, topics.by_input)
+    return lines + advice(by_input, tally.newest, tally.standing, topics.by_input)
 
 
 def _nothing(account: Account, tally: Tally, lost: bool, known: int) -> list[str]:

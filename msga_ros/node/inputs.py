@@ -91,7 +91,7 @@ class Inputs:
                 f"{topic}: {received.get(name, 0)} received{_stamp_text(newest.get(name))}; "
                 f"we ask for {qos_text(qos)}; " + self._publishers_text(name, topic, qos)
             )
-        lines += advice(received, standing, self._topics)
+        lines += advice(received, newest, standing, self._topics)
         return "\n  ".join(lines)
 
     def _type(self, name: str) -> type[CameraInfo] | type[Image] | type[CompressedImage]:

@@ -135,6 +135,18 @@ def test_slop_changes_while_the_node_runs(bench: Callable[..., Bench]) -> None:
     assert one.counts.sets == 1
 
 
+def test_stamps_that_a_driver_leaves_empty_are_named(bench: Callable[..., Bench]) -> None:
+    one = bench(**{"publish.no_input_warning": 0.5})
+    for _ in range(3):
+        one.send("image", -START / MS)
+        one.send("camera_info", -START / MS)
+    assert one.counts.sets == 1
+    one.spin_until(lambda: one.counts.since_set > 0.5)
+    told = one.node._silence(one.counts)
+    assert "the stamps do not advance (0.000000000): the driver leaves header.stamp empty" in told
+    assert "sync.slop" not in told
+
+
 @pytest.mark.parametrize(("size", "sets"), [(2, 2), (10, 5)])
 def test_as_many_wait_for_their_partners_as_the_queue_is_long(
     bench: Callable[..., Bench], size: int, sets: int
