@@ -28,8 +28,10 @@ Array = NDArray[np.float64]
 # threshold, with so many times the distance of an inlier. Chosen on the development places.
 _SCORE_MARGINS = (-0.75, 0.75)
 _SAMPLING_REACH = 1.5
-# Motions this far from each other are told apart; well beyond what a covariance stands for.
-_QUITE_DIFFERENT_DEG = 20.0
+# Another motion is one that the covariance does not stand for: so many standard deviations away,
+# but within these limits.
+_DIFFERENT_SIGMAS = 5.0
+_DIFFERENT_DEG = (3.0, 20.0)
 
 
 def estimate_motion(
@@ -110,7 +112,8 @@ def robust_estimate(
         )
     if not found.success or not config.min_lead > 0:
         return found, None
-    rival = strongest_rival(points0, points1, found, threshold, _QUITE_DIFFERENT_DEG)
+    different = _different_deg(found, points0, points1, threshold)
+    rival = strongest_rival(points0, points1, found, threshold, different)
     if rival is None:
         return found, None
     other = dataclasses.replace(rival.motion, iterations=found.iterations)
@@ -119,6 +122,25 @@ def robust_estimate(
     if rival.deficit < 0 and other.inlier.sum() >= found.inlier.sum():
         return other, found if -rival.deficit < config.min_lead else None
     return found, other if rival.deficit < config.min_lead else None
+
+
+def _different_deg(
+    found: RobustEstimate, points0: Array, points1: Array, threshold: float
+) -> float:
+    """From which angle on, in degrees, a motion is another one than `found`."""
+    covariance = relative_pose_covariance(
+        points0[found.inlier],
+        points1[found.inlier],
+        found.rotation,
+        found.translation,
+        minimum_sigma=threshold,
+    )
+    least, most = _DIFFERENT_DEG
+    if not np.isfinite(covariance).all():
+        return most
+    largest = [np.linalg.eigvalsh(block)[-1] for block in (covariance[:3, :3], covariance[3:, 3:])]
+    sigma_deg = np.rad2deg(np.sqrt(max(largest)))
+    return float(np.clip(_DIFFERENT_SIGMAS * sigma_deg, least, most))
 
 
 def _sampled(
