@@ -57,6 +57,7 @@ def main() -> None:
             [
                 *(ROOT / "CMakeLists.txt", ROOT / "package.xml"),
                 *ROOT.glob("msg/*.msg"),
+                *ROOT.glob("srv/*.srv"),
                 *(path for path in INTERFACES.rglob("*") if path.is_file()),
             ],
             [base_key, *installed_names()],

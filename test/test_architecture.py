@@ -38,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"configuration", "terminal", "geometry", "network", "datasets", "evaluation"},
     "viewing": {"geometry", "two_view", "datasets", "stream", "bags"},
     "node": {"configuration", "geometry", "two_view", "odometry", "stream"},
+    "client": {"geometry", "frontend", "two_view", "node"},
     "tools": {"geometry", "two_view", "datasets", "stream", "node"},
 }
 EVERYTHING = {"cli"}  # the command line stands on top
@@ -56,7 +57,7 @@ ROS = {
     "rosgraph_msgs",
     "tf2_ros",
 }
-KNOWS_ROS = ("node", "tools", "plugs/node", "viewing/node")
+KNOWS_ROS = ("client", "node", "tools", "plugs/node", "viewing/node")
 
 
 def imports(file: Path) -> Iterator[str]:
@@ -73,7 +74,7 @@ def imports(file: Path) -> Iterator[str]:
 def is_ros(name: str) -> bool:
     first, _, rest = name.partition(".")
     if first == "msga_ros":
-        return rest.split(".")[0] == "msg"
+        return rest.split(".")[0] in ("msg", "srv")
     return first in ROS or first.endswith(("_msgs", "_srvs"))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 # Columns of what the descriptors and keypoints say of a match, see `Matches.evidence`.
 EVIDENCE = ("ratio", "mutual", "rotation", "log_scale", "distance")
@@ -82,36 +82,6 @@ class Matches:
     log_scale: NDArray[np.float32] | None = None
     distance: NDArray[np.float32] | None = None
     confidence: NDArray[np.float32] | None = None
-
-    @classmethod
-    def given(
-        cls,
-        keypoints0: ArrayLike,
-        keypoints1: ArrayLike,
-        evidence: ArrayLike | None = None,
-        confidence: ArrayLike | None = None,
-    ) -> Matches:
-        """Matches (M, 2) from elsewhere. `evidence`: (M, 1 to 5), the first columns of `EVIDENCE`.
-
-        Raises `ValueError` for arrays of another shape.
-        """
-        points0, points1 = (np.asarray(one, np.float32) for one in (keypoints0, keypoints1))
-        count = len(points0)
-        if points0.shape != (count, 2) or points1.shape != (count, 2):
-            shapes = f"{points0.shape}, {points1.shape}"
-            raise ValueError(f"keypoints must be (M, 2) twice, not {shapes}")
-        known: dict[str, NDArray[np.float32]] = {}
-        if evidence is not None:
-            table = np.asarray(evidence, np.float32)
-            if table.ndim != 2 or len(table) != count or not 1 <= table.shape[1] <= len(EVIDENCE):
-                shape = f"({count}, 1 to {len(EVIDENCE)})"
-                raise ValueError(f"evidence must be {shape}, not {table.shape}")
-            known = dict(zip(EVIDENCE, table.T, strict=False))
-        if confidence is not None:
-            known["confidence"] = np.asarray(confidence, np.float32)
-            if known["confidence"].shape != (count,):
-                raise ValueError(f"confidence must be ({count},), not {known['confidence'].shape}")
-        return cls(points0, points1, **known)  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         return len(self.keypoints0)

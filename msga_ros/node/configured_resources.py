@@ -11,10 +11,14 @@ from rclpy.lifecycle import LifecycleNode
 from msga_ros.node.outputs import Outputs
 from msga_ros.node.reporting import Reporter
 from msga_ros.node.ros_libraries import image_bridge
+from msga_ros.node.streamed_pairs import StreamedPairs
 from msga_ros.stream.message_set import MessageSet, stamp_ns
 from msga_ros.stream.message_types import Stamped
 from msga_ros.stream.model_loading import Model
 from msga_ros.stream.processor import Outcome, Processor
+from msga_ros.stream.relations import Relations
+from msga_ros.stream.request_counts import RequestCounts
+from msga_ros.stream.requests import Request
 from msga_ros.stream.settings import Settings
 from msga_ros.stream.stage_times import StageTimes
 from msga_ros.stream.statistics import Statistics
@@ -44,6 +48,7 @@ class ConfiguredResources:
         settings: Callable[[], Settings],
         statistics: Statistics,
         reporter: Reporter,
+        counts: RequestCounts,
     ) -> None:
         self._node = node
         self._model = model
@@ -64,9 +69,21 @@ class ConfiguredResources:
                 partial(reporter.exception, "odometry"),
                 now.odometry,
             )
-        self._processor = Processor(model.pipeline, topics, reporter.complain, image_bridge())
-        self._worker: Worker[MessageSet] = Worker(
-            self._process, lambda _: statistics.dropped("superseded"), self._on_error
+        bridge = image_bridge()
+        self._processor = Processor(model.pipeline, topics, reporter.complain, bridge)
+        self._relations = Relations(model.pipeline, bridge)
+        self._worker: Worker[MessageSet | Request] = Worker(
+            self._work, self._on_drop, self._on_error, now["requests.queue_size"]
+        )
+        self._streamed_pairs = StreamedPairs(
+            node,
+            settings,
+            self._relations,
+            self._worker.put,
+            lambda: self.wanted,
+            self._publish_pair,
+            counts,
+            reporter,
         )
 
     @property
@@ -83,6 +100,19 @@ class ConfiguredResources:
     def wanted(self) -> bool:
         """Whether somebody listens to an output, or work is done in any case."""
         return self._outputs.wanted(self._settings())
+
+    @property
+    def relations(self) -> Relations:
+        """What relates two views that somebody asks about."""
+        return self._relations
+
+    def start(self) -> None:
+        """Take streamed pairs, where the parameters say so. Raises what rclpy raises."""
+        self._streamed_pairs.start()
+
+    def queue(self, request: Request) -> bool:
+        """Line up a request, to be worked between the frames; False where it is full."""
+        return self._worker.queue(request)
 
     def put(self, messages: Mapping[str, Stamped], epoch: int) -> None:
         """Hand a complete set to the worker if it is wanted; called in the executor thread.
@@ -103,15 +133,35 @@ class ConfiguredResources:
         self._model.pipeline.reconfigure(config)
 
     def drain(self) -> None:
-        """Drop what waits and let the work in hand be finished and published."""
+        """Take no more pairs, drop what waits, let the work in hand be finished and published."""
+        self._streamed_pairs.stop()
         if not self._worker.drain(_PATIENCE):
             self._node.get_logger().error(f"the work did not finish in {_PATIENCE:.0f} s")
 
     def close(self) -> None:
         """End the worker after the work in hand and take the publishers down."""
+        self._streamed_pairs.stop()
         if not self._worker.stop(_PATIENCE):
             self._node.get_logger().error(f"the worker did not end in {_PATIENCE:.0f} s")
         self._outputs.close()
+
+    def _work(self, item: MessageSet | Request) -> bool:
+        """A frame, or a step of a request; True where the request has more steps."""
+        if isinstance(item, Request):
+            return item.advance()
+        self._process(item)
+        return False
+
+    def _on_drop(self, item: MessageSet | Request) -> None:
+        if isinstance(item, Request):
+            item.drop()
+        else:
+            self._statistics.dropped("superseded")
+
+    def _publish_pair(self, outcome: Outcome) -> None:
+        """The result of a streamed pair; it is no part of the live stream and its odometry."""
+        self._outputs.publish_pose(outcome)
+        self._outputs.publish_pair(outcome, self._settings())
 
     def _process(self, message_set: MessageSet) -> None:
         settings = self._settings()
@@ -154,7 +204,7 @@ class ConfiguredResources:
         with times.stage("publish"):
             self._outputs.publish(outcome, located, settings)
 
-    def _on_error(self, message_set: MessageSet, error: Exception) -> None:
+    def _on_error(self, item: MessageSet | Request, error: Exception) -> None:
         self._statistics.dropped("error")
         self._reporter.exception("work on a set", error)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from msga_ros.node.motion_diagnostics import OdometryCondition, odometry_status, rig_status
+from msga_ros.stream.request_counts import RequestSnapshot
 from msga_ros.stream.statistics import Snapshot
 from msga_ros.stream.stereo_tracking import MotionReport
 
@@ -27,7 +28,8 @@ class Condition:
     `state` is the lifecycle state, `failure` why the last transition failed ("" if none did),
     `device` where the network runs, `asked_device` where it should and `device_problem` why it does
     not, `active` whether frames are taken, `idle` whether nobody wants a result, `silence` what is
-    known about inputs that do not make up sets for too long ("" while they do).
+    known about inputs that do not make up sets for too long ("" while they do). `requests` are the
+    counts of each service and topic by which somebody asked.
     """
 
     state: str
@@ -43,6 +45,7 @@ class Condition:
     silence: str
     odometry: OdometryCondition
     rig_tolerance_px: float
+    requests: Mapping[str, RequestSnapshot]
 
 
 def diagnostics_message(
@@ -56,6 +59,7 @@ def diagnostics_message(
         _status(prefix, "model", *_model(condition)),
         _status(prefix, "input", *_input(condition, now)),
         _status(prefix, "processing", *_processing(condition, now)),
+        _status(prefix, "requests", *_requests(condition)),
     ]
     if condition.mode == "stereo":
         motion = now.motion
@@ -147,6 +151,21 @@ def _processing(condition: Condition, now: Snapshot) -> tuple[bytes, str, Values
             "; DEGENERATE: the last two views do not tell the direction of motion (hardly any "
             "parallax, or another motion fits as well)"
         )
+    return DiagnosticStatus.OK, text, values
+
+
+def _requests(condition: Condition) -> tuple[bytes, str, Values]:
+    values: list[tuple[str, object]] = []
+    for name, counts in condition.requests.items():
+        values += [(f"asked {name}", counts.asked), (f"answered {name}", counts.answered)]
+        values += [
+            (f"refused {name} {reason}", count) for reason, count in sorted(counts.refused.items())
+        ]
+        if counts.answered:
+            values += [(f"latency_{name}_ms", f"median {counts.median_ms:.1f}")]
+    asked = sum(one.asked for one in condition.requests.values())
+    waiting = sum(one.waiting for one in condition.requests.values())
+    text = f"{asked} asked, {waiting} waiting" if asked else "nobody has asked"
     return DiagnosticStatus.OK, text, values
 
 

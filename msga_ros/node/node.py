@@ -21,10 +21,13 @@ from msga_ros.node.motion_diagnostics import OdometryCondition
 from msga_ros.node.parameters import Parameters
 from msga_ros.node.reception import Reception
 from msga_ros.node.reporting import LogForwarder, Reporter
+from msga_ros.node.request_services import RequestServices
+from msga_ros.node.streamed_pairs import streams_pairs
 from msga_ros.node.transitions import guard_transitions, guarded_service, reported
 from msga_ros.stream.message_set import STEREO_INPUTS, TEMPORAL_INPUTS
 from msga_ros.stream.message_types import Stamped
 from msga_ros.stream.model_loading import Model, load_model
+from msga_ros.stream.request_counts import RequestCounts
 from msga_ros.stream.settings import Settings, SettingsError
 from msga_ros.stream.statistics import Snapshot, Statistics
 from msga_ros.two_view.config import PipelineConfig
@@ -48,6 +51,7 @@ class MsgaNode(LifecycleNode):
         super().__init__("msga", **node_arguments)
         self._load = load
         self._statistics = Statistics()
+        self._request_counts = RequestCounts()
         self._reporter = Reporter(self.get_logger(), self._statistics)
         self._log_forwarder = LogForwarder(self.get_logger())
         self._resources: ConfiguredResources | None = None
@@ -65,6 +69,13 @@ class MsgaNode(LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._reset_service = self.create_service(
             Trigger, "~/reset", guarded_service(self._reporter, "reset service", self._on_reset)
+        )
+        RequestServices(
+            self,
+            lambda: self._resources if self._reception.active else None,
+            lambda: self.settings,
+            self._request_counts,
+            self._reporter,
         )
         # Not bound to simulated time: the diagnostics go on while a bag is paused.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -118,7 +129,13 @@ class MsgaNode(LifecycleNode):
         try:
             model = self._load(settings.pipeline)
             self._resources = ConfiguredResources(
-                self, model, self._topics, lambda: self.settings, self._statistics, self._reporter
+                self,
+                model,
+                self._topics,
+                lambda: self.settings,
+                self._statistics,
+                self._reporter,
+                self._request_counts,
             )
         except Exception as error:
             return self._failed("configure", error)
@@ -135,8 +152,12 @@ class MsgaNode(LifecycleNode):
         settings = self.settings
         result: TransitionCallbackReturn = super().on_activate(state)
         try:
+            if self._resources is not None:
+                self._resources.start()
             self._reception.start(settings)
         except Exception as error:  # a QoS override that cannot be
+            if self._resources is not None:
+                self._resources.drain()
             super().on_deactivate(state)
             return self._failed("activate", error)
         self._failure = ""
@@ -224,6 +245,8 @@ class MsgaNode(LifecycleNode):
             self._reporter.warn("no input", silence)
 
     def _silence(self, now: Snapshot) -> str:
+        if streams_pairs(self.settings):
+            return ""  # images need not come
         return self._reception.silence(now, self.settings["publish.no_input_warning"])
 
     def _publish_diagnostics(self) -> None:
@@ -249,6 +272,7 @@ class MsgaNode(LifecycleNode):
                 settings["odometry.max_sigma_deg"],
             ),
             rig_tolerance_px=settings["rig.tolerance_px"],
+            requests=self._request_counts.snapshot(),
         )
         stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(

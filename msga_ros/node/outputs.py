@@ -83,6 +83,13 @@ class Outputs:
         if listened_to(self._matches_image):
             self._matches_image.publish(self._drawn(outcome, settings))
 
+    def publish_pair(self, outcome: Outcome, settings: Settings) -> None:
+        """Publish what else there is of two views without images, if it has a subscriber."""
+        if listened_to(self._correspondences):
+            self._correspondences.publish(correspondences_message(outcome))
+        if listened_to(self._markers):
+            self._markers.publish(markers_message(outcome, settings))
+
     def close(self) -> None:
         """Take the publishers down."""
         for one in (

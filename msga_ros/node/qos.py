@@ -57,6 +57,14 @@ def static_qos(depth: int = 100) -> QoSProfile:
     )
 
 
+def service_qos() -> QoSProfile:
+    """Reliable and volatile, for both ends of a service; with room for many requests at once.
+
+    What does not fit any more before the executor looks is dropped by DDS without a word.
+    """
+    return output_qos(depth=100)
+
+
 def overrides() -> QoSOverridingOptions:
     """`qos_overrides.<topic>.<publisher|subscription>.<policy>` parameters for an entity."""
     return QoSOverridingOptions(_POLICIES)

@@ -179,6 +179,43 @@ PARAMETERS: tuple[Parameter, ...] = (
         minimum=0.1,
         maximum=1000.0,
     ),
+    given_at_start(
+        "requests.queue_size",
+        8,
+        "Requests to ~/relate_images, ~/relate_features and ~/filter_matches that wait at most; "
+        "one more is answered with QUEUE_FULL.",
+        minimum=1,
+        maximum=1000,
+    ),
+    Parameter(
+        "requests.timeout",
+        5.0,
+        "A request that has no time limit of its own is answered with DEADLINE_PASSED where its "
+        "turn comes later than that.",
+        unit="s",
+        minimum=0.01,
+        maximum=3600.0,
+    ),
+    Parameter(
+        "requests.max_points",
+        10_000,
+        "Requests with more keypoints in a view, or more matches, are refused. A step of the work "
+        "on one holds up a frame of the live stream, and takes the longer the more there are.",
+        minimum=8,
+        maximum=1_000_000,
+    ),
+    given_at_start(
+        "requests.features_in",
+        False,
+        "Take pairs of features on ~/features/in as well, the newest one; results go to the usual "
+        "outputs.",
+    ),
+    given_at_start(
+        "requests.matches_in",
+        False,
+        "Take finished matches on ~/matches/in as well, the newest ones; results go to the usual "
+        "outputs.",
+    ),
     Parameter(
         "publish.max_lines",
         500,

@@ -15,7 +15,6 @@ from msga_ros.odometry.observations import Rig
 from msga_ros.stream.calibration_check import (
     DirectionCheck,
     SaidOnce,
-    binning_text,
     camera_doubts,
     rig_doubts,
 )
@@ -23,12 +22,12 @@ from msga_ros.stream.camera_info import rig_from_camera_info
 from msga_ros.stream.change_monitor import StreamChangeMonitor
 from msga_ros.stream.cv_bridge_fallback import CvBridge, ImageBridge
 from msga_ros.stream.errors import BadInput
-from msga_ros.stream.image_conversion import image_from_message
 from msga_ros.stream.message_set import MessageSet
 from msga_ros.stream.message_types import Header
 from msga_ros.stream.reference_view import View
 from msga_ros.stream.settings import Settings
 from msga_ros.stream.stage_times import StageTimes
+from msga_ros.stream.view_input import image_and_camera
 from msga_ros.two_view.result import TwoViewResult
 
 
@@ -167,27 +166,18 @@ class Processor:
     def _prepared(self, message_set: MessageSet, prefix: str, settings: Settings) -> PreparedImage:
         name = prefix + "image"
         message, info = message_set.image(prefix), message_set.camera_info(prefix)
-        try:
-            camera = Camera.from_camera_info(info, settings["rectified"])
-        except CameraError as error:
-            topic = self._topics[prefix + "camera_info"]
-            raise BadInput("camera_info", str(error), topic) from None
-        try:
-            image = image_from_message(message, self._bridge, settings["max_image_pixels"])
-        except BadInput as error:
-            raise error.on(self._topics[name]) from None
+        info_topic = self._topics[prefix + "camera_info"]
+        image, camera = image_and_camera(
+            message,
+            info,
+            settings["rectified"],
+            settings["max_image_pixels"],
+            self._bridge,
+            self._topics[name],
+            info_topic,
+        )
         height, width = image.shape[:2]
-        # Binning may round the size either way.
-        off = max(abs(camera.width - width), abs(camera.height - height))
-        if camera.width and camera.height and off > 1:
-            raise BadInput(
-                "image_size",
-                f"the image is {width}x{height}, its camera_info says "
-                f"{camera.width}x{camera.height}{binning_text(info)}",
-                self._topics[name],
-            )
-        topic = self._topics[prefix + "camera_info"]
-        self._doubts.say(topic, camera_doubts(info, camera, settings["rectified"]))
+        self._doubts.say(info_topic, camera_doubts(info, camera, settings["rectified"]))
         encoding = message.format if hasattr(message, "format") else message.encoding
         self._changes.observe(self._topics[name], (width, height), encoding, camera)
         return PreparedImage(name, message.header, image, camera)

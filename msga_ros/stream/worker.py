@@ -12,42 +12,46 @@ Item = TypeVar("Item")
 
 
 class Worker(Generic[Item]):
-    """Takes items from a mailbox of one and hands each to `process`, one at a time.
+    """Takes items from a `Mailbox` and hands each to `process`, one at a time.
 
-    An exception from `process` goes to `on_error` and the thread lives on. `on_drop` is called
-    with every item that is displaced or thrown away.
+    `process` returns True where only a step of the item's work is done: the next one is done in its
+    turn, after a newer item of a stream. An exception from `process` goes to `on_error` and the
+    thread lives on. `on_drop` is called with every item that is displaced or thrown away.
     """
 
     def __init__(
         self,
-        process: Callable[[Item], None],
+        process: Callable[[Item], bool | None],
         on_drop: Callable[[Item], None],
         on_error: Callable[[Item, Exception], None],
+        queue_size: int = 0,
     ) -> None:
         self._process = process
         self._on_drop = on_drop
         self._on_error = on_error
-        self._mailbox: Mailbox[Item] = Mailbox()
+        self._mailbox: Mailbox[Item] = Mailbox(queue_size)
         self._thread = threading.Thread(target=self._run, name="msga_worker", daemon=True)
         self._thread.start()
 
-    def put(self, item: Item) -> None:
-        """Offer `item`; displaces one that has not been begun."""
-        displaced = self._mailbox.put(item)
+    def put(self, item: Item, stream: str = "") -> None:
+        """Offer the newest `item` of a stream; displaces one that has not been begun."""
+        displaced = self._mailbox.put(item, stream)
         if displaced is not None:
             self._on_drop(displaced)
 
+    def queue(self, item: Item) -> bool:
+        """Line up `item`, to be worked between those of the streams; False where it is full."""
+        return self._mailbox.queue(item)
+
     def drain(self, timeout: float) -> bool:
-        """Throw away what waits and let the item in hand finish; False if `timeout` s ran out."""
-        waiting = self._mailbox.clear()
-        if waiting is not None:
+        """Throw away what waits and let the work in hand finish; False if `timeout` s ran out."""
+        for waiting in self._mailbox.clear():
             self._on_drop(waiting)
         return self._mailbox.wait_idle(timeout)
 
     def stop(self, timeout: float) -> bool:
-        """Finish the item in hand and end the thread; False if it still ran after `timeout` s."""
-        waiting = self._mailbox.close()
-        if waiting is not None:
+        """Finish the work in hand and end the thread; False if it still ran after `timeout` s."""
+        for waiting in self._mailbox.close():
             self._on_drop(waiting)
         self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -60,7 +64,8 @@ class Worker(Generic[Item]):
                     return
                 continue
             try:
-                self._process(item)
+                if self._process(item) and not self._mailbox.put_back(item):
+                    self._on_drop(item)
             except Exception as error:
                 self._on_error(item, error)
             finally:

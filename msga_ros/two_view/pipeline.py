@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from msga_ros.configuration.yaml_dataclass import ConfigError
 from msga_ros.frontend.base import Features, Matches
+from msga_ros.frontend.given import matches_from_arrays
+from msga_ros.frontend.matching import match_features
 from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.network import MSGANet
 from msga_ros.network.match_scores import Network
@@ -178,6 +180,21 @@ class TwoViewPipeline:
         """
         return _relate(self._stages, features0, features1, camera0, camera1)
 
+    def relate_features(
+        self, features0: Features, features1: Features, camera0: Camera, camera1: Camera
+    ) -> TwoViewResult:
+        """Relate the features of a front end of one's own: `features_from_arrays` makes them.
+
+        As `relate`, but matched by their descriptors alone, with the ratio test, the mutual check
+        and the limit of the configuration (`frontend.ratio`, `mutual`, `max_matches`), whatever
+        front end it names.
+
+        Raises:
+            CameraError: a camera is of another image size than the features.
+            FrontendError: the descriptors are of two different kinds.
+        """
+        return _relate(self._stages, features0, features1, camera0, camera1, _by_descriptors)
+
     def relate_matches(
         self,
         keypoints0: ArrayLike,
@@ -197,19 +214,33 @@ class TwoViewPipeline:
             confidence: (M,) in [0, 1], of whoever made the matches; for sieves that ask for it.
 
         Raises:
-            ValueError: arrays of another shape.
+            GivenError: arrays of another shape, or values that cannot be (a `ValueError`).
         """
-        matches = Matches.given(keypoints0, keypoints1, evidence, confidence)
+        matches = matches_from_arrays(keypoints0, keypoints1, evidence, confidence)
         return _relate_matches(self._stages, matches, camera0, camera1)
 
 
+def _by_front_end(stages: _Stages, features0: Features, features1: Features) -> Matches:
+    return stages.frontend.match(features0, features1)
+
+
+def _by_descriptors(stages: _Stages, features0: Features, features1: Features) -> Matches:
+    rules = stages.config.frontend
+    return match_features(features0, features1, rules.ratio, rules.mutual, rules.max_matches)
+
+
 def _relate(
-    stages: _Stages, features0: Features, features1: Features, camera0: Camera, camera1: Camera
+    stages: _Stages,
+    features0: Features,
+    features1: Features,
+    camera0: Camera,
+    camera1: Camera,
+    match: Callable[[_Stages, Features, Features], Matches] = _by_front_end,
 ) -> TwoViewResult:
     _check_size(0, features0, camera0)
     _check_size(1, features1, camera1)
     clock = _Clock()
-    matches = stages.frontend.match(features0, features1)
+    matches = match(stages, features0, features1)
     timings = {"match": clock.lap()}
     detected = (len(features0), len(features1))
     return _relate_matches(stages, matches, camera0, camera1, detected, timings)
