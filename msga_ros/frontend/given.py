@@ -53,7 +53,9 @@ def features_from_arrays(
     count = len(points)
     given = np.asarray(descriptors)
     binary = given.dtype == np.uint8
-    vectors: Descriptors = np.ascontiguousarray(given, np.uint8 if binary else np.float32)
+    vectors: Descriptors = (
+        np.ascontiguousarray(given, np.uint8) if binary else np.ascontiguousarray(given, np.float32)
+    )
     if vectors.ndim != 2 or len(vectors) != count or (count and not vectors.shape[1]):
         raise GivenError("descriptors", f"descriptors must be ({count}, D), not {vectors.shape}")
     if not binary and not (np.abs(vectors) <= _MAX_DESCRIPTOR).all():
