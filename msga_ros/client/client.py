@@ -122,7 +122,7 @@ class MsgaClient:
         camera1: Camera,
         timeout: float | None = None,
     ) -> TwoViewResult:
-        """Relate two images: (H, W) or (H, W, 3) BGR, uint8 or uint16; or JPEG or PNG as bytes."""
+        """Relate two images: (H, W) or (H, W, 3) BGR, uint8 or uint16; or JPEG, PNG as bytes."""
         pair = image_pair(image0, image1, camera0, camera1)
         return self._ask("relate_images", RelateImages.Request(pair=pair), timeout)
 

@@ -40,7 +40,7 @@ def camera_info(camera: Camera) -> CameraInfo:
 
 
 def image_pair(image0: Image, image1: Image, camera0: Camera, camera1: Camera) -> ImagePair:
-    """Images: (H, W) uint8 or uint16, (H, W, 3) BGR of the same types, or a JPEG or PNG."""
+    """Images: (H, W) or (H, W, 3) BGR, uint8 or uint16, or bytes of a picture. `ValueError`."""
     return ImagePair(
         reference=_camera_image(image0, camera0), current=_camera_image(image1, camera1)
     )
@@ -131,10 +131,8 @@ def _camera_image(image: Image, camera: Camera) -> CameraImage:
         message.compressed_image = CompressedImage(data=_bytes(np.frombuffer(image, np.uint8)))
         return message
     pixels = np.asarray(image)
-    if pixels.dtype == np.uint16 and pixels.ndim == 3:  # no encoding of ROS; read as 8 bits anyway
-        pixels = (pixels >> 8).astype(np.uint8)
-    encoding = "mono16" if pixels.dtype == np.uint16 else ""
-    message.image = image_message(pixels, encoding=encoding)
+    name = "mono" if pixels.ndim == 2 else "bgr"
+    message.image = image_message(pixels, encoding=f"{name}{8 * pixels.itemsize}")
     return message
 
 

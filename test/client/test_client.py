@@ -103,7 +103,10 @@ def test_images(client: MsgaClient, pipeline: TwoViewPipeline, views: Views) -> 
     check(client.relate_images(*views.images, *views.cameras), expected, views)
     packed = [cv2.imencode(".png", image)[1].tobytes() for image in views.images]
     check(client.relate_images(*packed, *views.cameras), expected, views)
-    deep = [image.astype(np.uint16) << 8 for image in views.images]
+    deep = [
+        cv2.cvtColor(image, cv2.COLOR_GRAY2BGR).astype(np.uint16) << 6 for image in views.images
+    ]
+    expected = pipeline(*deep, *views.cameras)
     check(client.relate_images(*deep, *views.cameras), expected, views)
     backwards = client.relate_images(*views.images[::-1], *views.cameras[::-1])
     assert rotation_error_deg(backwards.rotation, views.rotation.T) < 1.0
