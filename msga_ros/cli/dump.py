@@ -17,7 +17,7 @@ from rich.table import Table
 from msga_ros.cli.cameras import calibrated_camera
 from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
 from msga_ros.cli.settings import overrides
-from msga_ros.cli.shared import ConfigFile, FrontendName, Settings, console
+from msga_ros.cli.shared import ConfigFile, FrontendName, MatcherName, Settings, console
 from msga_ros.datasets.posed.base import PosedScene
 from msga_ros.datasets.posed.dump import DumpConfig, SceneSummary, dump
 from msga_ros.datasets.posed.executors import Executor, local, ray_cluster
@@ -97,6 +97,7 @@ def command(
         float, typer.Option(min=0, help="Median of those matches, degrees.")
     ] = 1.5,
     frontend: FrontendName = None,
+    matcher: MatcherName = None,
     max_size: Annotated[
         int | None, typer.Option(min=0, help="Longest side, pixels, that features are found at.")
     ] = None,
@@ -118,7 +119,11 @@ def command(
 ) -> None:
     """Turn posed images into a dump of correspondences; the command goes on after a stop."""
     with reported_errors():
-        given = {"frontend.name": frontend, "frontend.max_image_size": max_size}
+        given = {
+            "frontend.name": frontend,
+            "frontend.matcher": matcher,
+            "frontend.max_image_size": max_size,
+        }
         run(
             Sources(folders, source.value, images, camera, poses),
             output,

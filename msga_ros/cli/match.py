@@ -20,7 +20,15 @@ from rich.table import Table
 from msga_ros.cli.cameras import View, find_view
 from msga_ros.cli.errors import FAILED, UsageError, existing_file, reported_errors, writable_file
 from msga_ros.cli.settings import overrides
-from msga_ros.cli.shared import ConfigFile, Device, FrontendName, Settings, Weights, console
+from msga_ros.cli.shared import (
+    ConfigFile,
+    Device,
+    FrontendName,
+    MatcherName,
+    Settings,
+    Weights,
+    console,
+)
 from msga_ros.frontend.pictures import read_picture
 from msga_ros.geometry.pose import pose_error_deg, rotation_angle_deg
 from msga_ros.two_view.config import refinements
@@ -71,6 +79,7 @@ def command(
         bool, typer.Option("--rectified", help="The images are rectified: use the file's P.")
     ] = False,
     frontend: FrontendName = None,
+    matcher: MatcherName = None,
     refine: Annotated[
         str | None,
         typer.Option(help=f"Refinement of the pose, one of {', '.join(refinements())}."),
@@ -96,9 +105,11 @@ def command(
     with reported_errors():
         given = {
             "frontend.name": frontend,
+            "frontend.matcher": matcher,
             "pose.refine": refine,
             "network.weights": str(weights) if weights else None,
             "network.device": device,
+            "frontend.device": device,
         }
         request = Request(
             image0=image0,
@@ -215,6 +226,7 @@ def _lines(
     detected = f"{counts.detected0} and {counts.detected1} keypoints"
     inliers = f"{counts.network_inliers} network inliers, {counts.geometric_inliers} inliers"
     yield "matches", f"{detected}, {counts.matched} putative matches, {inliers}"
+    yield "sieve", result.sieve
     if result.status is not Status.TOO_FEW_MATCHES:
         rows = (" ".join(f"{entry:9.6f}" for entry in row) for row in result.rotation)
         angle = rotation_angle_deg(result.rotation)
@@ -261,6 +273,7 @@ def _as_json(
         "translation": result.translation.tolist() if known else None,
         "essential": result.essential.tolist() if known else None,
         "median_parallax_deg": math.degrees(result.median_parallax) if known else None,
+        "sieve": result.sieve,
         "matched": result.counts.matched,
         "inliers": int(result.inlier.sum()),
         "rotation_error_deg": errors[0] if errors else None,

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from msga_ros.frontend import FRONTENDS
+from msga_ros.frontend.matchers import matcher_names
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 FrontendName = Annotated[
     str | None, typer.Option("--frontend", help=f"One of {', '.join(FRONTENDS.names())}.")
+]
+MatcherName = Annotated[
+    str | None, typer.Option("--matcher", help=f"One of {', '.join(matcher_names())}.")
 ]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="Pipeline configuration or node parameters, YAML.")
@@ -34,7 +38,7 @@ Weights = Annotated[
 ]
 Device = Annotated[
     str | None,
-    typer.Option("--device", help="Where the network runs: auto (the default), cpu, cuda, cuda:N."),
+    typer.Option("--device", help="Where the networks run: auto (the default), cpu, cuda, cuda:N."),
 ]
 
 

@@ -76,6 +76,7 @@ def command(
             "mode": mode.value,
             "network.weights": str(weights) if weights else None,
             "network.device": device,
+            "frontend.device": device,
         }
         request = Request(
             source=source,

@@ -100,7 +100,11 @@ def command(
     configuration, as for the node.
     """
     with reported_errors():
-        given = {"network.weights": str(weights) if weights else None, "network.device": device}
+        given = {
+            "network.weights": str(weights) if weights else None,
+            "network.device": device,
+            "frontend.device": device,
+        }
         run(
             scenes,
             mode=mode.value,

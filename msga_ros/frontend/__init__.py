@@ -2,8 +2,11 @@
 
 A front end is a module with `create(config: FrontendConfig) -> Frontend` (`two_view/stages.py`)
 and, where it has settings of its own, a frozen dataclass `Config` of them: they are given as
-`frontend.NAME.ENTRY` and come as `config.own`. Ours are a file here and a line in `FRONTENDS`;
-another package names its module in the entry points `msga_ros.frontends`.
+`frontend.NAME.ENTRY` and come as `config.own`. A module with `MATCHER`, the name of the matcher
+that suits it best, makes an `Extractor` instead, and leaves the matching to one of `MATCHERS`
+(`matchers/__init__.py`); `SIEVE`, where it is given, names the sieve that is best behind it. Ours
+are a file here and a line in `FRONTENDS`; another package names its module in the entry points
+`msga_ros.frontends`.
 """
 
 from __future__ import annotations
@@ -16,6 +19,6 @@ __all__ = ["FRONTENDS", "Features", "FrontendError", "Matches"]
 FRONTENDS = Registry(
     "front end",
     "msga_ros.frontends",
-    {name: f"{__name__}.{name}" for name in ("sift", "orb", "akaze")},
+    {name: f"{__name__}.{name}" for name in ("sift", "orb", "akaze", "xfeat", "disk", "aliked")},
     FrontendError,
 )

@@ -17,6 +17,8 @@ from msga_ros.frontend.detector import DetectorFrontend
 # this one there are about 2000, and the strongest `max_keypoints` are kept anyway.
 _THRESHOLD = 1e-4
 
+MATCHER = "nearest"
+
 
 def create(config: FrontendConfig) -> DetectorFrontend:
     """The front end `akaze`."""

@@ -8,17 +8,16 @@ import cv2
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from msga_ros.frontend.base import Descriptors, Features, FrontendError, Matches
+from msga_ros.frontend.base import Descriptors, Features, FrontendError
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.images import prepare
-from msga_ros.frontend.matching import match_features
 
 Locate = Callable[[NDArray[np.float64], NDArray[np.int64], tuple[int, int]], NDArray[np.float64]]
 Describe = Callable[[Descriptors], Descriptors]
 
 
 class DetectorFrontend:
-    """Detects with OpenCV, keeps the strongest keypoints, matches by nearest neighbours.
+    """Detects and describes with OpenCV, keeps the strongest keypoints.
 
     `detector(max_keypoints)` makes a `cv2.Feature2D`; `width` and `kind` are the length and the
     type of its final descriptors. `locate(points (N, 2), octaves (N,), (width, height))` undoes a
@@ -89,10 +88,6 @@ class DetectorFrontend:
             self._locate,
             self._describe,
         )
-
-    def match(self, features0: Features, features1: Features) -> Matches:
-        config = self._config
-        return match_features(features0, features1, config.ratio, config.mutual, config.max_matches)
 
     def _detect(
         self, grey: NDArray[np.uint8]

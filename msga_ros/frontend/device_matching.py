@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from msga_ros.frontend.base import Descriptors
+from msga_ros.frontend.matching import Neighbours
 
 _BLOCK_ENTRIES = 1 << 26  # of the table of distances that is held at a time (256 MB)
 
@@ -30,6 +31,11 @@ class DeviceDescriptors:
     binary: bool
 
     @classmethod
+    def of(cls, vectors: Tensor) -> DeviceDescriptors:
+        """Of float32 vectors (N, D) that are on the device already."""
+        return cls(vectors, vectors.square().sum(1), False)
+
+    @classmethod
     def upload(cls, descriptors: Descriptors, device: torch.device) -> DeviceDescriptors:
         """Of a `Features.descriptors`: (N, D) float32, or uint8 holding bits."""
         binary = descriptors.dtype == np.uint8
@@ -40,6 +46,11 @@ class DeviceDescriptors:
             # Half precision counts whole numbers to 2048 exactly; a CPU has no fast one.
             vectors = bits.flatten(1).to(torch.float32 if device.type == "cpu" else torch.float16)
         return cls(vectors, vectors.float().square().sum(1), binary)
+
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
+        return self.vectors.device
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -82,6 +93,17 @@ def nearest_on_device(first: DeviceDescriptors, second: DeviceDescriptors) -> De
         best=distances[:, 0],
         second=distances[:, 1] if distances.shape[1] > 1 else alone,
         mutual=reverse[nearest] == torch.arange(len(nearest), device=nearest.device),
+    )
+
+
+def neighbours_on_device(first: DeviceDescriptors, second: DeviceDescriptors) -> Neighbours:
+    """`nearest_on_device`, on the host."""
+    found = nearest_on_device(first, second)
+    return Neighbours(
+        found.nearest.cpu().numpy(),
+        found.best.cpu().numpy(),
+        found.second.cpu().numpy(),
+        found.mutual.cpu().numpy(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Images as they come to 8-bit grey images of the size that features are extracted at."""
+"""Images as they come to 8-bit images of the size that features are extracted at."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _CLIPPED_SHARE = 1e-3
 
 @dataclass(frozen=True)
 class ScaledImage:
-    """A grey image, and the way back from its pixels to those of the image as received."""
+    """An image, and the way back from its pixels to those of the image as received."""
 
-    pixels: NDArray[np.uint8]  # (h, w)
+    pixels: NDArray[np.uint8]  # (h, w) grey, or (h, w, 3) RGB
     received_size: tuple[int, int]  # (width, height) of the image as received
 
     def to_received(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -28,25 +28,26 @@ class ScaledImage:
         Pixel centres are at whole numbers, so it is the *edges* of both images, half a pixel
         further out, that fall together.
         """
-        height, width = self.pixels.shape
+        height, width = self.pixels.shape[:2]
         scale = np.array(self.received_size) / np.array([width, height])
         return (points + 0.5) * scale - 0.5
 
     @property
     def enlargement(self) -> float:
         """Length in the image as received of what is one pixel long in `pixels`, in the mean."""
-        return float(np.sqrt(np.prod(self.received_size) / self.pixels.size))
+        return float(np.sqrt(np.prod(self.received_size) / np.prod(self.pixels.shape[:2])))
 
 
 def prepare(image: NDArray[np.generic], max_size: int) -> ScaledImage:
     """`image` as 8-bit grey, its longest side at most `max_size` pixels (0: as received)."""
-    grey = to_grey(image)
-    height, width = grey.shape
-    scale = max_size / max(height, width)
-    if 0 < scale < 1:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    return ScaledImage(grey, (width, height))
+    return _scaled(to_grey(image), max_size)
+
+
+def prepare_colour(image: NDArray[np.generic], max_size: int) -> ScaledImage:
+    """As `prepare`, but RGB; the three channels of a mono image are equal."""
+    plain = _checked(image)
+    conversion = cv2.COLOR_BGR2RGB if plain.ndim == 3 else cv2.COLOR_GRAY2RGB
+    return _scaled(np.asarray(cv2.cvtColor(plain, conversion), np.uint8), max_size)
 
 
 def to_grey(image: NDArray[np.generic]) -> NDArray[np.uint8]:
@@ -54,6 +55,21 @@ def to_grey(image: NDArray[np.generic]) -> NDArray[np.uint8]:
 
     Of 16 bits by `to_8bit`.
     """
+    plain = _checked(image)
+    return cv2.cvtColor(plain, cv2.COLOR_BGR2GRAY) if plain.ndim == 3 else plain
+
+
+def _scaled(image: NDArray[np.uint8], max_size: int) -> ScaledImage:
+    height, width = image.shape[:2]
+    scale = max_size / max(height, width)
+    if 0 < scale < 1:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return ScaledImage(image, (width, height))
+
+
+def _checked(image: NDArray[np.generic]) -> Any:
+    """(H, W) or (H, W, 3) with 8 bits, from 8 or 16; `FrontendError` for anything else."""
     if not isinstance(image, np.ndarray):
         raise FrontendError(f"an image must be a numpy array, not {type(image).__name__}")
     if image.ndim == 3 and image.shape[2] == 1:
@@ -64,8 +80,7 @@ def to_grey(image: NDArray[np.generic]) -> NDArray[np.uint8]:
         raise FrontendError(f"an image must have pixels, not {image.shape}")
     if image.dtype.kind != "u" or image.dtype.itemsize > 2:
         raise FrontendError(f"an image must be uint8 or uint16, not {image.dtype}")
-    plain: Any = to_8bit(image)
-    return cv2.cvtColor(plain, cv2.COLOR_BGR2GRAY) if plain.ndim == 3 else plain
+    return to_8bit(image)
 
 
 def to_8bit(image: NDArray[np.generic]) -> NDArray[np.uint8]:

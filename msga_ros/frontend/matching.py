@@ -6,6 +6,9 @@ number of keypoints. Equal distances go to the lower index: the same input gives
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,8 +20,34 @@ _BLOCK_ENTRIES = 1 << 24
 _UNIT_TOLERANCE = 0.02  # of the squared length of a descriptor that counts as a unit vector
 
 
+@dataclass(frozen=True)
+class Neighbours:
+    """Of each of N descriptors of view 0.
+
+    `nearest` (N,) int64: index of the nearest in view 1; `best`, `second` (N,) float32: Euclidean
+    or Hamming distance to it and to the second nearest (inf where there is none); `mutual` (N,)
+    bool: the neighbour's nearest neighbour in view 0 is this one.
+    """
+
+    nearest: NDArray[np.int64]
+    best: NDArray[np.float32]
+    second: NDArray[np.float32]
+    mutual: NDArray[np.bool_]
+
+
+def nearest_on_host(features0: Features, features1: Features) -> Neighbours:
+    """Nearest neighbours from view 0 to view 1 of two views that have descriptors of one kind."""
+    nearest, best, second, reverse = _both_ways(features0.descriptors, features1.descriptors)
+    return Neighbours(nearest, best, second, reverse[nearest] == np.arange(len(nearest)))
+
+
 def match_features(
-    features0: Features, features1: Features, ratio: float, mutual: bool, most: int = 0
+    features0: Features,
+    features1: Features,
+    ratio: float,
+    mutual: bool,
+    most: int = 0,
+    neighbours: Callable[[Features, Features], Neighbours] = nearest_on_host,
 ) -> Matches:
     """Nearest neighbours from view 0 to view 1 that `passing` lets through.
 
@@ -35,20 +64,19 @@ def match_features(
         value, flag = np.empty(0, np.float32), np.empty(0, np.bool_)
         return Matches(point, point, index, index, value, flag, value, value, value)
 
-    nearest, best, second, reverse = _both_ways(descriptors0, descriptors1)
+    found = neighbours(features0, features1)
+    best, second = found.best, found.second
     ratios = np.ones(len(best), np.float32)
     np.divide(best, second, out=ratios, where=np.isfinite(second) & (second > 0))
-    indices = np.arange(len(nearest))
-    is_mutual = reverse[nearest] == indices
-    keep = passing(ratios, is_mutual, ratio, mutual, most)
-    indices0, indices1 = indices[keep], nearest[keep]
+    keep = passing(ratios, found.mutual, ratio, mutual, most)
+    indices0, indices1 = np.flatnonzero(keep), found.nearest[keep]
     return Matches(
         features0.keypoints[indices0],
         features1.keypoints[indices1],
         indices0,
         indices1,
         ratios[keep],
-        is_mutual[keep],
+        found.mutual[keep],
         _rotations(features0.angles, features1.angles, indices0, indices1),
         _log_scales(features0.sizes, features1.sizes, indices0, indices1),
         _relative(best[keep], descriptors0[indices0], descriptors1[indices1]),
@@ -64,13 +92,14 @@ def passing(
 ) -> NDArray[np.bool_]:
     """`(N,)` bool: which of N matches are kept, by their `ratios` and `is_mutual` (N,).
 
-    `ratio` below 1 keeps the matches with a smaller ratio than that (Lowe 2004, section 7.1);
+    `ratio` below 1 keeps the matches with a smaller ratio than that (Lowe 2004, section 7.1), and
+    those whose ratio is unknown (NaN: the matcher does not compare distances);
     `mutual` keeps those that are each other's nearest neighbours; of those that are left, `most`
     keeps so many with the smallest ratios (0: all).
     """
     keep = np.ones(len(ratios), np.bool_)
     if ratio < 1.0:
-        keep &= ratios < ratio
+        keep &= ~(ratios >= ratio)
     if mutual:
         keep &= is_mutual
     if 0 < most < keep.sum():

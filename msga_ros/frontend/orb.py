@@ -18,6 +18,8 @@ _SCALE_FACTOR = 1.2
 # of 640 x 480 has too few corners of that contrast to fill them.
 _FAST_THRESHOLD = 5
 
+MATCHER = "nearest"
+
 
 def create(config: FrontendConfig) -> DetectorFrontend:
     """The front end `orb`."""

@@ -22,6 +22,8 @@ _CONTRAST_THRESHOLD = 1e-5
 # by a quarter of a pixel towards the bottom right (since 4.8 there is an option against it).
 _DOUBLING_BIAS = 0.25
 
+MATCHER = "nearest"
+
 
 def create(config: FrontendConfig) -> DetectorFrontend:
     """The front end `sift`."""

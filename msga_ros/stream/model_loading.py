@@ -40,4 +40,4 @@ def load_model(config: PipelineConfig) -> Model:
 
     pipeline = TwoViewPipeline(config)
     pipeline.warm_up()
-    return Model(pipeline, pipeline.sieve.source or config.sieve.name)
+    return Model(pipeline, pipeline.sieve.source or pipeline.sieve_name)

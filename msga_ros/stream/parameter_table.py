@@ -13,7 +13,7 @@ from msga_ros.odometry.config import OdometryConfig
 from msga_ros.stream.reference_view import ReferencePolicy
 from msga_ros.stream.robot_settings import ODOMETRY_FRAME
 from msga_ros.two_view.config import PoseConfig, SieveConfig
-from msga_ros.two_view.sieves import SIEVES
+from msga_ros.two_view.sieves import AUTOMATIC, SIEVES
 from msga_ros.two_view.sieves.msga import NetworkConfig
 
 _KEYFRAMES = ReferencePolicy()  # with its defaults
@@ -275,11 +275,14 @@ BY_NAME: Mapping[str, Parameter] = {one.name: one for one in PARAMETERS}
 def own_parameters(values: Mapping[str, Any]) -> tuple[Parameter, ...]:
     """The settings that the front end and the sieve of `values` have of their own.
 
-    Raises `FrontendError` or `SieveError` for a name that there is not.
+    A sieve that is not chosen by name has its defaults. Raises `FrontendError` or `SieveError` for
+    a name that there is not.
     """
     found: list[Parameter] = []
     for group, registry in (("frontend", FRONTENDS), ("sieve", SIEVES)):
         name = values.get(f"{group}.name", BY_NAME[f"{group}.name"].default)
+        if (group, name) == ("sieve", AUTOMATIC):
+            continue
         kind = getattr(registry.load(name), "Config", None)
         if kind is not None:
             text = f"Of the {registry.kind} {name}."

@@ -17,7 +17,7 @@ from msga_ros.configuration.yaml_dataclass import build, flatten, read_yaml, req
 from msga_ros.frontend import FRONTENDS
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.geometry.robust import SOLVERS
-from msga_ros.two_view.sieves import SIEVES
+from msga_ros.two_view.sieves import AUTOMATIC, SIEVES, sieve_names
 from msga_ros.two_view.sieves.msga import NetworkConfig
 
 NO_REFINEMENT = "none"  # of the pose: the sieve's own solution stands
@@ -33,10 +33,10 @@ class SieveConfig:
     """Which sieve tells true matches from false ones."""
 
     name: str = setting(
-        "msga",
-        "What tells true matches from false ones: msga, the network; or none: all matches go to "
-        "the refinement of the pose.",
-        choices=SIEVES.names,
+        AUTOMATIC,
+        "What tells true matches from false ones: msga, the network; none: all matches go to the "
+        "refinement of the pose; auto: none behind lightglue and lighterglue, else msga.",
+        choices=sieve_names,
         at_start=True,
     )
     own: object | None = None  # `Config` of the sieve; None: as by default

@@ -32,12 +32,20 @@ from msga_ros.two_view.stages import (
     Sieve,
     create_frontend,
     create_sieve,
+    fitting_sieve,
 )
 
 __all__ = ["Counts", "Status", "TwoViewPipeline", "TwoViewResult"]
 
 # Entries that a running pipeline cannot change: see `TwoViewPipeline.reconfigure`.
-_FIXED_ENTRIES = ("frontend.name", "sieve.name", "network.weights", "network.device")
+_FIXED_ENTRIES = (
+    "frontend.name",
+    "frontend.matcher",
+    "frontend.device",
+    "sieve.name",
+    "network.weights",
+    "network.device",
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,7 @@ class _Stages:
     config: PipelineConfig
     frontend: Frontend
     sieve: Sieve
+    sieve_name: str
 
 
 class TwoViewPipeline:
@@ -73,12 +82,14 @@ class TwoViewPipeline:
             ConfigError: no such device.
         """
         _check_solved(config)
+        name = fitting_sieve(config)
         if isinstance(sieve, (torch.nn.Module, Network)):
-            sieve = MSGASieve(sieve, config.network)
+            name, sieve = "msga", MSGASieve(sieve, config.network)
         self._stages = _Stages(
             config,
             frontend or create_frontend(config.frontend),
             sieve or create_sieve(config),
+            name,
         )
         self._writing = threading.Lock()
 
@@ -101,6 +112,11 @@ class TwoViewPipeline:
     def sieve(self) -> Sieve:
         """What tells true matches from false ones."""
         return self._stages.sieve
+
+    @property
+    def sieve_name(self) -> str:
+        """The sieve's name: what `sieve.name` says, or stands for where that is `auto`."""
+        return self._stages.sieve_name
 
     @property
     def device(self) -> torch.device:
@@ -136,7 +152,7 @@ class TwoViewPipeline:
                 frontend = frontend.reconfigured(config.frontend)
             if (config.sieve, config.network) != (old.config.sieve, old.config.network):
                 sieve = sieve.reconfigured(config)
-            self._stages = _Stages(config, frontend, sieve)
+            self._stages = _Stages(config, frontend, sieve, old.sieve_name)
 
     def warm_up(self, image_size: tuple[int, int] = (640, 480)) -> None:
         """One run on made-up images (width, height), so that the first real one is quick."""
@@ -287,12 +303,13 @@ def _relate_matches(
             geometric_inliers=int(motion.inlier.sum()),
         ),
         timings={**(timings or {}), "network": sieving, "pose": clock.lap()},
+        sieve=stages.sieve_name,
     )
 
 
 def _check_solved(config: PipelineConfig) -> None:
-    if config.sieve.name == "none" and config.pose.refine == NO_REFINEMENT:
-        raise ConfigError("pose.refine must not be none where sieve.name is none: nobody solves")
+    if config.pose.refine == NO_REFINEMENT and fitting_sieve(config) == "none":
+        raise ConfigError("pose.refine must not be none where the sieve is none: nobody solves")
 
 
 class _Clock:

@@ -1,8 +1,8 @@
-"""The stages of the pipeline: what a front end, a sieve and a solver must be.
+"""The stages of the pipeline: what a front end, a matcher, a sieve and a solver must be.
 
-Each implementation is found by a name: `FRONTENDS`, `SIEVES` and `SOLVERS` list them, and tell how
-another package adds one. What flows between them: `Features`, `Matches`, `NormalisedMatches`,
-`MatchScores`, `RobustEstimate`.
+Each implementation is found by a name: `FRONTENDS`, `MATCHERS`, `SIEVES` and `SOLVERS` list them,
+and tell how another package adds one. What flows between them: `Features`, `Matches`,
+`NormalisedMatches`, `MatchScores`, `RobustEstimate`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from msga_ros.configuration.stage_settings import with_own_defaults
 from msga_ros.frontend import FRONTENDS
 from msga_ros.frontend.base import Features, Matches, normalised_evidence
 from msga_ros.frontend.config import FrontendConfig
+from msga_ros.frontend.matchers import MATCHERS, fitting_matcher
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.robust import SOLVERS
-from msga_ros.two_view.sieves import SIEVES
+from msga_ros.two_view.sieves import AUTOMATIC, DEFAULT_SIEVE, SIEVES
 
 if TYPE_CHECKING:
     from msga_ros.geometry.robust.base import RobustEstimate
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from msga_ros.two_view.config import PipelineConfig
 
 
-class Frontend(Protocol):
-    """A way from images to putative matches. One thread at a time uses an instance."""
+class Extractor(Protocol):
+    """The half of a front end that sees images. One thread at a time uses an instance."""
 
     @property
     def name(self) -> str:
@@ -40,8 +41,32 @@ class Frontend(Protocol):
         An image without texture has zero keypoints. `FrontendError` if it is no image at all.
         """
 
+    def reconfigured(self, config: FrontendConfig) -> Extractor:
+        """The same with other settings: no weights are loaded, features made before stay valid."""
+
+
+class Matcher(Protocol):
+    """The other half, which relates features. One thread at a time uses an instance."""
+
     def match(self, features0: Features, features1: Features) -> Matches:
         """Putative matches; `FrontendError` where the features are not of the same kind."""
+
+    def reconfigured(self, config: FrontendConfig) -> Matcher:
+        """The same with other settings: no weights are loaded."""
+
+
+class Frontend(Protocol):
+    """A way from images to putative matches. One thread at a time uses an instance."""
+
+    @property
+    def name(self) -> str:
+        """The name that the configuration chooses it by."""
+
+    def extract(self, image: NDArray[np.generic]) -> Features:
+        """As `Extractor.extract`."""
+
+    def match(self, features0: Features, features1: Features) -> Matches:
+        """As `Matcher.match`."""
 
     def reconfigured(self, config: FrontendConfig) -> Frontend:
         """The same with other settings: no weights are loaded, features made before stay valid."""
@@ -133,17 +158,75 @@ class OnDevice(Protocol):
         """Why that is the CPU though CUDA was meant; "" where all is well."""
 
 
+class MatchedFrontend:
+    """An extractor and a matcher as one front end."""
+
+    def __init__(self, extractor: Extractor, matcher: Matcher) -> None:
+        self._extractor = extractor
+        self._matcher = matcher
+
+    @property
+    def name(self) -> str:
+        return self._extractor.name
+
+    @property
+    def device(self) -> str:
+        """Where the extractor computes now."""
+        return self._extractor.device if isinstance(self._extractor, OnDevice) else "cpu"
+
+    @property
+    def device_problem(self) -> str:
+        """Why one of both is on the CPU though CUDA was meant; "" where all is well."""
+        halves = (self._extractor, self._matcher)
+        problems = [one.device_problem for one in halves if isinstance(one, OnDevice)]
+        return "; ".join(problem for problem in problems if problem)
+
+    def extract(self, image: NDArray[np.generic]) -> Features:
+        return self._extractor.extract(image)
+
+    def match(self, features0: Features, features1: Features) -> Matches:
+        return self._matcher.match(features0, features1)
+
+    def reconfigured(self, config: FrontendConfig) -> MatchedFrontend:
+        return MatchedFrontend(
+            self._extractor.reconfigured(config), self._matcher.reconfigured(config)
+        )
+
+
 def create_frontend(config: FrontendConfig) -> Frontend:
-    """The front end that `config` names; `FrontendError`, with the names there are, if none."""
+    """The front end that `config` names, with its matcher.
+
+    `FrontendError`, with the names there are, for an unknown name; with those that fit, for a
+    matcher that does not; with the reason, for one that does not load.
+    """
     module = FRONTENDS.load(config.name)
-    frontend: Frontend = module.create(with_own_defaults(config, module))
-    return frontend
+    matcher = fitting_matcher(config.name, config.matcher)
+    made = module.create(with_own_defaults(config, module))
+    if not matcher:
+        frontend: Frontend = made
+        return frontend
+    return MatchedFrontend(made, MATCHERS.load(matcher).create(config))
+
+
+def fitting_sieve(config: PipelineConfig) -> str:
+    """The name of the sieve: that of `config.sieve`, or what is best behind its front end."""
+    if config.sieve.name != AUTOMATIC:
+        return config.sieve.name
+    matcher = fitting_matcher(config.frontend.name, config.frontend.matcher)
+    modules = [MATCHERS.load(matcher)] if matcher else []
+    modules.append(FRONTENDS.load(config.frontend.name))
+    for module in modules:
+        name: str = getattr(module, "SIEVE", "")
+        if name:
+            return name
+    return DEFAULT_SIEVE
 
 
 def create_sieve(config: PipelineConfig, name: str = "") -> Sieve:
-    """The sieve that `config.sieve` names, or another one; `SieveError` if there is none."""
+    """The sieve that `fitting_sieve` names, or another one; `SieveError` if there is none."""
     chosen = config.sieve
-    if name and name != chosen.name:
+    name = name or fitting_sieve(config)
+    if name != chosen.name:
         chosen = replace(chosen, name=name, own=None)
     module = SIEVES.load(chosen.name)
     sieve: Sieve = module.create(replace(config, sieve=with_own_defaults(chosen, module)))

@@ -12,6 +12,7 @@ from msga_ros.frontend.config import FrontendConfig
 from msga_ros.two_view.stages import Frontend, create_frontend
 
 NAMES = ("sift", "orb", "akaze")
+LEARNED = ("xfeat", "disk", "aliked")
 
 
 def scene_image(relative: str, flags: int = cv2.IMREAD_GRAYSCALE) -> np.ndarray:
@@ -36,7 +37,7 @@ def make(name: str, **entries: object) -> Frontend:
 
 
 def test_registry_lists_the_front_ends() -> None:
-    assert FRONTENDS.names() == NAMES
+    assert FRONTENDS.names() == (*NAMES, *LEARNED)
 
 
 @pytest.mark.parametrize("name", ["", "surf", "base", "matching", "../sift"])

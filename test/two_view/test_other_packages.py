@@ -42,7 +42,8 @@ def error_deg(result: TwoViewResult, pair: PosedPair) -> float:
 
 @pytest.mark.usefixtures("tiny")
 def test_all_are_listed_and_ours_keep_their_names() -> None:
-    assert FRONTENDS.names() == ("sift", "orb", "akaze", "broken", "tiny")
+    ours = ("sift", "orb", "akaze", "xfeat", "disk", "aliked")
+    assert FRONTENDS.names() == (*ours, "broken", "tiny")
     assert SIEVES.names() == ("msga", "none", "tiny")
     assert SOLVERS.names() == ("graduated", "poselib", "magsac", "tiny")
     assert FRONTENDS.load("sift").__name__ == "msga_ros.frontend.sift"
@@ -168,7 +169,7 @@ def test_msga_match_takes_them_and_its_help_names_them(tiny_folder: Path, tmp_pa
     pose = json.loads(found.read_text())
     assert pose["status"] == "OK" and pose["rotation_error_deg"] < 2.0
     assert pose["matched"] <= 1500
-    assert "sift, orb, akaze, broken, tiny" in " ".join(
+    assert "sift, orb, akaze, xfeat, disk, aliked, broken, tiny" in " ".join(
         with_tiny(tiny_folder, "-m", "msga_ros.cli", "match", "--help").replace("│", " ").split()
     )
 
@@ -213,7 +214,8 @@ for wrong in ({"frontend.tiny.most": 1.5}, {"frontend.tiny.more": 3}, {"frontend
         "Config(least=0.5)",
         "frontend.tiny.most is an integer, not 1.5",
         "unknown parameter frontend.tiny.more; frontend.tiny.most is meant?",
-        "frontend.name must be one of sift, orb, akaze, broken, tiny, not 'tny'",
+        "frontend.name must be one of sift, orb, akaze, xfeat, disk, aliked, broken, tiny, "
+        "not 'tny'",
     ]
 
 
@@ -239,7 +241,7 @@ rclpy.shutdown()
     assert with_tiny(tiny_folder, "-c", code).splitlines() == [
         "300",
         "Points looked at in each image.",
-        "One of: msga, none, tiny",
+        "One of: auto, msga, none, tiny",
         "True",
         "False",
     ]

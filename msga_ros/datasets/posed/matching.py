@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,9 @@ def work(task: Task) -> list[Result]:
     """Match the pairs of a task, one after the other; one result for each of them."""
     cv2.setNumThreads(1)  # the workers are the parallelism
     matcher = _matcher(task.config)
+    torch = sys.modules.get("torch")  # learned features have imported it
+    if torch is not None:
+        torch.set_num_threads(1)
     return [_match(job, matcher, task.acceptance) for job in task.jobs]
 
 

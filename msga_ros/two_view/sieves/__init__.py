@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from msga_ros.configuration.registry import Registry
 
+AUTOMATIC = "auto"  # of `sieve.name`: the one that is best behind the front end and its matcher
+DEFAULT_SIEVE = "msga"  # where neither of them says which
+
 
 class SieveError(ValueError):
     """An unknown sieve, or one that cannot be made; the message says which and why."""
@@ -21,3 +24,8 @@ SIEVES = Registry(
     {name: f"{__name__}.{name}" for name in ("msga", "none")},
     SieveError,
 )
+
+
+def sieve_names() -> tuple[str, ...]:
+    """What `sieve.name` may be."""
+    return (AUTOMATIC, *SIEVES.names())
