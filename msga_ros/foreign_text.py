@@ -1,6 +1,9 @@
-"""Text from outside (a message, a file) that goes into a message of ours."""
+"""Text from outside: of files, whoever saved them, and in messages of ours."""
 
 from __future__ import annotations
+
+import codecs
+from pathlib import Path
 
 MOST_CHARACTERS = 200
 
@@ -16,3 +19,14 @@ def shown(text: object, most: int = MOST_CHARACTERS) -> str:
     line = " ".join(whole.split())
     line = "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
     return f"{line[: most - 3]}..." if cut or len(line) > most else line
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, or in what its byte order mark says, without the mark.
+
+    Raises `OSError`, or `UnicodeDecodeError`.
+    """
+    data = path.read_bytes()
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    return data.decode("utf-8-sig")

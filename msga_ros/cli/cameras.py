@@ -14,7 +14,9 @@ from msga_ros.calibration import read_camera
 from msga_ros.calibration.base import CalibrationError
 from msga_ros.calibration.rig import usable
 from msga_ros.cli.errors import UsageError, existing_file
+from msga_ros.foreign_text import read_text
 from msga_ros.geometry.camera import Camera, CameraError
+from msga_ros.geometry.rotations import checked_rotation
 
 Size = tuple[int, int]  # width, height in pixels
 
@@ -118,7 +120,7 @@ def _from_neighbouring_scene(image: Path) -> View:
 def _from_scene(path: Path, image: Path) -> View | None:
     """The entry of the image in a `scene.json`; None where there is none."""
     try:
-        entries = json.loads(path.read_text())["images"]
+        entries = json.loads(read_text(path))["images"]
         entry = next((entry for entry in entries if Path(entry["file"]).name == image.name), None)
         if entry is None:
             return None
@@ -126,9 +128,9 @@ def _from_scene(path: Path, image: Path) -> View | None:
         camera = Camera(np.array(entry["K"], dtype=np.float64), width=size[0], height=size[1])
         if "R" not in entry or "t" not in entry:
             return View(camera, str(path))
-        rotation = np.array(entry["R"], dtype=np.float64).reshape(3, 3)
+        rotation = checked_rotation(entry["R"])
         translation = np.array(entry["t"], dtype=np.float64).reshape(3)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(f"{path}: not a scene of images with K ({_reason(error)})") from None
     return View(camera, str(path), rotation, translation)
 

@@ -17,6 +17,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from msga_ros.datasets.hdf5_checks import MOST_NUMBERS, HDF5ContentError, numbers_of
+
 LAYOUT = "msga compact 2"  # of the attribute `layout` of such a file
 _LAYOUTS = (LAYOUT, "msga compact 1")  # that can be read; the first one had no `EVIDENCE_GROUPS`
 COORDINATE_STEP = 2.0**-14
@@ -29,6 +31,7 @@ EVIDENCE_GROUPS = ("rotations", "log_scales", "distances")
 PER_MATCH = ("xs", "ratios", "mutuals", *EVIDENCE_GROUPS)
 _COLUMNS = ("x0", "y0", "x1", "y1")
 _ROWS = 1 << 16  # of a compressed block
+_MOST_OF_A_PAIR = 16  # numbers of a pair in a column that holds no matches: a 4x4 matrix
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,26 @@ class CompactColumns:
 
     def __init__(self, file: h5py.File) -> None:
         # Opened once: a data set keeps its last blocks only while it is open.
-        self._columns = {name: file[name] for name in file}
-        self._ends = np.cumsum(self._columns["counts"][()], dtype=np.int64)
+        self._columns = {name: numbers_of(file, name, most=0) for name in file if name != "names"}
+        counts = np.asarray(numbers_of(file, "counts")[()], np.int64).ravel()
+        self._ends = np.cumsum(counts, dtype=np.int64)
+        self._check(counts)
+
+    def _check(self, counts: NDArray[np.int64]) -> None:
+        """Raise `HDF5ContentError` unless all columns are as long as the counts say."""
+        if counts.size and not (counts.min() >= 0 and counts.max() <= MOST_NUMBERS // 4):
+            raise HDF5ContentError(f"counts claims pairs of up to {counts.max()} matches")
+        total = int(self._ends[-1]) if counts.size else 0
+        for name in _COLUMNS:
+            if name not in self._columns:
+                raise KeyError(name)
+        for name, column in self._columns.items():
+            of_matches = name in (*_COLUMNS, *PER_MATCH)
+            expected = total if of_matches else len(counts)
+            if not column.shape or column.shape[0] != expected:
+                raise HDF5ContentError(f"{name} is of shape {column.shape}, not ({expected}, ...)")
+            if column.size > expected * (1 if of_matches else _MOST_OF_A_PAIR):
+                raise HDF5ContentError(f"{name} is of shape {column.shape}: too much of a pair")
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -98,7 +119,8 @@ class CompactColumns:
 
 def is_compact(file: h5py.File) -> bool:
     """Whether an opened HDF5 file is of this form."""
-    return file.attrs.get("layout", "") in _LAYOUTS
+    layout = file.attrs.get("layout", "")
+    return isinstance(layout, str) and layout in _LAYOUTS
 
 
 def write_compact(path: Path, pairs: Iterable[Arrays], names: Sequence[str]) -> None:

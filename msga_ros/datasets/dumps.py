@@ -18,9 +18,24 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.datasets.compact import EVIDENCE_GROUPS, CompactColumns, Numbers, is_compact
+from msga_ros.datasets.compact import (
+    EVIDENCE_GROUPS,
+    PER_MATCH,
+    CompactColumns,
+    Numbers,
+    is_compact,
+)
+from msga_ros.datasets.hdf5_checks import (
+    READ_ERRORS,
+    data_set_of,
+    group_of,
+    names_of,
+    numbers_of,
+)
+from msga_ros.foreign_text import shown
 from msga_ros.frontend.base import evidence_columns, normalised_evidence
 from msga_ros.geometry.pose import essential_matrix
+from msga_ros.geometry.rotations import checked_rotation
 
 _POSES = ("Rs", "ts")
 _CAMERAS = ("cx1s", "cy1s", "cx2s", "cy2s", "f1s", "f2s")
@@ -83,16 +98,17 @@ class _Groups:
     """The published layout: a group for each kind of array, in it one data set a pair."""
 
     def __init__(self, file: h5py.File) -> None:
-        self._file = file
+        known = ("xs", "ys", "ratios", "mutuals", *EVIDENCE_GROUPS, *_POSES, *_CAMERAS)
+        self._groups = {name: group_of(file, name) for name in known if name in file}
 
     def __len__(self) -> int:
-        return len(self._file["xs"])
+        return len(self._groups["xs"])
 
     def __contains__(self, group: str) -> bool:
-        return group in self._file
+        return group in self._groups
 
     def array(self, group: str, index: int) -> Numbers:
-        return np.asarray(self._file[group][str(index)])
+        return np.asarray(numbers_of(self._groups[group], str(index))[()])
 
 
 class DumpFile:
@@ -103,20 +119,24 @@ class DumpFile:
         try:
             self._file = h5py.File(self.path, "r")
         except OSError as error:
-            raise DumpError(f"{self.path}: not a readable HDF5 file ({error})") from error
+            text = shown(error)
+            raise DumpError(f"{self.path}: not a readable HDF5 file ({text})") from error
         try:
             store = CompactColumns if is_compact(self._file) else _Groups
             self._store: CompactColumns | _Groups = store(self._file)
-        except (KeyError, OSError) as error:
+        except READ_ERRORS as error:
             self._file.close()
-            raise DumpError(f"{self.path}: not a whole compact dump ({error})") from error
+            raise DumpError(f"{self.path}: not a whole dump ({shown(error)})") from error
         missing = [name for name in ("xs", *_POSES) if name not in self._store]
         if missing:
             self._file.close()
             raise DumpError(f"{self.path}: groups missing: {', '.join(missing)}")
         self._length = len(self._store)
-        names = self._file.get("names")
-        self._names = names if isinstance(names, (h5py.Group, h5py.Dataset)) else None
+        try:
+            self._names = names_of(self._file, self._length)
+        except READ_ERRORS as error:
+            self._file.close()
+            raise DumpError(f"{self.path}: {shown(error)}") from error
 
     def __enter__(self) -> DumpFile:
         return self
@@ -142,14 +162,12 @@ class DumpFile:
     def __getitem__(self, index: int) -> Pair:
         if not 0 <= index < self._length:
             raise IndexError(index)
-        correspondences = self._array("xs", index).reshape(-1, 4).astype(np.float32)
+        correspondences = self._matches(index)
         count = len(correspondences)
-        rotation = self._array("Rs", index).reshape(3, 3).astype(np.float64)
-        translation = self._array("ts", index).reshape(3).astype(np.float64)
-        translation /= np.linalg.norm(translation)
+        rotation, translation = self._pose(index)
         residual: NDArray[np.float32]
         if "ys" in self._store:
-            residual = self._array("ys", index).reshape(-1).astype(np.float32)
+            residual = self._sized("ys", index, count).astype(np.float32)
         else:
             residual = true_residual(correspondences, rotation, translation)
         return Pair(
@@ -162,44 +180,90 @@ class DumpFile:
             mutuals=self._optional("mutuals", index, np.ones(count)).astype(bool),
             focal0=self._focal("f1s", index),
             focal1=self._focal("f2s", index),
-            rotations=self._known("rotations", index),
-            log_scales=self._known("log_scales", index),
-            distances=self._known("distances", index),
+            rotations=self._known("rotations", index, count),
+            log_scales=self._known("log_scales", index, count),
+            distances=self._known("distances", index, count),
         )
 
     def arrays(self, index: int) -> dict[str, Numbers]:
         """All of a pair but `ys`, in the shapes of the published layout."""
+        count = len(self._matches(index))
+        self._pose(index)
+        for group in PER_MATCH[1:]:
+            if group in self._store:
+                self._sized(group, index, count)
         groups = ("xs", "ratios", "mutuals", *EVIDENCE_GROUPS, *_POSES, *_CAMERAS)
         return {group: self._array(group, index) for group in groups if group in self._store}
 
     def _array(self, group: str, index: int) -> Numbers:
         try:
             return self._store.array(group, index)
-        except (KeyError, OSError) as error:
-            raise DumpError(f"{self.path}: {group}/{index} cannot be read ({error})") from error
+        except READ_ERRORS as error:
+            text = shown(error)
+            raise DumpError(f"{self.path}: {group}/{index} cannot be read ({text})") from error
+
+    def _sized(self, group: str, index: int, count: int) -> Numbers:
+        """The `count` numbers of an entry, in one row."""
+        values = self._array(group, index)
+        if values.size != count:
+            raise DumpError(
+                f"{self.path}: {group}/{index} is of shape {values.shape}, "
+                f"but {count} numbers are expected"
+            )
+        return values.reshape(-1)
+
+    def _matches(self, index: int) -> NDArray[np.float32]:
+        values = self._array("xs", index)
+        if values.size % 4:
+            raise DumpError(f"{self.path}: xs/{index} is of shape {values.shape}, not (1, N, 4)")
+        return values.reshape(-1, 4).astype(np.float32)
+
+    def _pose(self, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Rotation and unit translation."""
+        matrix = self._sized("Rs", index, 9)
+        try:
+            checked_rotation(matrix)
+        except ValueError as error:
+            raise DumpError(f"{self.path}: Rs/{index} {error}") from None
+        translation = self._sized("ts", index, 3).astype(np.float64)
+        length = float(np.linalg.norm(translation))
+        if not (np.isfinite(length) and length > 0):
+            raise DumpError(f"{self.path}: ts/{index} is {translation.tolist()}: no direction")
+        return matrix.reshape(3, 3).astype(np.float64), translation / length
 
     def _optional(self, group: str, index: int, default: NDArray[np.float64]) -> Numbers:
         if group not in self._store:
             return default
-        return self._array(group, index).reshape(-1)
+        return self._sized(group, index, len(default))
 
-    def _known(self, group: str, index: int) -> NDArray[np.float32] | None:
+    def _known(self, group: str, index: int, count: int) -> NDArray[np.float32] | None:
         if group not in self._store:
             return None
-        return self._array(group, index).reshape(-1).astype(np.float32)
+        return self._sized(group, index, count).astype(np.float32)
 
     def _focal(self, group: str, index: int) -> NDArray[np.float64]:
-        values = self._optional(group, index, np.full(2, np.nan)).astype(np.float64)
-        return np.repeat(values, 2)[:2] if values.size == 1 else values[:2]
+        if group not in self._store:
+            return np.full(2, np.nan)
+        values = self._array(group, index).reshape(-1).astype(np.float64)
+        if values.size not in (1, 2):
+            text = f"is of shape {values.shape}, not one or two focal lengths"
+            raise DumpError(f"{self.path}: {group}/{index} {text}")
+        return np.repeat(values, 2)[:2] if values.size == 1 else values
 
     def name(self, index: int) -> str:
         """Name of a pair, without reading it: scene and images, or the index."""
         if self._names is None:
             return str(index)
-        entry = self._names[str(index) if isinstance(self._names, h5py.Group) else index]
-        value = entry[()] if isinstance(entry, h5py.Dataset) else entry
-        value = value.reshape(-1)[0] if isinstance(value, np.ndarray) else value
-        return value.decode() if isinstance(value, bytes) else str(value)
+        try:
+            if isinstance(self._names, h5py.Group):
+                value = data_set_of(self._names, str(index), most=1)[()]
+            else:
+                value = self._names[index]
+            value = value.reshape(-1)[0] if isinstance(value, np.ndarray) else value
+            return value.decode() if isinstance(value, bytes) else str(value)
+        except READ_ERRORS as error:
+            text = f"the name of pair {index} cannot be read ({shown(error)})"
+            raise DumpError(f"{self.path}: {text}") from error
 
 
 def true_residual(

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from msga_ros.foreign_text import read_text, shown
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.camera_pose import Pose
+from msga_ros.geometry.rotations import checked_rotation
 
 
 class PosedImagesError(ValueError):
@@ -72,22 +74,41 @@ def plain_name(text: str) -> str:
     return "".join("_" if c.isspace() or c in "/\\:" else c for c in text) or "scene"
 
 
-def read_lines(path: Path) -> list[str]:
-    """Lines of a text file without comments and blank lines; `PosedImagesError` names the file."""
+def numbered_lines(path: Path) -> list[tuple[str, str]]:
+    """Lines of a text file without comments and blank lines, each behind its place, for errors.
+
+    Raises `PosedImagesError`, which names the file.
+    """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise PosedImagesError(f"{path}: cannot be read ({error})") from None
-    stripped = (line.strip() for line in lines)
-    return [line for line in stripped if line and not line.startswith("#")]
+    placed = ((f"{path}, line {number}", line.strip()) for number, line in enumerate(lines, 1))
+    return [(where, line) for where, line in placed if line and not line.startswith("#")]
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a text file without comments and blank lines; `PosedImagesError` names the file."""
+    return [line for _, line in numbered_lines(path)]
 
 
 def numbers(words: list[str], count: int, where: str) -> NDArray[np.float64]:
-    """The first `count` of `words` as finite numbers; `where` (file and line) is for the error."""
+    """`words` as `count` finite numbers; `where` (file and line) is for the error."""
     try:
-        values = np.array([float(word) for word in words[:count]])
+        values = np.array([float(word) for word in words[: count + 1]])
     except ValueError:
         values = np.empty(0)
-    if values.size != count or not np.isfinite(values).all():
-        raise PosedImagesError(f"{where}: {count} numbers are expected, not {' '.join(words)!r}")
+    if len(words) != count or values.size != count or not np.isfinite(values).all():
+        text = shown(" ".join(words))
+        raise PosedImagesError(
+            f"{where}: {count} numbers are expected, not {len(words)} words: {text!r}"
+        )
     return values
+
+
+def rotation(matrix: ArrayLike, where: str) -> NDArray[np.float64]:
+    """`matrix` as a rotation (3, 3); `PosedImagesError` where it is none, with its place."""
+    try:
+        return checked_rotation(matrix)
+    except ValueError as error:
+        raise PosedImagesError(f"{where}: {error}") from None

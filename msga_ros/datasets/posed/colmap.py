@@ -18,16 +18,20 @@ from msga_ros.datasets.posed.base import (
     PosedImage,
     PosedImagesError,
     PosedScene,
+    numbered_lines,
     numbers,
     plain_name,
-    read_lines,
 )
-from msga_ros.datasets.posed.trajectory import rotation_from_quaternion
+from msga_ros.datasets.posed.trajectory import check_quaternion, rotation_from_quaternion
+from msga_ros.foreign_text import read_text, shown
 from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.geometry.camera_pose import Pose
 
 Points = NDArray[np.int64]  # sorted identities of the 3-D points that an image sees
 _Entry = tuple[str, int, Pose, Points]  # name, camera, pose, points
+
+_NO_POINTS: Points = np.empty(0, np.int64)
+_MOST_IMAGES = 20_000  # what two of them share is kept for all pairs: 1.6 GB
 
 # Name by number in binary files, and how many parameters each model has.
 _MODELS = {
@@ -85,7 +89,9 @@ def read(folder: Path, images: Path | None = None) -> PosedScene:
     try:
         cameras = read_cameras_binary(model) if binary else read_cameras_text(model)
         entries = list(read_images_binary(model) if binary else read_images_text(model))
-    except (struct.error, IndexError, UnicodeDecodeError) as error:
+    except PosedImagesError:
+        raise
+    except (struct.error, IndexError, ValueError) as error:  # undecodable names as well
         raise PosedImagesError(f"{model}: a file ends too early or is corrupt ({error})") from None
     entries.sort(key=lambda entry: entry[0])
     missing = {camera for _, camera, _, _ in entries} - cameras.keys()
@@ -106,14 +112,16 @@ def read(folder: Path, images: Path | None = None) -> PosedScene:
 def read_cameras_text(model: Path) -> dict[int, Camera]:
     """Cameras by number, of `cameras.txt`."""
     path, cameras = model / "cameras.txt", {}
-    for line in read_lines(path):
+    for place, line in numbered_lines(path):
         words = line.split()
-        where = f"{path}, camera {words[0]}"
+        where = f"{place}, camera {shown(words[0])}"
         if len(words) < 4 or words[1] not in _COUNTS:
-            raise PosedImagesError(f"{where}: unknown camera model {' '.join(words[1:2])!r}")
-        size = numbers(words[2:], 2, where)
+            model_name = shown(" ".join(words[1:2]))
+            raise PosedImagesError(f"{where}: unknown camera model {model_name!r}")
+        size = numbers(words[2:4], 2, where)
         values = numbers(words[4:], _COUNTS[words[1]], where)
-        cameras[int(words[0])] = _camera(words[1], (int(size[0]), int(size[1])), values, where)
+        identity = _whole(words[0], where)
+        cameras[identity] = _camera(words[1], (int(size[0]), int(size[1])), values, where)
     return cameras
 
 
@@ -137,24 +145,42 @@ def read_images_text(model: Path) -> Iterator[_Entry]:
     """Images of `images.txt`: two lines each, of which the second may be empty."""
     path = model / "images.txt"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise PosedImagesError(f"{path}: cannot be read ({error})") from None
-    kept = [line.strip() for line in lines if not line.lstrip().startswith("#")]
+    numbered = ((number, line.strip()) for number, line in enumerate(lines, 1))
+    kept = [(number, line) for number, line in numbered if not line.startswith("#")]
     position = 0
     while position < len(kept):
-        words = kept[position].split(maxsplit=9)
+        number, line = kept[position]
+        words = line.split(maxsplit=9)
         if not words:
             position += 1
             continue
-        where = f"{path}, image {words[0]}"
+        where = f"{path}, line {number}, image {shown(words[-1])}"
         if len(words) < 10:
-            raise PosedImagesError(f"{where}: ten entries are expected")
+            raise PosedImagesError(f"{where}: ten entries are expected, not {len(words)}")
         values = numbers(words[1:8], 7, where)
-        seen = kept[position + 1].split() if position + 1 < len(kept) else []
-        points = np.array([int(word) for word in seen[2::3]], np.int64)
-        yield words[9], int(words[8]), _pose(values), np.unique(points[points >= 0])
+        points = _points(kept[position + 1][1], where) if position + 1 < len(kept) else _NO_POINTS
+        yield words[9], _whole(words[8], where), _pose(values, where), points
         position += 2
+
+
+def _points(line: str, where: str) -> Points:
+    """Of the second line of an image: x, y and the point's number or -1, again and again."""
+    words = line.split()
+    try:
+        if len(words) % 3:
+            raise ValueError
+        for word in words:
+            float(word)
+        points = np.array([int(word) for word in words[2::3]], np.int64)
+    except (ValueError, OverflowError):
+        raise PosedImagesError(
+            f"{where}: each image has two lines, and the one below this is no list of points "
+            "(x, y, number of the point); without points it is an empty line"
+        ) from None
+    return np.unique(points[points >= 0])
 
 
 def read_images_binary(model: Path) -> Iterator[_Entry]:
@@ -170,7 +196,8 @@ def read_images_binary(model: Path) -> Iterator[_Entry]:
             raise IndexError(f"image {name}")
         points = np.frombuffer(data, kind, count, end + 9)["point"]
         offset = end + 9 + count * kind.itemsize
-        yield name, camera, _pose(np.array(values)), np.unique(points[points >= 0])
+        pose = _pose(np.array(values), f"{model / 'images.bin'}, image {shown(name)}")
+        yield name, camera, pose, np.unique(points[points >= 0])
 
 
 def _camera(name: str, size: tuple[int, int], values: NDArray[np.float64], where: str) -> Camera:
@@ -190,8 +217,18 @@ def _camera(name: str, size: tuple[int, int], values: NDArray[np.float64], where
         raise PosedImagesError(f"{where}: {error}") from None
 
 
-def _pose(values: NDArray[np.float64]) -> Pose:
+def _pose(values: NDArray[np.float64], where: str) -> Pose:
+    check_quaternion(values[:4], where)
+    if not np.isfinite(values).all():
+        raise PosedImagesError(f"{where}: a translation that is not finite")
     return Pose(rotation_from_quaternion(values[:4]), values[4:7])
+
+
+def _whole(word: str, where: str) -> int:
+    try:
+        return int(word)
+    except ValueError:
+        raise PosedImagesError(f"{where}: {shown(word)!r} is no whole number") from None
 
 
 def _image_folder(folder: Path, model: Path) -> Path:
@@ -214,6 +251,11 @@ def _shared_points(seen: list[Points]) -> NDArray[np.float32] | None:
     """`(n, n)` share of the points of the image with fewer that both see; None without points."""
     if not any(len(points) for points in seen):
         return None
+    if len(seen) > _MOST_IMAGES:
+        raise PosedImagesError(
+            f"{len(seen)} images, more than {_MOST_IMAGES}: which see the same points cannot be "
+            "held in memory; split the model"
+        )
     everything, indices = np.unique(np.concatenate(seen), return_inverse=True)
     counts = np.array([len(points) for points in seen])
     owners = np.repeat(np.arange(len(seen)), counts)

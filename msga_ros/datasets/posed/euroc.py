@@ -16,14 +16,19 @@ from msga_ros.datasets.posed.base import (
     PosedImage,
     PosedImagesError,
     PosedScene,
+    numbered_lines,
     numbers,
     plain_name,
-    read_lines,
 )
-from msga_ros.datasets.posed.trajectory import Trajectory, inverse
+from msga_ros.datasets.posed.trajectory import Trajectory, check_quaternion, inverse
+from msga_ros.foreign_text import shown
 from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.geometry.camera_pose import Pose
 
+# Numbers of a line of ground truth behind its time: a pose, and then also the velocity and the
+# biases of gyroscope and accelerometer.
+_POSE = 7
+_COUNTS = (_POSE, 10, 13, 16)
 _TRUTH = ("state_groundtruth_estimate0", "mocap0")
 
 
@@ -46,9 +51,9 @@ def read(folder: Path) -> PosedScene:
     found: list[tuple[int, str, Path, Camera, Pose]] = []
     for sensor in sorted(recording.glob("cam[0-9]")):
         camera, to_body = _sensor(sensor / "sensor.yaml")
-        for line in read_lines(sensor / "data.csv"):
+        for where, line in numbered_lines(sensor / "data.csv"):
             stamp, _, file = (part.strip() for part in line.partition(","))
-            motion = trajectory.at(_seconds(stamp, sensor / "data.csv"))
+            motion = trajectory.at(_seconds(stamp, where))
             if motion is None:
                 continue
             rotation, position = motion
@@ -66,9 +71,9 @@ def read(folder: Path) -> PosedScene:
     return PosedScene(plain_name(name), tuple(posed))
 
 
-def _seconds(nanoseconds: str, path: Path) -> float:
+def _seconds(nanoseconds: str, where: str) -> float:
     if not nanoseconds.isdigit():
-        raise PosedImagesError(f"{path}: {nanoseconds!r} is no time in nanoseconds")
+        raise PosedImagesError(f"{where}: {shown(nanoseconds)!r} is no time in nanoseconds")
     return int(nanoseconds) * 1e-9
 
 
@@ -86,9 +91,11 @@ def _sensor(path: Path) -> tuple[Camera, Pose]:
 
 def _trajectory(path: Path) -> Trajectory:
     rows = []
-    for line in read_lines(path):
+    for where, line in numbered_lines(path):
         stamp, *rest = (word.strip() for word in line.split(","))
-        rows.append((_seconds(stamp, path), *numbers(rest, 7, str(path))))
+        pose = numbers(rest, len(rest) if len(rest) in _COUNTS else _POSE, where)[:_POSE]
+        check_quaternion(pose[3:7], where)
+        rows.append((_seconds(stamp, where), *pose))
     if not rows:
         raise PosedImagesError(f"{path}: there is no pose in it")
     table = np.array(rows)

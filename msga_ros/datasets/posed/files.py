@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from msga_ros.datasets.dumps import true_residual
+from msga_ros.datasets.hdf5_checks import READ_ERRORS
 from msga_ros.datasets.posed.base import PosedImagesError
 from msga_ros.datasets.posed.matching import PairMatches, Result
+from msga_ros.foreign_text import shown
 
 _EVIDENCE = ("ratios", "mutuals", "rotations", "log_scales", "distances")  # columns `EVIDENCE`
 _EVIDENCE_BITS = (10, 0, 8, 6, 10)  # kept after the point of each where coordinates are rounded
@@ -49,8 +51,12 @@ class Parts:
         for path in folder.glob("*.tmp"):
             path.unlink()
         for path in sorted(folder.glob("part-*.h5")):
-            with h5py.File(path, "r") as file:
-                names, reasons = _texts(file["names"]), _texts(file["rejected"])
+            try:
+                with h5py.File(path, "r") as file:
+                    names, reasons = _texts(file["names"]), _texts(file["rejected"])
+            except READ_ERRORS as error:
+                text = f"not a part of a dump ({shown(error)}); delete it, and it is made again"
+                raise PosedImagesError(f"{path}: {text}") from error
             self._note(path, names, reasons)
 
     def __contains__(self, name: str) -> bool:

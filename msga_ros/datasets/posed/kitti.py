@@ -16,9 +16,10 @@ from msga_ros.datasets.posed.base import (
     PosedImage,
     PosedImagesError,
     PosedScene,
+    numbered_lines,
     numbers,
     plain_name,
-    read_lines,
+    rotation,
 )
 from msga_ros.datasets.posed.trajectory import inverse
 from msga_ros.geometry.camera import Camera
@@ -65,10 +66,10 @@ def read(folder: Path, poses: Path | None = None) -> PosedScene:
 
 def _projections(path: Path) -> dict[int, NDArray[np.float64]]:
     found: dict[int, NDArray[np.float64]] = {}
-    for line in read_lines(path):
+    for where, line in numbered_lines(path):
         key, _, rest = line.partition(":")
         if key.startswith("P") and key[1:].isdigit():
-            found[int(key[1:])] = numbers(rest.split(), 12, f"{path}, {key}").reshape(3, 4)
+            found[int(key[1:])] = numbers(rest.split(), 12, f"{where}, {key}").reshape(3, 4)
     return found
 
 
@@ -84,5 +85,8 @@ def _pose_file(folder: Path) -> Path:
 
 
 def _poses(path: Path) -> list[Pose]:
-    matrices = (numbers(line.split(), 12, str(path)).reshape(3, 4) for line in read_lines(path))
-    return [inverse(matrix[:, :3], matrix[:, 3]) for matrix in matrices]
+    poses = []
+    for where, line in numbered_lines(path):
+        matrix = numbers(line.split(), 12, where).reshape(3, 4)
+        poses.append(inverse(rotation(matrix[:, :3], where), matrix[:, 3]))
+    return poses

@@ -26,6 +26,7 @@ from msga_ros.datasets.posed.base import (
 from msga_ros.frontend.image_header import image_file_size
 from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.geometry.camera_pose import Pose
+from msga_ros.geometry.rotations import checked_rotation
 
 _SPLITS = ("train", "val", "test")
 
@@ -70,12 +71,14 @@ def _geometry(path: Path, image: Path) -> tuple[Camera, Pose]:
             )
         k = k.reshape(3, 3).copy()
         k[:2, 2] += ((width - 1) / 2, (height - 1) / 2)
-        pose = Pose(rotation.reshape(3, 3), translation.reshape(3))
+        pose = Pose(checked_rotation(rotation.reshape(3, 3)), translation.reshape(3))
         return Camera(k, width=width, height=height), pose
-    except (OSError, KeyError, IndexError) as error:
-        raise PosedImagesError(f"{path}: not a calibration ({error})") from None
+    except PosedImagesError:
+        raise
     except CameraError as error:
         raise PosedImagesError(f"{path}: {error}") from None
+    except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise PosedImagesError(f"{path}: not a calibration ({error})") from None
 
 
 def _visibility(folder: Path, count: int) -> NDArray[np.float32] | None:

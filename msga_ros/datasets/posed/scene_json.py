@@ -7,8 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from msga_ros.datasets.posed.base import PosedImage, PosedImagesError, PosedScene, plain_name
+from msga_ros.datasets.posed.base import (
+    PosedImage,
+    PosedImagesError,
+    PosedScene,
+    plain_name,
+    rotation,
+)
+from msga_ros.foreign_text import read_text
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.camera_pose import Pose
 
@@ -22,9 +30,9 @@ def read(folder: Path, images: Path | None = None) -> PosedScene:
     """The scene; entries without a pose are left out. `images`: instead of `folder/images`."""
     path = folder / "scene.json"
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_text(path))
         entries = list(document["images"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise PosedImagesError(f"{path}: not a list of images ({error})") from None
     location = images or folder / "images"
     posed = []
@@ -32,6 +40,8 @@ def read(folder: Path, images: Path | None = None) -> PosedScene:
         try:
             if entry.get("R") is not None and entry.get("t") is not None:
                 posed.append(_image(entry, number, location))
+        except PosedImagesError as error:
+            raise PosedImagesError(f"{path}: {error}") from None
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise PosedImagesError(f"{path}: images[{number}]: {reason}") from None
@@ -54,9 +64,16 @@ def _image(entry: dict[str, Any], number: int, location: Path) -> PosedImage:
             height=int(entry["height"]),
         ),
         pose=Pose(
-            np.array(entry["R"], np.float64).reshape(3, 3),
-            np.array(entry["t"], np.float64).reshape(3),
+            rotation(np.array(entry["R"], np.float64).reshape(3, 3), f"images[{number}]: R"),
+            _vector(entry["t"]),
         ),
         frame=int(entry.get("frame", number)),
         group=None if entry.get("pair") is None else int(entry["pair"]),
     )
+
+
+def _vector(values: Any) -> NDArray[np.float64]:
+    vector = np.array(values, np.float64).reshape(3)
+    if not np.isfinite(vector).all():
+        raise ValueError("t is not finite")
+    return vector

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from msga_ros.datasets.dumps import DumpFile
 from msga_ros.datasets.posed.base import PosedImagesError, PosedScene
+from msga_ros.foreign_text import read_text
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _lines(path: Path) -> list[str]:
         with DumpFile(path) as dump:
             return [dump.name(index) for index in range(len(dump))]
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise PosedImagesError(f"{path}: cannot be read ({error})") from None
     return [line for line in (line.strip() for line in lines) if line and line[0] != "#"]

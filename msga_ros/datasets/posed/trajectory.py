@@ -22,6 +22,14 @@ def rotation_from_quaternion(wxyz: ArrayLike) -> Floats:
     return rotations.rotation_from_quaternion(np.roll(q, -1))
 
 
+def check_quaternion(wxyz: ArrayLike, where: str) -> None:
+    """Raise `PosedImagesError`, with the place in the file, unless it stands for a rotation."""
+    try:
+        rotation_from_quaternion(wxyz)
+    except PosedImagesError as error:
+        raise PosedImagesError(f"{where}: {error}") from None
+
+
 def inverse(rotation: Floats, translation: Floats) -> Pose:
     """World to camera of a camera-to-world motion `X = R x_cam + t`."""
     return Pose(rotation.T.copy(), -rotation.T @ translation)

@@ -15,11 +15,11 @@ from msga_ros.datasets.posed.base import (
     PosedImage,
     PosedImagesError,
     PosedScene,
+    numbered_lines,
     numbers,
     plain_name,
-    read_lines,
 )
-from msga_ros.datasets.posed.trajectory import Trajectory, inverse
+from msga_ros.datasets.posed.trajectory import Trajectory, check_quaternion, inverse
 from msga_ros.geometry.camera import Camera
 
 # Colour cameras as calibrated by the authors of the benchmark: fx, fy, cx, cy and k1 k2 p1 p2 k3.
@@ -40,9 +40,11 @@ def read(folder: Path, camera: Camera | None = None) -> PosedScene:
     chosen = camera or _published_camera(folder)
     trajectory = _trajectory(folder / "groundtruth.txt")
     posed = []
-    for frame, line in enumerate(read_lines(folder / "rgb.txt")):
-        stamp, _, file = line.partition(" ")
-        where = f"{folder / 'rgb.txt'}, {line!r}"
+    for frame, (where, line) in enumerate(numbered_lines(folder / "rgb.txt")):
+        stamp, *rest = line.split(maxsplit=1)
+        file = "".join(rest)
+        if not file:
+            raise PosedImagesError(f"{where}: a time and a file are expected, not {line!r}")
         motion = trajectory.at(float(numbers([stamp], 1, where)[0]))
         if motion is not None:
             path = folder / file.strip()
@@ -64,7 +66,11 @@ def _published_camera(folder: Path) -> Camera:
 
 
 def _trajectory(path: Path) -> Trajectory:
-    rows = [numbers(line.split(), 8, str(path)) for line in read_lines(path)]
+    rows = []
+    for where, line in numbered_lines(path):
+        row = numbers(line.split(), 8, where)
+        check_quaternion(row[[7, 4, 5, 6]], where)
+        rows.append(row)
     if not rows:
         raise PosedImagesError(f"{path}: there is no pose in it")
     table = np.array(rows)

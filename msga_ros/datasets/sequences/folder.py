@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame, SequenceError
+from msga_ros.foreign_text import read_text
 from msga_ros.frontend.pictures import PictureError, read_picture
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.camera_pose import Pose
+from msga_ros.geometry.rotations import checked_rotation
 
 _SIDES = {None: LEFT, "left": LEFT, "cam0": LEFT, "right": RIGHT, "cam1": RIGHT}
 _USUAL_RATE = 10.0  # Hz, for folders without timestamps
@@ -111,10 +113,10 @@ class FolderSequence:
 def _read_description(folder: Path) -> dict[str, Any]:
     path = folder / "scene.json"
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
+        description = json.loads(read_text(path))
     except FileNotFoundError:
         raise SequenceError(f"{folder}: there is no scene.json in it") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SequenceError(f"{path}: cannot be read: {error}") from None
     if not isinstance(description, dict) or not isinstance(description.get("images"), list):
         raise SequenceError(f"{path}: an object with a list 'images' is expected")
@@ -132,7 +134,7 @@ def _photographs(folder: Path, description: dict[str, Any]) -> list[_Photograph]
             )
             pose = None
             if entry.get("R") is not None and entry.get("t") is not None:
-                rotation = np.array(entry["R"], np.float64).reshape(3, 3)
+                rotation = checked_rotation(entry["R"])
                 pose = Pose(rotation, np.array(entry["t"], np.float64).reshape(3))
             stamp = entry.get("timestamp")
             photographs.append(
