@@ -11,6 +11,7 @@ from rich.console import Console
 from msga_ros.cli.errors import existing_file, reported_errors, training_file, writable_file
 from msga_ros.cli.shared import console
 from msga_ros.training.ablation import AblationConfig, ablation_table, run_ablation
+from msga_ros.whole_files import write_whole
 
 
 def command(
@@ -41,5 +42,5 @@ def run(config: Path, *, table_file: Path | None, console: Console) -> str:
     table = ablation_table(rows)
     console.print(table, highlight=False, soft_wrap=True, markup=False)
     if table_file:
-        table_file.write_text(table + "\n")
+        write_whole(table_file, table + "\n")
     return table

@@ -23,6 +23,7 @@ from msga_ros.network import find_weights
 from msga_ros.network.inference import Inference, load_network
 from msga_ros.terminal.progress import progress_bar
 from msga_ros.training.synthetic_scenes import synthetic_batch
+from msga_ros.whole_files import write_whole
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def run(
         measured = [_measure(inference, count, repeats) for count in _shown(counts)]
     console.print(_table(measured))
     if json_file:
-        json_file.write_text(json.dumps([asdict(row) for row in measured], indent=2) + "\n")
+        write_whole(json_file, json.dumps([asdict(row) for row in measured], indent=2) + "\n")
     return measured
 
 

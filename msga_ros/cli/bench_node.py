@@ -28,6 +28,7 @@ from msga_ros.network import find_weights
 from msga_ros.tools.benchmark import BenchmarkOptions, measure
 from msga_ros.tools.benchmark_figures import Run
 from msga_ros.tools.child_environment import SET_UP_HINT, missing_ros
+from msga_ros.whole_files import write_whole
 
 _SIZE = re.compile(r"(\d{2,5})x(\d{2,5})")
 _LARGEST = 8192 * 8192
@@ -98,7 +99,7 @@ def run(
             measured.append(measure(options, size, status.update))
         if json_file:  # what there is so far, in case the next one fails
             document = as_document(options, measured)
-            json_file.write_text(json.dumps(document, indent=2) + "\n")
+            write_whole(json_file, json.dumps(document, indent=2) + "\n")
     for table in tables(options, measured):
         console.print(table)
     return measured

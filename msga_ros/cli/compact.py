@@ -14,7 +14,7 @@ from rich.console import Console
 from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
 from msga_ros.cli.shared import console
 from msga_ros.datasets.compact import Arrays, write_compact
-from msga_ros.datasets.dumps import DumpFile
+from msga_ros.datasets.dumps import DumpError, DumpFile
 from msga_ros.datasets.thinning import drawn_pairs, thinned
 from msga_ros.terminal.progress import progress_bar
 
@@ -77,7 +77,6 @@ def run(
     if output.exists() and not overwrite:
         raise UsageError(f"{output} exists (--overwrite replaces it)")
     before = sum(path.stat().st_size for path in dumps)
-    temporary = output.with_name(output.name + ".tmp")
     with ExitStack() as stack:
         files = [stack.enter_context(DumpFile(path)) for path in dumps]
         places = [(file, index) for file in files for index in range(len(file))]
@@ -95,11 +94,11 @@ def run(
                 bar.advance(task)
 
         try:
-            write_compact(temporary, pairs(), names)
+            write_compact(output, pairs(), names)
+        except DumpError:
+            raise
         except ValueError as error:
-            temporary.unlink(missing_ok=True)
             raise UsageError(str(error)) from None
-    temporary.replace(output)
     after = output.stat().st_size
     console.print(
         f"{len(names)} pairs: {before / 1e6:.1f} MB to {after / 1e6:.1f} MB", highlight=False

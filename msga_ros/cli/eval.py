@@ -29,6 +29,7 @@ from msga_ros.network import find_weights
 from msga_ros.terminal.progress import progress_bar
 from msga_ros.two_view.config import PipelineConfig
 from msga_ros.two_view.sieves import SIEVES
+from msga_ros.whole_files import write_whole
 
 
 class Grouping(Enum):
@@ -159,12 +160,12 @@ def run(
         style="dim",
     )
     if json_file:
-        json_file.write_text(json.dumps([row.as_json() for row in rows], indent=2) + "\n")
+        write_whole(json_file, json.dumps([row.as_json() for row in rows], indent=2) + "\n")
     if report_file:
         examples = estimate_again(chosen_examples(records), dumps, weights, config)
         found = Images(images) if images else None
         facts = _facts(records, config, stride, limit)
-        report_file.write_text(report(records, examples, found, facts), encoding="utf-8")
+        write_whole(report_file, report(records, examples, found, facts))
         console.print(f"report: {report_file}", highlight=False, soft_wrap=True)
     return rows
 

@@ -34,6 +34,7 @@ from msga_ros.geometry.pose import pose_error_deg, rotation_angle_deg
 from msga_ros.two_view.config import refinements
 from msga_ros.two_view.drawing import draw_before_after, draw_matches
 from msga_ros.two_view.pipeline import Status, TwoViewPipeline, TwoViewResult
+from msga_ros.whole_files import write_whole
 
 _MEANING = {
     Status.OK: "OK",
@@ -154,7 +155,7 @@ def run(request: Request, console: Console) -> Status:
     console.print(_report(request, result, view0, view1, errors))
     if request.json_file:
         values = _as_json(request, result, errors)
-        request.json_file.write_text(json.dumps(values, indent=2) + "\n")
+        write_whole(request.json_file, json.dumps(values, indent=2) + "\n")
     return result.status
 
 
@@ -180,8 +181,10 @@ def _check_output(request: Request) -> None:
 
 
 def _write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
-    if not cv2.imwrite(str(path), picture):
+    encoded, data = cv2.imencode(path.suffix, picture)
+    if not encoded:
         raise UsageError(f"the picture cannot be written: {path}")
+    write_whole(path, data.tobytes())
 
 
 def _errors(result: TwoViewResult, view0: View, view1: View) -> tuple[float, float] | None:

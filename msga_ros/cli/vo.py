@@ -33,6 +33,7 @@ from msga_ros.stream.parameter_table import BY_NAME
 from msga_ros.terminal.progress import progress_bar
 from msga_ros.two_view.config import PipelineConfig
 from msga_ros.two_view.sieves import SIEVES
+from msga_ros.whole_files import write_whole
 
 _GROUP = "odometry."
 
@@ -173,7 +174,7 @@ def run(
     )
     if json_file:
         records = [dataclasses.asdict(row) for row in rows]
-        json_file.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
+        write_whole(json_file, json.dumps(records, indent=2) + "\n")
     return rows
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.datasets.hdf5_checks import MOST_NUMBERS, HDF5ContentError, numbers_of
+from msga_ros.datasets.hdf5_writing import new_hdf5
 
 LAYOUT = "msga compact 2"  # of the attribute `layout` of such a file
 _LAYOUTS = (LAYOUT, "msga compact 1")  # that can be read; the first one had no `EVIDENCE_GROUPS`
@@ -124,7 +125,7 @@ def is_compact(file: h5py.File) -> bool:
 
 
 def write_compact(path: Path, pairs: Iterable[Arrays], names: Sequence[str]) -> None:
-    """Write pairs `(arrays in the published shapes, one group each)` to a new file.
+    """Write pairs `(arrays in the published shapes, one group each)` to a new file, or none.
 
     All pairs must have the same groups, `xs`, `Rs` and `ts` among them; only those of
     `EVIDENCE_GROUPS` may be absent from some, and count as unknown there.
@@ -146,7 +147,8 @@ def write_compact(path: Path, pairs: Iterable[Arrays], names: Sequence[str]) -> 
         counts.append(len(known["xs"]))
     if len({len(values) for values in columns.values()}) > 1:
         raise ValueError("the pairs do not have the same groups")
-    with h5py.File(path, "w") as file:
+    with new_hdf5(path) as new:
+        file = new.file
         file.attrs["layout"] = LAYOUT
         matches = columns.pop("xs")
         file["counts"] = np.array([len(rows) for rows in matches], np.int32)
@@ -157,6 +159,7 @@ def write_compact(path: Path, pairs: Iterable[Arrays], names: Sequence[str]) -> 
                 _write_packed(file, group, np.concatenate(entries))
             else:
                 file[group] = np.stack(entries)
+            new.check()
         file.create_dataset("names", data=np.array(names, dtype=object), dtype=h5py.string_dtype())
 
 

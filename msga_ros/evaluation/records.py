@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from msga_ros.whole_files import append_whole
 
 _ERRORS = ("rotation_error", "translation_error")
 _MEMORIES = ("memory", "device_memory")
@@ -68,7 +71,11 @@ class RecordFile:
         if not self._path.exists():
             self._path.parent.mkdir(parents=True, exist_ok=True)
             return
-        for number, line in enumerate(self._path.read_text().splitlines(), start=1):
+        text = self._path.read_text()
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:  # the line that was written when the evaluation was killed
+            os.truncate(self._path, len(whole.encode()))
+        for number, line in enumerate(whole.splitlines(), start=1):
             try:
                 record = _from_json(json.loads(line))
             except (ValueError, TypeError) as error:
@@ -86,8 +93,7 @@ class RecordFile:
         """Keep a record, at once on disk."""
         self._records[record.key] = record
         values = {name: finite(value) for name, value in dataclasses.asdict(record).items()}
-        with self._path.open("a") as file:
-            file.write(json.dumps(values) + "\n")
+        append_whole(self._path, json.dumps(values) + "\n")
 
 
 def finite(value: object) -> object:

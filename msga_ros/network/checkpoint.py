@@ -13,12 +13,13 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from msga_ros.network.checkpoint_error import CheckpointError
 from msga_ros.network.config import MSGANetConfig
 from msga_ros.network.published_checkpoint import config_of, from_published
+from msga_ros.whole_files import write_whole
 
 __all__ = [
     "CheckpointError",
@@ -142,7 +143,7 @@ def save_checkpoint(
         for name, value in state.items()
         if not name.endswith("num_batches_tracked")
     }
-    save_file(tensors, str(path), metadata=metadata)
+    write_whole(path, save(tensors, metadata=metadata))
 
 
 def _read_safetensors(path: Path) -> tuple[MSGANetConfig, dict[str, Tensor]]:

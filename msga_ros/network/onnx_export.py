@@ -21,6 +21,7 @@ from msga_ros.network.checkpoint import FORMAT
 from msga_ros.network.config import MSGANetConfig
 from msga_ros.network.evidence import EVIDENCE
 from msga_ros.network.net import MSGANet
+from msga_ros.whole_files import write_whole
 
 _SAMPLE = 64  # matches of the example that is traced; any number would do
 _MOST = 1 << 20
@@ -115,6 +116,4 @@ def export_onnx(net: MSGANet, path: str | Path) -> None:
         },
     )
     onnx.checker.check_model(model)
-    temporary = Path(path).with_name(Path(path).name + ".tmp")
-    onnx.save_model(model, str(temporary))
-    temporary.replace(path)
+    write_whole(path, model.SerializeToString())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msga_ros.whole_files import append_whole
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -47,11 +50,12 @@ class TrainingLog:
         if not new:
             with self._path.open(newline="") as file:
                 columns = next(csv.reader(file))
-        with self._path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, columns, extrasaction="ignore")
-            if new:
-                writer.writeheader()
-            writer.writerows(self._rows)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, columns, extrasaction="ignore")
+        if new:
+            writer.writeheader()
+        writer.writerows(self._rows)
+        append_whole(self._path, text.getvalue())
 
     def _write_events(self) -> None:
         if self._writer is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import time
 from pathlib import Path
@@ -21,6 +22,7 @@ from msga_ros.training.initial_weights import start_from
 from msga_ros.training.log import TrainingLog
 from msga_ros.training.losses import LossConfig, loss, view_swap_loss
 from msga_ros.training.step import RecordedStep, Step
+from msga_ros.whole_files import write_whole
 
 
 class NetworkLoss(nn.Module):
@@ -188,7 +190,7 @@ class Run:
         self._read()
         if not self.fabric.is_global_zero:
             return
-        temporary = self.checkpoint.with_suffix(".tmp")
+        made = io.BytesIO()  # torch names no cause where the disk is full
         torch.save(
             {
                 "net": self._state(),
@@ -196,9 +198,9 @@ class Run:
                 "average": self.average.net.state_dict(),
                 "iteration": self.iteration,
             },
-            temporary,
+            made,
         )
-        temporary.replace(self.checkpoint)
+        write_whole(self.checkpoint, made.getvalue())
         self.log.flush()
 
     def export(self) -> Path:

@@ -10,6 +10,7 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -121,12 +122,13 @@ def dump(
         total = sum(len(plan.drawn) for plan in plans)
         done = total - len(jobs)
         kept = sum(parts.accepted(name) for plan in plans for name in plan.drawn)
-        for results in execute(list(_tasks(jobs, config))):
-            parts.add(results)
-            done += len(results)
-            kept += sum(result.matches is not None for result in results)
-            if advance:
-                advance(done, total, kept)
+        with closing(execute(list(_tasks(jobs, config)))) as finished:  # ends its workers
+            for results in finished:
+                parts.add(results)
+                done += len(results)
+                kept += sum(result.matches is not None for result in results)
+                if advance:
+                    advance(done, total, kept)
     summaries = [plan.summary(parts) for plan in plans]
     if not any(summary.kept for summary in summaries):
         reasons = Counter[str]()

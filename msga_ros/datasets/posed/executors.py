@@ -6,8 +6,10 @@ An executor takes tasks and yields the results of each as soon as it is done, in
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
 import os
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from functools import partial
 from itertools import islice
@@ -17,14 +19,15 @@ from typing import Any
 from msga_ros.datasets.posed.base import PosedImagesError
 from msga_ros.datasets.posed.matching import Result, Task, work
 
-Executor = Callable[[Sequence[Task]], Iterator[list[Result]]]
+Executor = Callable[[Sequence[Task]], Generator[list[Result]]]
 
 _WAITING = 2  # tasks handed out for each worker: one at work, one at hand
 
 
-def in_this_process(tasks: Sequence[Task]) -> Iterator[list[Result]]:
+def in_this_process(tasks: Sequence[Task]) -> Generator[list[Result]]:
     """One after the other."""
-    return map(work, tasks)
+    for task in tasks:
+        yield work(task)
 
 
 def local(workers: int) -> Executor:
@@ -47,14 +50,16 @@ def ray_cluster(address: str, workers: int) -> Executor:
     return partial(_on_ray, address, workers)
 
 
-def _in_processes(count: int, tasks: Sequence[Task]) -> Iterator[list[Result]]:
+def _in_processes(count: int, tasks: Sequence[Task]) -> Generator[list[Result]]:
     # OpenCV's threads do not survive a fork of this process, so the workers are forked from a
     # server that has imported what they need and run none of it.
     forks = "forkserver" in multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if forks else "spawn")
     if forks:
         context.set_forkserver_preload([work.__module__])
-    with ProcessPoolExecutor(min(count, max(len(tasks), 1)), mp_context=context) as pool:
+    with ProcessPoolExecutor(
+        min(count, max(len(tasks), 1)), mp_context=context, initializer=end_with_parent
+    ) as pool:
         remaining = iter(tasks)
         running: set[Future[list[Result]]] = set()
         try:
@@ -70,7 +75,23 @@ def _in_processes(count: int, tasks: Sequence[Task]) -> Iterator[list[Result]]:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _on_ray(address: str, workers: int, tasks: Sequence[Task]) -> Iterator[list[Result]]:
+def end_with_parent() -> None:
+    """Let this worker end as soon as the process that it works for has, even by SIGKILL.
+
+    A pool's worker waits for tasks at a pipe that its siblings hold open, too.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        watch = threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True)
+        watch.start()
+
+
+def _exit_after(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
+
+
+def _on_ray(address: str, workers: int, tasks: Sequence[Task]) -> Generator[list[Result]]:
     ray = _connected(address, workers)
     limit = workers or max(int(ray.cluster_resources().get("CPU", 1)), 1)
     # A worker that dies (a node that goes away) costs no more than its task.

@@ -6,7 +6,6 @@ Parts are small dumps of their own, so that merging them copies what is compress
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,9 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from msga_ros.datasets.dumps import true_residual
 from msga_ros.datasets.hdf5_checks import READ_ERRORS
+from msga_ros.datasets.hdf5_writing import new_hdf5
 from msga_ros.datasets.posed.base import PosedImagesError
 from msga_ros.datasets.posed.matching import PairMatches, Result
 from msga_ros.foreign_text import shown
+from msga_ros.whole_files import write_whole
 
 _EVIDENCE = ("ratios", "mutuals", "rotations", "log_scales", "distances")  # columns `EVIDENCE`
 _EVIDENCE_BITS = (10, 0, 8, 6, 10)  # kept after the point of each where coordinates are rounded
@@ -47,9 +48,9 @@ class Parts:
         self._where: dict[str, tuple[Path, int]] = {}
         self._rejected: dict[str, str] = {}
         folder.mkdir(exist_ok=True)
-        self._check_settings(json.dumps(settings, indent=1, sort_keys=True) + "\n")
         for path in folder.glob("*.tmp"):
             path.unlink()
+        self._check_settings(json.dumps(settings, indent=1, sort_keys=True) + "\n")
         for path in sorted(folder.glob("part-*.h5")):
             try:
                 with h5py.File(path, "r") as file:
@@ -79,20 +80,19 @@ class Parts:
         reasons = [reason for _, reason in refused]
         digest = zlib.crc32("\n".join(sorted(names)).encode())
         path = self.folder / f"part-{digest:08x}-{len(names)}.h5"
-        temporary = path.with_suffix(".tmp")
-        with h5py.File(temporary, "w", libver=_FORMAT) as file:
+        with new_hdf5(path, _FORMAT) as new:
             for index, (_, matches) in enumerate(kept):
-                _write_pair(file, str(index), matches, self._bits, self._residuals)
-            _write_texts(file, "names", names)
-            _write_texts(file, "rejected", reasons)
-        os.replace(temporary, path)
+                _write_pair(new.file, str(index), matches, self._bits, self._residuals)
+                new.check()
+            _write_texts(new.file, "names", names)
+            _write_texts(new.file, "rejected", reasons)
         self._note(path, names, reasons)
 
     def merge(self, names: Iterable[str], output: Path, attributes: dict[str, object]) -> int:
         """Write the dump of those pairs, in that order; how many there are. Atomic."""
-        temporary = output.with_name(output.name + ".tmp")
         chosen = [name for name in names if name in self._where]
-        with h5py.File(temporary, "w", libver=_FORMAT) as file:
+        with new_hdf5(output, _FORMAT) as new:
+            file = new.file
             groups = [g for g in GROUPS if g != "ys" or self._residuals]
             targets = {group: file.create_group(group) for group in groups}
             opened, current = None, Path()
@@ -105,6 +105,7 @@ class Parts:
                         opened, current = h5py.File(path, "r"), path
                     for group, target in targets.items():
                         opened.copy(f"{group}/{index}", target, name=str(number))
+                    new.check()
             finally:
                 if opened is not None:
                     opened.close()
@@ -112,7 +113,6 @@ class Parts:
             file.attrs["pairs"] = len(chosen)
             for key, value in attributes.items():
                 file.attrs[key] = value
-        os.replace(temporary, output)
         return len(chosen)
 
     def remove(self) -> None:
@@ -126,11 +126,9 @@ class Parts:
         if not path.exists():
             if any(self.folder.iterdir()):
                 raise PosedImagesError(f"{self.folder} is in the way: not parts of a dump")
-            temporary = path.with_suffix(".tmp")
-            temporary.write_text(text)
-            os.replace(temporary, path)
+            write_whole(path, text)
         elif path.read_text() != text and not any(self.folder.glob("part-*.h5")):
-            path.write_text(text)
+            write_whole(path, text)
         elif path.read_text() != text:
             raise PosedImagesError(
                 f"{self.folder} holds parts made with other settings: "

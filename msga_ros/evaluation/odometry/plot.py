@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from msga_ros.evaluation.odometry.sequence_run import Run
 from msga_ros.evaluation.odometry.trajectory_error import TrajectoryError, align, distances
+from msga_ros.whole_files import whole_file
 
 # Okabe and Ito: colours that colour-blind people can tell apart.
 _COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#CC79A7", "#F0E442")
@@ -55,7 +56,8 @@ def plot_trajectories(path: Path, name: str, runs: Sequence[Run], with_scale: bo
     axes.set_title(name)
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(path, dpi=100)
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=100, format=path.suffix.lstrip(".") or "png")
 
 
 def _positions(run: Run, with_scale: bool) -> npt.NDArray[np.float64]:
