@@ -112,3 +112,83 @@ def test_mailbox_hands_out_an_item_once() -> None:
     mailbox.close()
     assert mailbox.put("c") == "c"
     assert mailbox.take() is None
+
+
+def test_streams_have_a_place_each_and_come_in_turn() -> None:
+    mailbox: Mailbox[str] = Mailbox()
+    assert mailbox.put("a1", "a") is None
+    assert mailbox.put("b1", "b") is None
+    assert mailbox.put("a2", "a") == "a1"
+    assert mailbox.take() == "a2"  # first come, though renewed
+    assert mailbox.put("a3", "a") is None
+    assert [mailbox.take(), mailbox.take()] == ["b1", "a3"]
+
+
+def test_a_frame_waits_for_one_request_and_a_request_for_one_frame() -> None:
+    mailbox: Mailbox[str] = Mailbox(queue_size=10)
+    for number in range(3):
+        assert mailbox.queue(f"request {number}")
+    taken = []
+    for number in range(6):
+        mailbox.put(f"frame {number}")  # the stream is always ahead
+        taken.append(mailbox.take())
+    assert taken == ["frame 0", "request 0", "frame 2", "request 1", "frame 4", "request 2"]
+    assert mailbox.take() == "frame 5"
+
+
+def test_requests_alone_come_in_order_and_no_more_than_have_room() -> None:
+    mailbox: Mailbox[int] = Mailbox(queue_size=2)
+    assert [mailbox.queue(number) for number in range(4)] == [True, True, False, False]
+    assert mailbox.take() == 0
+    assert mailbox.queue(4)
+    assert mailbox.put_back(0)  # its next step comes before the others begin, whatever the room
+    assert not mailbox.queue(5)
+    assert [mailbox.take() for _ in range(3)] == [0, 1, 4]
+    assert not Mailbox().queue(0)
+
+
+def test_nothing_comes_back_after_it_was_cleared() -> None:
+    mailbox: Mailbox[int] = Mailbox(queue_size=3)
+    for number in range(3):
+        mailbox.queue(number)
+    mailbox.put(9)
+    assert mailbox.take() == 9 and mailbox.take() == 0
+    assert mailbox.clear() == [1, 2]
+    assert not mailbox.put_back(0)
+    mailbox.queue(3)
+    assert mailbox.take() == 3 and mailbox.put_back(3)  # that was before
+    assert mailbox.take() == 3
+    assert mailbox.close() == []
+    assert not mailbox.put_back(3) and not mailbox.queue(4)
+
+
+def test_work_in_steps_lets_a_frame_in_between() -> None:
+    done: list[str] = []
+    steps = {"request": 3}
+    begun, go = threading.Semaphore(0), threading.Semaphore(0)
+
+    def process(item: str) -> bool:
+        begun.release()
+        assert go.acquire(timeout=10)
+        done.append(item)
+        steps[item] = steps.get(item, 1) - 1
+        return steps[item] > 0
+
+    dropped: list[str] = []
+    worker: Worker[str] = Worker(process, dropped.append, lambda item, error: None, queue_size=1)
+    assert worker.queue("request")
+    assert begun.acquire(timeout=10)
+    worker.put("frame")
+    go.release(4)
+    for _ in range(3):
+        assert begun.acquire(timeout=10)
+    assert worker.drain(10)
+    assert done == ["request", "frame", "request", "request"]
+    steps["request"] = 3
+    assert worker.queue("request")
+    assert begun.acquire(timeout=10)
+    timer = threading.Timer(0.05, go.release)
+    timer.start()
+    assert worker.drain(10)  # while the first step is done; the others are not
+    assert done[4:] == ["request"] and dropped == ["request"]
+    assert worker.stop(10)
