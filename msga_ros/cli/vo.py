@@ -5,20 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
 from msga_ros.cli.settings import overrides
 from msga_ros.cli.shared import ConfigFile, Device, Settings, Weights, console
+from msga_ros.cli.vo_rows import NOTES, Row, print_rows, rows_of
 from msga_ros.configuration.yaml_dataclass import build, flatten, read_yaml
 from msga_ros.datasets.sequences.base import Sequence as FrameSequence
 from msga_ros.datasets.sequences.base import SequenceError
@@ -26,7 +24,6 @@ from msga_ros.datasets.sequences.source import open_sequence
 from msga_ros.evaluation.estimators import solvers
 from msga_ros.evaluation.odometry.estimators import DEFAULT_ESTIMATORS
 from msga_ros.evaluation.odometry.sequence_run import Run, run_sequence
-from msga_ros.evaluation.odometry.trajectory_error import TrajectoryError
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.trajectory import write_kitti, write_tum
 from msga_ros.stream.parameter_table import BY_NAME
@@ -36,24 +33,6 @@ from msga_ros.two_view.sieves import SIEVES
 from msga_ros.whole_files import write_whole
 
 _GROUP = "odometry."
-
-
-@dataclass(frozen=True)
-class Row:
-    """One estimator on one sequence; errors are None where there is no truth to compare with.
-
-    `ate_m` and `rpe_*`: see `evaluation.odometry.trajectory_error.TrajectoryErrors`; in mono the
-    trajectory is scaled to the truth first. `frames`: that have a pose.
-    """
-
-    sequence: str
-    mode: str
-    estimator: str
-    frames: int
-    ate_m: float | None
-    rpe_trans_percent: float | None
-    rpe_rot_deg: float | None
-    ms_per_frame: float
 
 
 class OdometryMode(Enum):
@@ -162,16 +141,12 @@ def run(
     rows: list[Row] = []
     for sequence, stereo in opened:
         runs = _with_progress(sequence, names, pipeline, settings, stereo, frames)
-        found = [_row(sequence.name, stereo, one) for one in runs]
+        found = rows_of(sequence.name, stereo, runs)
         rows += found
-        console.print(_table(sequence.name, stereo, found, runs))
+        print_rows(console, found)
         if output:
             _write(output, sequence.name, stereo, runs)
-    console.print(
-        "ATE after alignment (SE(3); mono Sim(3)); RPE over segments of 10-80 % of the distance; "
-        "ms: features, matches, filter and motion.",
-        style="dim",
-    )
+    console.print(NOTES, style="dim")
     if json_file:
         records = [dataclasses.asdict(row) for row in rows]
         write_whole(json_file, json.dumps(records, indent=2) + "\n")
@@ -231,49 +206,6 @@ def _with_progress(
         return run_sequence(
             sequence, names, pipeline, settings, stereo=stereo, limit=frames, advance=advance
         )
-
-
-def _row(name: str, stereo: bool, one: Run) -> Row:
-    try:
-        errors = one.errors(with_scale=not stereo)
-    except TrajectoryError:  # too short, or it never moved: there is nothing to compare
-        errors = None
-    return Row(
-        sequence=name,
-        mode="stereo" if stereo else "mono",
-        estimator=one.estimator,
-        frames=len(one.poses),
-        ate_m=errors.ate_m if errors else None,
-        rpe_trans_percent=errors.rpe_trans_percent if errors else None,
-        rpe_rot_deg=errors.rpe_rot_deg if errors else None,
-        ms_per_frame=one.ms_per_frame,
-    )
-
-
-def _table(name: str, stereo: bool, rows: Sequence[Row], runs: Sequence[Run]) -> Table:
-    table = Table(
-        title=f"{escape(name)} ({'stereo' if stereo else 'mono'})",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-    )
-    table.add_column("estimator")
-    headers = ("frames", "lost", "ATE m", "RPE trans %", "RPE rot deg", "inliers", "ms/frame")
-    for header in headers:
-        table.add_column(header, justify="right")
-    for row, one in zip(rows, runs, strict=True):
-        moved = [int(update.inlier.sum()) for update in one.updates if update.relative is not None]
-        table.add_row(
-            escape(row.estimator),
-            f"{row.frames}/{len(one.updates)}",
-            str(one.lost),
-            *(
-                "-" if value is None else f"{value:.3f}"
-                for value in (row.ate_m, row.rpe_trans_percent, row.rpe_rot_deg)
-            ),
-            f"{sum(moved) / len(moved):.0f}" if moved else "-",
-            f"{row.ms_per_frame:.0f}",
-        )
-    return table
 
 
 def _write(folder: Path, name: str, stereo: bool, runs: Sequence[Run]) -> None:

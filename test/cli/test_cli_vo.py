@@ -21,6 +21,14 @@ KEYS = {
     "rpe_trans_percent",
     "rpe_rot_deg",
     "ms_per_frame",
+    "frames_in_all",
+    "lost",
+    "scale_drift_percent",
+    "frames_common",
+    "ate_m_common",
+    "rpe_trans_percent_common",
+    "rpe_rot_deg_common",
+    "inliers",
 }
 
 
@@ -45,6 +53,9 @@ def test_stereo_on_the_rendered_scene(tmp_path: Path) -> None:
         assert row["sequence"] == "synthetic" and row["mode"] == "stereo" and row["frames"] == 6
         assert row["rpe_trans_percent"] < 3.0 and row["rpe_rot_deg"] < 0.2
         assert row["ate_m"] < 0.05 and row["ms_per_frame"] > 0
+        assert (row["frames_in_all"], row["frames_common"], row["lost"]) == (6, 6, 0)
+        assert row["ate_m_common"] == row["ate_m"] and row["scale_drift_percent"] is None
+    assert "a pose for the same 6 frames" in text
     estimate = np.loadtxt(output / "synthetic_stereo_ratio-poselib.tum")
     true = np.loadtxt(output / "synthetic_stereo_truth.tum")
     assert estimate.shape == true.shape == (6, 8)
@@ -82,6 +93,9 @@ def test_mono_is_judged_up_to_scale(tmp_path: Path) -> None:
     (row,) = json.loads(record.read_text())
     assert row["mode"] == "mono" and 3 <= row["frames"] <= 12
     assert row["rpe_trans_percent"] < 10.0
+    assert row["frames_in_all"] == 12 and row["frames_common"] == row["frames"]
+    assert abs(row["scale_drift_percent"]) < 50
+    assert "scale drift %" in text
 
 
 @pytest.mark.parametrize(

@@ -53,11 +53,25 @@ class Run:
             return None
         return evaluate_trajectory(self.truth, self.poses, with_scale)
 
+    def only(self, stamps: Array) -> Run:
+        """The same with the poses of the frames at these `stamps` alone, in s."""
+        kept = np.isin(self.stamps, stamps)
+        truth = None if self.truth is None else self.truth[kept]
+        return replace(self, stamps=self.stamps[kept], poses=self.poses[kept], truth=truth)
+
     @property
     def lost(self) -> int:
         """Frames whose motion had to be guessed, wholly or in its length."""
         guessed = (OdometryStatus.LOST, OdometryStatus.RESCALED)
         return sum(update.status in guessed for update in self.updates)
+
+
+def common_stamps(runs: Sequence[Run]) -> Array:
+    """Stamps (s) of the frames that all runs over a sequence have a pose for."""
+    common = runs[0].stamps
+    for one in runs[1:]:
+        common = np.intersect1d(common, one.stamps)
+    return common
 
 
 def run_sequence(

@@ -3,7 +3,8 @@
 A trajectory is a stack of homogeneous matrices (N, 4, 4), camera to world.
 
 Sources: Umeyama, TPAMI 13(4), 1991 (alignment); Sturm et al., IROS 2012 (ATE, RPE); Geiger et al.,
-CVPR 2012 (errors over segments of a length).
+CVPR 2012 (errors over segments of a length); evo (github.com/MichaelGrupp/evo) for which pairs of
+frames are a segment.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ Array = npt.NDArray[np.float64]
 
 # Segments as shares of the distance travelled: KITTI's 100, 200, ... 800 m, for any sequence.
 SEGMENT_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+SEGMENT_TOLERANCE = 0.1  # of its length; evo's `rel_delta_tol`
 
 
 class TrajectoryError(ValueError):
@@ -48,12 +50,14 @@ class TrajectoryErrors:
     `rpe_trans_percent`, `rpe_rot_deg`: mean error of the motion over segments of 10, 20, ... 80 %
     of the distance, from every frame on: of the translation in percent of the segment's length, of
     the rotation in degrees (of the whole segment). `length`: distance, units of the truth.
+    `scale_drift_percent`: how much larger the scale is at the end than at the beginning.
     """
 
     ate_m: float
     rpe_trans_percent: float
     rpe_rot_deg: float
     length: float
+    scale_drift_percent: float
 
 
 def align(truth: Array, estimate: Array, with_scale: bool) -> Similarity:
@@ -96,11 +100,42 @@ def relative_errors(
 
 
 def segments(truth: Array, length: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """First and last frame of the segments of `length`, one from every frame where one fits."""
+    """First and last frames of the segments of `length`: one from each frame where one fits.
+
+    The last frame is the one whose way from the first is nearest to `length`, the earlier of two;
+    it fits within `SEGMENT_TOLERANCE`. As evo's RPE has it for metres, with `--all_pairs` and
+    `--pairs_from_reference`.
+    """
     travelled = distances(truth)
-    ends = np.searchsorted(travelled, travelled + length * (1 - 1e-9))
-    starts = np.flatnonzero(ends < len(travelled))
-    return starts, ends[starts]
+    starts = np.arange(len(travelled) - 1)
+    wanted = travelled[starts] + length
+    after = np.minimum(np.searchsorted(travelled, wanted), len(travelled) - 1)
+    before = np.searchsorted(travelled, travelled[after - 1])  # of frames at one place the first
+    off = [np.abs(travelled[one] - travelled[starts] - length) for one in (before, after)]
+    ends = np.where(off[0] <= off[1], before, after)
+    fits = np.minimum(*off) <= SEGMENT_TOLERANCE * length
+    return starts[fits], ends[fits]
+
+
+def scale_drift(truth: Array, estimate: Array) -> float:
+    """By how many percent the scale of poses (N, 4, 4) grows over the way, against the truth.
+
+    From a line through the logarithms of the scales of all segments of a tenth of the distance.
+    NaN where they do not tell: fewer than two, or no distance between their ends.
+    """
+    travelled = distances(truth)
+    starts, ends = segments(truth, SEGMENT_SHARES[0] * float(travelled[-1]))
+    chords = [
+        np.linalg.norm(poses[ends, :3, 3] - poses[starts, :3, 3], axis=1)
+        for poses in (truth, estimate)
+    ]
+    # A segment that leads back to where it began says nothing.
+    clear = (chords[0] > 0.1 * (travelled[ends] - travelled[starts])) & (chords[1] > 0)
+    places = ((travelled[starts] + travelled[ends]) / 2)[clear] / travelled[-1]
+    if len(places) < 2 or not np.ptp(places) > 0:
+        return float("nan")
+    slope = np.polyfit(places, np.log(chords[1][clear] / chords[0][clear]), 1)[0]
+    return 100.0 * float(np.expm1(slope))
 
 
 def distances(poses: Array) -> Array:
@@ -120,16 +155,18 @@ def evaluate_trajectory(truth: Array, estimate: Array, with_scale: bool) -> Traj
     length = float(distances(truth)[-1])
     if not length > 0:
         raise TrajectoryError("the true trajectory does not move")
-    shares, angles = [], []
+    travelled, shares, angles = distances(truth), [], []
     for share in SEGMENT_SHARES:
         starts, ends = segments(truth, share * length)
         error, angle = relative_errors(truth, aligned, starts, ends)
-        travelled = distances(truth)
         shares.append(error / (travelled[ends] - travelled[starts]))
         angles.append(angle)
+    if not sum(map(len, shares)):
+        raise TrajectoryError("no two frames are as far apart as a segment is long")
     return TrajectoryErrors(
         ate,
         100.0 * float(np.concatenate(shares).mean()),
         float(np.concatenate(angles).mean()),
         length,
+        scale_drift(truth, aligned),
     )
