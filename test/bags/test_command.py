@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from bags.bag_maker import QUICK, Drive, write
 from typer.testing import CliRunner
 
+from msga_ros.bags.types import typestore
 from msga_ros.cli import app
 
 
@@ -80,3 +82,21 @@ def test_parameter_file(tmp_path: Path, drive: Drive) -> None:
     assert not list((tmp_path / "out").glob("trajectory*"))
     parameters.write_text("/**: [")
     assert "not a readable YAML" in refused(run(source, tmp_path / "other", "--config", parameters))
+
+
+def test_odometry_parameters_reach_the_odometry(tmp_path: Path, drive: Drive) -> None:
+    """With more inliers asked for than there are, no motion is found after the first frame."""
+    from rosbags.rosbag2 import Reader
+
+    source = write(tmp_path / "in", drive.stereo(range(3)))
+    spreads = []
+    for name, least in (("usual", 12), ("strict", 100_000)):
+        result = run(source, tmp_path / name, "--set", f"odometry.min_inliers={least}")
+        assert result.exit_code == 0, result.output
+        store = typestore()
+        with Reader(tmp_path / name) as reader:
+            rows = [one for one in reader.messages() if one[0].topic == "/msga/odometry"]
+        poses = [store.deserialize_cdr(data, connection.msgtype) for connection, _, data in rows]
+        assert len(poses) == 3
+        spreads.append(float(np.trace(poses[-1].pose.covariance.reshape(6, 6)[:3, :3])))
+    assert spreads[1] > 100 * spreads[0]

@@ -15,6 +15,7 @@ for needed in ("rclpy", "msga_ros.msg"):
 import rclpy
 from rclpy.context import Context
 from rclpy.node import Node
+from rclpy.parameter import Parameter as RosParameter
 
 from msga_ros.node.parameters import Parameters
 from msga_ros.stream.parameter_table import PARAMETERS
@@ -82,3 +83,17 @@ def test_a_name_in_a_file_that_the_node_does_not_have_is_said_with_the_nearest(
     assert "there is no parameter zzz\n" in said
     assert "frontend.ratio" not in said
     assert settings["frontend.ratio"] == 0.8
+
+
+def test_parameters_of_others_change_without_the_settings(make_node: Callable[..., Node]) -> None:
+    """Those of rclpy itself, and what a component declares beside: they are none of ours."""
+    node = make_node()
+    parameters = declare(node)
+    node.declare_parameter("of_another", 1)
+    before = parameters.settings
+    changes = [RosParameter("of_another", value=2), RosParameter("use_sim_time", value=True)]
+    assert all(result.successful for result in node.set_parameters(changes))
+    assert parameters.settings is before
+    both = [RosParameter("of_another", value=3), RosParameter("pose.threshold_px", value=2.0)]
+    assert node.set_parameters_atomically(both).successful
+    assert parameters.settings["pose.threshold_px"] == 2.0

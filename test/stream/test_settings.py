@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 import yaml
+from tiny_package import tiny, tiny_folder
 
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.odometry.config import OdometryConfig
-from msga_ros.stream.parameter_table import BY_NAME, PARAMETERS
+from msga_ros.stream.parameter_table import BY_NAME, PARAMETERS, own_parameters
 from msga_ros.stream.settings import Settings, SettingsError
 from msga_ros.two_view.config import PipelineConfig, PoseConfig
 from msga_ros.two_view.sieves.msga import NetworkConfig
+
+__all__ = ["tiny", "tiny_folder"]  # fixtures
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -168,3 +171,12 @@ def test_thresholds_of_the_keyframe_reach_the_policy() -> None:
     assert settings.reference.kind == "keyframe"
     assert settings.reference.max_parallax_deg == 3.0
     assert settings.reference.min_inliers == 40
+
+
+@pytest.mark.usefixtures("tiny")
+def test_own_settings_without_a_description_say_whose_they_are() -> None:
+    found = {
+        one.name: one for one in own_parameters({"frontend.name": "tiny", "sieve.name": "tiny"})
+    }
+    assert found["sieve.tiny.least"].description == "Of the sieve tiny."
+    assert found["frontend.tiny.most"].description == "Points looked at in each image."
