@@ -16,7 +16,16 @@ from msga_ros.cli.bag_summary import print_summary
 from msga_ros.cli.errors import NOTHING_USABLE, UsageError, reported_errors
 from msga_ros.cli.interrupts import interruptible
 from msga_ros.cli.settings import overrides
-from msga_ros.cli.shared import ConfigFile, Device, Mode, Weights, console
+from msga_ros.cli.shared import (
+    ConfigFile,
+    Device,
+    Mode,
+    NodeParameters,
+    Overwrite,
+    Rectified,
+    Weights,
+    console,
+)
 from msga_ros.terminal.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -68,20 +77,15 @@ def command(
     storage: Annotated[
         str, typer.Option(help="Of the new bag: mcap or sqlite3. Default: as the old one.")
     ] = "",
-    rectified: Annotated[
-        bool, typer.Option("--rectified", help="The images are rectified: P of camera_info counts.")
-    ] = False,
+    rectified: Rectified = False,
     trajectory: Annotated[
         bool, typer.Option(help="Run the odometry as well, and write trajectories.")
     ] = True,
     config: ConfigFile = None,
-    parameter: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Parameter of the node, NAME=VALUE; repeatable."),
-    ] = None,
+    parameter: NodeParameters = None,
     weights: Weights = None,
     device: Device = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Run the pipeline on a recorded bag, without ROS: a bag of correspondences and poses.
 

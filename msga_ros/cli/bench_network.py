@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from msga_ros.cli.errors import existing_file, reported_errors, writable_file
-from msga_ros.cli.shared import Device, Weights, console
+from msga_ros.cli.shared import Device, FiguresFile, Weights, console
 from msga_ros.network import find_weights
 from msga_ros.network.inference import Inference, load_network
 from msga_ros.terminal.progress import progress_bar
@@ -46,7 +46,7 @@ def command(
     weights: Weights = None,
     device: Device = None,
     threads: Annotated[int, typer.Option(min=0, help="Of the CPU; 0: as torch chooses.")] = 0,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
+    json_file: FiguresFile = None,
 ) -> None:
     """Milliseconds of the network on one pair, by the number of matches."""
     with reported_errors():

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
 from msga_ros.cli.settings import parse_settings
-from msga_ros.cli.shared import FrontendName, Mode, Weights, console
+from msga_ros.cli.shared import FiguresFile, FrontendName, Mode, Weights, console
 from msga_ros.network import find_weights
 from msga_ros.tools.benchmark import BenchmarkOptions, measure
 from msga_ros.tools.benchmark_figures import Run
@@ -48,7 +48,7 @@ def command(
         typer.Option("--param", "-p", help="Parameter of the node, NAME=VALUE; repeatable."),
     ] = None,
     weights: Weights = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
+    json_file: FiguresFile = None,
 ) -> None:
     """The node in a process of its own over DDS: stamp to pose, rate, CPU, memory, drops."""
     with reported_errors():

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
-from msga_ros.cli.shared import console
+from msga_ros.cli.shared import Overwrite, console
 from msga_ros.datasets.compact import Arrays, write_compact
 from msga_ros.datasets.dumps import DumpError, DumpFile
 from msga_ros.datasets.thinning import drawn_pairs, thinned
@@ -49,7 +49,7 @@ def command(
         bool, typer.Option("--uniform", help="Draw matches whether they are mutual or not.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Join dumps in a compact form, half as large or less, for training and evaluation."""
     with reported_errors():

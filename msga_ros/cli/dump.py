@@ -17,7 +17,7 @@ from rich.table import Table
 from msga_ros.cli.cameras import calibrated_camera
 from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
 from msga_ros.cli.settings import overrides
-from msga_ros.cli.shared import ConfigFile, FrontendName, MatcherName, Settings, console
+from msga_ros.cli.shared import ConfigFile, FrontendName, MatcherName, Overwrite, Settings, console
 from msga_ros.datasets.posed.base import PosedScene
 from msga_ros.datasets.posed.dump import DumpConfig, SceneSummary, dump
 from msga_ros.datasets.posed.executors import Executor, local, ray_cluster
@@ -115,7 +115,7 @@ def command(
         str | None,
         typer.Option(metavar="ADDRESS", help="Ray cluster: auto, HOST:PORT, ray://..., local."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Turn posed images into a dump of correspondences; the command goes on after a stop."""
     with reported_errors():

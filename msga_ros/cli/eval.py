@@ -17,7 +17,7 @@ from rich.table import Table
 
 from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
 from msga_ros.cli.settings import overrides
-from msga_ros.cli.shared import ConfigFile, Device, Settings, console
+from msga_ros.cli.shared import ConfigFile, Device, RowsFile, Settings, console
 from msga_ros.evaluation.dump_evaluation import evaluate
 from msga_ros.evaluation.estimators import DEFAULT_ESTIMATORS, solvers
 from msga_ros.evaluation.examples import estimate_again
@@ -68,9 +68,7 @@ def command(
     intervals: Annotated[
         bool, typer.Option("--intervals", help="Add 95 % bootstrap intervals of the AUC.")
     ] = False,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the rows there, a list of records.")
-    ] = None,
+    json_file: RowsFile = None,
     records_file: Annotated[
         Path | None,
         typer.Option(

@@ -25,6 +25,7 @@ from msga_ros.cli.shared import (
     Device,
     FrontendName,
     MatcherName,
+    Rectified,
     Settings,
     Weights,
     console,
@@ -76,9 +77,7 @@ def command(
     fov: Annotated[
         float | None, typer.Option(help="Instead of a camera: horizontal field of view, degrees.")
     ] = None,
-    rectified: Annotated[
-        bool, typer.Option("--rectified", help="The images are rectified: use the file's P.")
-    ] = False,
+    rectified: Rectified = False,
     frontend: FrontendName = None,
     matcher: MatcherName = None,
     refine: Annotated[

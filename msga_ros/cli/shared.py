@@ -28,6 +28,18 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="Entry of the configuration, e.g. frontend.ratio=0.8; repeatable."),
 ]
+NodeParameters = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Parameter of the node, NAME=VALUE; repeatable."),
+]
+RowsFile = Annotated[
+    Path | None, typer.Option("--json", help="Write the rows there, a list of records.")
+]
+FiguresFile = Annotated[Path | None, typer.Option("--json", help="Write the figures.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output.")]
+Rectified = Annotated[
+    bool, typer.Option("--rectified", help="The images are rectified: P of the calibration counts.")
+]
 Weights = Annotated[
     Path | None,
     typer.Option(

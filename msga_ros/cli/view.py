@@ -14,7 +14,7 @@ from msga_ros.bags.options import read_settings
 from msga_ros.cli.errors import FAILED, reported_errors, writable_file
 from msga_ros.cli.interrupts import interruptible
 from msga_ros.cli.settings import overrides, parse_settings
-from msga_ros.cli.shared import ConfigFile, Device, Mode, Weights, console
+from msga_ros.cli.shared import ConfigFile, Device, Mode, NodeParameters, Weights, console
 from msga_ros.viewing.recorder import Recorder, rerun
 
 if TYPE_CHECKING:
@@ -60,10 +60,7 @@ def command(
     ] = None,
     namespace: Annotated[str, typer.Option(help="Of the node's topics.")] = "/msga",
     config: ConfigFile = None,
-    parameter: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Parameter of the node, NAME=VALUE; repeatable."),
-    ] = None,
+    parameter: NodeParameters = None,
     weights: Weights = None,
     device: Device = None,
 ) -> None:

@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
 from msga_ros.cli.settings import overrides
-from msga_ros.cli.shared import ConfigFile, Device, Settings, Weights, console
+from msga_ros.cli.shared import ConfigFile, Device, RowsFile, Settings, Weights, console
 from msga_ros.cli.vo_rows import NOTES, Row, print_rows, rows_of
 from msga_ros.configuration.yaml_dataclass import build, flatten, read_yaml
 from msga_ros.datasets.sequences.base import Sequence as FrameSequence
@@ -66,9 +66,7 @@ def command(
     settings: Settings = None,
     weights: Weights = None,
     device: Device = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the rows there, a list of records.")
-    ] = None,
+    json_file: RowsFile = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder for trajectories (TUM, KITTI) and a plot."),
