@@ -10,11 +10,12 @@ from msga_ros.bags.reading import Bag
 from msga_ros.bags.summary import Tally
 from msga_ros.bags.topics import Topics
 from msga_ros.bags.types import typestore
+from msga_ros.geometry.camera import CameraInfo
 from msga_ros.stream import message_filters_fallback
+from msga_ros.stream.calibrated_sets import BY_LAST, CalibratedSets
 from msga_ros.stream.cv_bridge_fallback import CvBridge
 from msga_ros.stream.message_set import MessageSet, stamp_ns
 from msga_ros.stream.message_types import Stamped
-from msga_ros.stream.pairing import Pairing
 from msga_ros.stream.processor import Outcome, Pipeline, PreparedImage, Processor
 from msga_ros.stream.reference_view import View
 from msga_ros.stream.settings import Settings
@@ -64,16 +65,22 @@ def message_sets(
         of = [raw.topic] if reason == "negative_stamp" else list(by_topic)
         tally.refused.update((topic, reason.replace("_", " ")) for topic in of)
 
-    pairing = Pairing(
+    def say(name: str) -> None:
+        warn(f"{topics.by_input[name]}: {BY_LAST}")
+
+    pairing = CalibratedSets(
         topics.names,
         complete.append,
         dropped,
         jumped,
+        camera_info=settings["sync.camera_info"],
+        say=say,
         queue_size=settings["sync.queue_size"],
         slop=settings["sync.slop"],
         jump_back=settings["sync.jump_back"],
         filters=message_filters_fallback,
     )
+    newest_ns = 0
     for raw in bag.messages(by_topic):
         tally.read += 1
         tally.received[raw.topic] += 1
@@ -93,6 +100,11 @@ def message_sets(
         while complete:
             yield RecordedSet(tally.sets, complete.pop(0), raw.time_ns, tally.jumps)
             tally.sets += 1
+        newest_ns = raw.time_ns
+    pairing.finish()
+    for messages in complete:
+        yield RecordedSet(tally.sets, messages, newest_ns, tally.jumps)
+        tally.sets += 1
 
 
 class Replayer(Processor):
@@ -108,8 +120,9 @@ class Replayer(Processor):
         topics: Topics,
         settings: Settings,
         complain: Callable[[str, str, str], None],
+        calibrations: Mapping[str, CameraInfo] | None = None,
     ) -> None:
-        super().__init__(pipeline, topics.by_input, complain, CvBridge())
+        super().__init__(pipeline, topics.sources, complain, CvBridge(), calibrations)
         self._settings = settings
         self._track_ids = TrackIds()
         self._numbers: dict[int, int] = {}  # id of a view to the number of its set

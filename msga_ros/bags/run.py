@@ -28,10 +28,12 @@ from msga_ros.bags.state import StateError
 from msga_ros.bags.summary import Account, Summary, Tally, summarise
 from msga_ros.bags.topics import Topics, choose_topics
 from msga_ros.bags.trajectory import write_trajectories
+from msga_ros.calibration.base import CalibrationError
 from msga_ros.frontend.base import FrontendError
 from msga_ros.geometry.camera import CameraError
 from msga_ros.network import find_weights
 from msga_ros.stream.feature_matches import NO_FIXED_KEYPOINTS
+from msga_ros.stream.given_calibration import GivenCalibration
 from msga_ros.stream.processor import Outcome, Pipeline
 from msga_ros.stream.settings import Settings
 from msga_ros.stream.stream_odometry import (
@@ -77,12 +79,16 @@ def run(
     """
     _check_target(request)
     bag = Bag(request.source, warn)
-    topics = choose_topics(request.settings.stereo, request.topics, bag.types)
+    try:
+        given = GivenCalibration.read(request.settings)
+    except CalibrationError as error:
+        raise BagError(str(error)) from None
+    topics = choose_topics(request.settings.stereo, request.topics, bag.types, given.sources)
     work = request.target.with_name(request.target.name + ".partial")
-    journal = Journal(work, _fingerprint(request, bag, topics))
+    journal = Journal(work, _fingerprint(request, bag, topics, given))
     tally, complaints = Tally(), _Complaints(warn)
     try:
-        done = _Work(request, topics, journal, load_pipeline(), complaints)
+        done = _Work(request, topics, journal, load_pipeline(), complaints, given)
         total = sum(bag.counts[topic] for topic in topics.by_topic)
         try:
             for one in message_sets(
@@ -106,12 +112,13 @@ class _Work:
         journal: Journal,
         pipeline: Pipeline,
         complaints: _Complaints,
+        given: GivenCalibration,
     ) -> None:
         self._request = request
         self._journal = journal
         self._complaints = complaints
         settings = request.settings
-        self._replayer = Replayer(pipeline, topics, settings, complaints)
+        self._replayer = Replayer(pipeline, topics, settings, complaints, given.infos)
         self._odometry: ResumableOdometry | None = None
         self._state = (0, b"")  # of the odometry, and after how many sets
         if request.trajectory:
@@ -265,7 +272,7 @@ def _check_target(request: Request) -> None:
         raise BagError(f"{target}: exists and is not a bag; it is not overwritten")
 
 
-def _fingerprint(request: Request, bag: Bag, topics: Topics) -> str:
+def _fingerprint(request: Request, bag: Bag, topics: Topics, given: GivenCalibration) -> str:
     """Of all that decides what is written: another one, and an earlier run is of no use."""
     weights = find_weights(request.settings["network.weights"], request.settings["network.device"])
     described = {
@@ -274,6 +281,7 @@ def _fingerprint(request: Request, bag: Bag, topics: Topics) -> str:
         "weights": hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else "",
         "settings": dict(request.settings.values),
         "topics": dict(topics.by_input),
+        "calibrations": {name: asdict(info) for name, info in given.infos.items()},
         "outputs": asdict(request.outputs),
         "trajectory": request.trajectory,
     }

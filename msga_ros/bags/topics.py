@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msga_ros.bags.errors import BagError
 from msga_ros.bags.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
@@ -12,9 +12,16 @@ from msga_ros.stream.message_set import STEREO_INPUTS, TEMPORAL_INPUTS
 
 @dataclass(frozen=True)
 class Topics:
-    """`by_input`: input name (`left/image`, `camera_info`, ...) to topic of the bag."""
+    """`by_input`: input name (`left/image`, `camera_info`, ...) to topic of the bag; `files`: of a
+    camera_info input, the calibration file that takes its place."""
 
     by_input: Mapping[str, str]
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """Where each input comes from, topic or file."""
+        return {**self.by_input, **self.files}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -30,12 +37,18 @@ class Topics:
         return inputs
 
 
-def choose_topics(stereo: bool, given: Mapping[str, str], types: Mapping[str, str]) -> Topics:
+def choose_topics(
+    stereo: bool,
+    given: Mapping[str, str],
+    types: Mapping[str, str],
+    files: Mapping[str, str] | None = None,
+) -> Topics:
     """The topics of a bag that holds `types` (topic to message type).
 
     `given` names some by input; for the others the node's own names are taken (`/left/image`), and
     for a camera_info the one beside its image. An image topic may be raw or compressed; where only
-    `<topic>/compressed` exists, it is taken. Raises `BagError`, which lists what the bag offers.
+    `<topic>/compressed` exists, it is taken. What `files` has needs no topic. Raises `BagError`,
+    which lists what the bag offers.
     """
     inputs = STEREO_INPUTS if stereo else TEMPORAL_INPUTS
     unknown = sorted(set(given) - set(inputs))
@@ -47,10 +60,10 @@ def choose_topics(stereo: bool, given: Mapping[str, str], types: Mapping[str, st
         if name.endswith("image"):
             chosen[name] = _image_topic(name, given.get(name, "/" + name), types)
     for name in inputs:
-        if name.endswith("camera_info"):
+        if name.endswith("camera_info") and name not in (files or {}):
             image = chosen[name.replace("camera_info", "image")]
             chosen[name] = _info_topic(name, given.get(name), image, types)
-    return Topics({name: chosen[name] for name in inputs})
+    return Topics({name: chosen[name] for name in inputs if name in chosen}, files or {})
 
 
 def _image_topic(name: str, topic: str, types: Mapping[str, str]) -> str:
@@ -72,7 +85,8 @@ def _info_topic(name: str, topic: str | None, image: str, types: Mapping[str, st
         candidate = "/".join([*parts[:-depth], "camera_info"])
         if types.get(candidate) == CAMERA_INFO:
             return candidate
-    raise BagError(f"no camera_info beside {image} for the input {name}; {_offer(types)}")
+    advice = f"give a file as {name.replace('camera_info', 'calibration')}"
+    raise BagError(f"no camera_info beside {image} for the input {name}: {advice}; {_offer(types)}")
 
 
 def _offer(types: Mapping[str, str]) -> str:

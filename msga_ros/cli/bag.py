@@ -70,6 +70,16 @@ def command(
     camera_info: Annotated[
         str | None, typer.Option(help="Topic, temporal. Default: beside the image.")
     ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(help="File of the camera, or of a stereo rig with both, for camera_info."),
+    ] = None,
+    left_calibration: Annotated[
+        str | None, typer.Option(help="Calibration file for left camera_info.")
+    ] = None,
+    right_calibration: Annotated[
+        str | None, typer.Option(help="Calibration file for right camera_info.")
+    ] = None,
     namespace: Annotated[str, typer.Option(help="Of the topics that are written.")] = "/msga",
     matches_image: Annotated[
         str, typer.Option(help="Write pictures of the matches: none, raw or jpeg.")
@@ -104,6 +114,9 @@ def command(
         given = {
             "mode": mode.value if mode else None,
             "rectified": True if rectified else None,
+            "calibration": calibration,
+            "left/calibration": left_calibration,
+            "right/calibration": right_calibration,
             "network.weights": str(weights) if weights else None,
             "network.device": device,
             "frontend.device": device,

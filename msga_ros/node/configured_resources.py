@@ -8,6 +8,7 @@ from functools import partial
 
 from rclpy.lifecycle import LifecycleNode
 
+from msga_ros.geometry.camera import CameraInfo
 from msga_ros.node.outputs import Outputs
 from msga_ros.node.reporting import Reporter
 from msga_ros.node.ros_libraries import image_bridge
@@ -37,7 +38,8 @@ _PLAUSIBLE_AGE_NS = 60_000_000_000
 class ConfiguredResources:
     """Made by `configure`, ended by `cleanup` and `shutdown`.
 
-    `topics`: resolved topic of each input. `settings` gives the parameters in force.
+    `topics`: resolved topic of each input, or the file that takes its place, as `calibrations` by
+    camera_info input. `settings` gives the parameters in force.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class ConfiguredResources:
         statistics: Statistics,
         reporter: Reporter,
         counts: RequestCounts,
+        calibrations: Mapping[str, CameraInfo],
     ) -> None:
         self._node = node
         self._model = model
@@ -70,7 +73,9 @@ class ConfiguredResources:
                 now.odometry,
             )
         bridge = image_bridge()
-        self._processor = Processor(model.pipeline, topics, reporter.complain, bridge)
+        self._processor = Processor(
+            model.pipeline, topics, reporter.complain, bridge, calibrations
+        )
         self._relations = Relations(model.pipeline, bridge)
         self._worker: Worker[MessageSet | Request] = Worker(
             self._work, self._on_drop, self._on_error, now["requests.queue_size"]

@@ -28,8 +28,9 @@ class Condition:
     `state` is the lifecycle state, `failure` why the last transition failed ("" if none did),
     `device` where the network runs, `asked_device` where it should and `device_problem` why it does
     not, `active` whether frames are taken, `idle` whether nobody wants a result, `silence` what is
-    known about inputs that do not make up sets for too long ("" while they do). `requests` are the
-    counts of each service and topic by which somebody asked.
+    known about inputs that do not make up sets for too long ("" while they do). `calibrations`: by
+    camera_info input, which one counts. `requests` are the counts of each service and topic by
+    which somebody asked.
     """
 
     state: str
@@ -43,6 +44,7 @@ class Condition:
     active: bool
     idle: bool
     silence: str
+    calibrations: Mapping[str, str]
     odometry: OdometryCondition
     rig_tolerance_px: float
     requests: Mapping[str, RequestSnapshot]
@@ -101,6 +103,7 @@ def _input(condition: Condition, now: Snapshot) -> tuple[bytes, str, Values]:
         for topic, count in sorted(now.received.items())
     ]
     values += [("complete_sets", now.sets)]
+    values += [(f"calibration {name}", one) for name, one in condition.calibrations.items()]
     values += [(f"bad_input {kind}", count) for kind, count in sorted(now.bad_input.items())]
     age, text = now.last_bad_input or (math.inf, "")
     if text:

@@ -7,9 +7,18 @@ from functools import partial
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from msga_ros.node.qos import compatible, input_events, overrides, qos_text, sensor_qos
+from msga_ros.node.qos import (
+    compatible,
+    input_events,
+    overrides,
+    qos_text,
+    sensor_qos,
+    silent_input_events,
+    static_qos,
+)
 from msga_ros.node.ros_libraries import filters_module
 from msga_ros.stream.message_filters_fallback import Subscriber
 from msga_ros.stream.message_types import Stamped
@@ -50,6 +59,8 @@ class Inputs:
         self._topics = topics
         self._transport = transport
         self._subscribers: dict[str, Subscriber] = {}
+        self._on_message = on_message
+        self._latched: dict[str, Subscription] = {}
         try:
             for name, topic in topics.items():
                 subscriber = filters_module().Subscriber(
@@ -70,7 +81,28 @@ class Inputs:
         """Unsubscribe from everything."""
         for subscriber in self._subscribers.values():
             self._node.destroy_subscription(subscriber.sub)
-        self._subscribers = {}
+        for latched in self._latched.values():
+            self._node.destroy_subscription(latched)
+        self._subscribers, self._latched = {}, {}
+
+    def ask_for_latched(self, name: str) -> None:
+        """Subscribe to the input `name` once more, where a publisher keeps what it said before.
+
+        Only there: a volatile publisher would complain of such a subscription.
+        """
+        if name in self._latched:
+            return
+        topic = self._topics[name]
+        publishers = self._node.get_publishers_info_by_topic(topic)
+        if not any(compatible(static_qos(), one.qos_profile) for one in publishers):
+            return
+        self._latched[name] = self._node.create_subscription(
+            self._type(name),
+            topic,
+            _named(name, self._on_message),
+            static_qos(depth=1),
+            event_callbacks=silent_input_events(),
+        )
 
     def explain_silence(
         self,

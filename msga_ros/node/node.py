@@ -24,6 +24,7 @@ from msga_ros.node.reporting import LogForwarder, Reporter
 from msga_ros.node.request_services import RequestServices
 from msga_ros.node.streamed_pairs import streams_pairs
 from msga_ros.node.transitions import guard_transitions, guarded_service, reported
+from msga_ros.stream.given_calibration import GivenCalibration
 from msga_ros.stream.message_set import STEREO_INPUTS, TEMPORAL_INPUTS
 from msga_ros.stream.message_types import Stamped
 from msga_ros.stream.model_loading import Model, load_model
@@ -56,6 +57,7 @@ class MsgaNode(LifecycleNode):
         self._log_forwarder = LogForwarder(self.get_logger())
         self._resources: ConfiguredResources | None = None
         self._failure = ""
+        self._calibration = GivenCalibration()
 
         guarded = self._reporter.guarded
         self._params = Parameters(self, self._on_parameters, self._reporter.exception)
@@ -127,15 +129,17 @@ class MsgaNode(LifecycleNode):
         settings = self.settings
         started = time.monotonic()
         try:
+            self._calibration = GivenCalibration.read(settings)
             model = self._load(settings.pipeline)
             self._resources = ConfiguredResources(
                 self,
                 model,
-                self._topics,
+                {**self._topics, **self._calibration.sources},
                 lambda: self.settings,
                 self._statistics,
                 self._reporter,
                 self._request_counts,
+                self._calibration.infos,
             )
         except Exception as error:
             return self._failed("configure", error)
@@ -154,14 +158,14 @@ class MsgaNode(LifecycleNode):
         try:
             if self._resources is not None:
                 self._resources.start()
-            self._reception.start(settings)
+            self._reception.start(settings, self._calibration.sources)
         except Exception as error:  # a QoS override that cannot be
             if self._resources is not None:
                 self._resources.drain()
             super().on_deactivate(state)
             return self._failed("activate", error)
         self._failure = ""
-        self.get_logger().info("active, listening to " + ", ".join(self._topics.values()))
+        self.get_logger().info("active, listening to " + ", ".join(self._reception.topics.values()))
         return result
 
     @reported
@@ -240,7 +244,9 @@ class MsgaNode(LifecycleNode):
 
     def _on_timer(self) -> None:
         self._publish_diagnostics()
-        silence = self._silence(self._statistics.snapshot())
+        now = self._statistics.snapshot()
+        self._reception.look_for_latched(now)
+        silence = self._silence(now)
         if silence:
             self._reporter.warn("no input", silence)
 
@@ -265,6 +271,7 @@ class MsgaNode(LifecycleNode):
             active=self._reception.active,
             idle=self._resources is not None and not self._resources.wanted,
             silence=self._silence(now),
+            calibrations=self._reception.calibrations,
             odometry=OdometryCondition(
                 settings["odometry.run"],
                 self._resources.motion_problem if self._resources is not None else "",

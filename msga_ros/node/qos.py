@@ -80,6 +80,11 @@ def input_events(complain: Callable[[str], None]) -> SubscriptionEventCallbacks:
     )
 
 
+def silent_input_events() -> SubscriptionEventCallbacks:
+    """Nothing is said, not even by rclpy, where a publisher's QoS does not fit."""
+    return SubscriptionEventCallbacks(use_default_callbacks=False)
+
+
 def output_events(complain: Callable[[str], None]) -> PublisherEventCallbacks:
     """`complain(text)` when a subscription asks for a QoS that a publisher does not offer."""
     return PublisherEventCallbacks(

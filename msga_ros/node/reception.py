@@ -9,8 +9,8 @@ from rclpy.lifecycle import LifecycleNode
 from msga_ros.node.inputs import Inputs
 from msga_ros.node.reporting import Reporter
 from msga_ros.node.ros_libraries import filters_module
+from msga_ros.stream.calibrated_sets import BY_LAST, CalibratedSets
 from msga_ros.stream.message_types import Stamped
-from msga_ros.stream.pairing import Pairing
 from msga_ros.stream.settings import Settings
 from msga_ros.stream.statistics import Snapshot, Statistics
 
@@ -37,7 +37,8 @@ class Reception:
         self._reporter = reporter
         self._on_set = on_set
         self._inputs: Inputs | None = None
-        self._pairing: Pairing | None = None
+        self._pairing: CalibratedSets | None = None
+        self._files: Mapping[str, str] = {}  # that take the place of camera_info, by input
         self._epoch = 0
 
     @property
@@ -45,15 +46,36 @@ class Reception:
         """Whether messages are taken."""
         return self._inputs is not None
 
-    def start(self, settings: Settings) -> None:
-        """Subscribe. Raises what rclpy raises, for a QoS override that cannot be."""
+    @property
+    def topics(self) -> Mapping[str, str]:
+        """By input name, the topics that are subscribed to, or will be."""
+        return {name: one for name, one in self._topics.items() if name not in self._files}
+
+    @property
+    def calibrations(self) -> Mapping[str, str]:
+        """By camera_info input, which calibration counts."""
+        by_last = frozenset[str]() if self._pairing is None else self._pairing.by_last
+        return {
+            name: self._files.get(name) or ("the last one" if name in by_last else "of each image")
+            for name in self._topics
+            if name.endswith("camera_info")
+        }
+
+    def start(self, settings: Settings, files: Mapping[str, str]) -> None:
+        """Subscribe to all but what comes from `files`, by input name.
+
+        Raises what rclpy raises, for a QoS override that cannot be.
+        """
         self._epoch += 1
+        self._files = files
         self._statistics.activated()
-        self._pairing = Pairing(
-            tuple(self._topics),
+        self._pairing = CalibratedSets(
+            tuple(self.topics),
             self._on_complete,
             self._on_refused,
             self.jumped_back,
+            camera_info=settings["sync.camera_info"],
+            say=lambda name: self._reporter.warn(name, f"{self._topics[name]}: {BY_LAST}"),
             queue_size=settings["sync.queue_size"],
             slop=settings["sync.slop"],
             jump_back=settings["sync.jump_back"],
@@ -61,7 +83,7 @@ class Reception:
         )
         self._inputs = Inputs(
             self._node,
-            self._topics,
+            self.topics,
             settings["image_transport"],
             self._reporter.guarded("message callback", self._on_message),
             self._reporter.complain,
@@ -91,12 +113,20 @@ class Reception:
         self._reporter.complain("time_jump", self._first_topic, text)
         self.reset()
 
+    def look_for_latched(self, now: Snapshot) -> None:
+        """Ask for what a latched camera_info said before we came, where nothing has come yet."""
+        if self._inputs is None:
+            return
+        for name, topic in self.topics.items():
+            if name.endswith("camera_info") and not now.received.get(topic):
+                self._inputs.ask_for_latched(name)
+
     def silence(self, now: Snapshot, limit: float) -> str:
         """What is known about inputs that make up no set for `limit` s; "" while they do."""
         if self._inputs is None or now.since_set < limit:
             return ""
         received = {
-            name: now.received_since_set.get(topic, 0) for name, topic in self._topics.items()
+            name: now.received_since_set.get(topic, 0) for name, topic in self.topics.items()
         }
         newest, standing = {}, {}
         if self._pairing is not None:

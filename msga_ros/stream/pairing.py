@@ -77,7 +77,7 @@ class Pairing:
         """Forget everything that was received."""
         self._heads = {name: self._filters.SimpleFilter() for name in self._names}
         heads = list(self._heads.values())
-        if self._slop > 0:
+        if self._slop > 0 and len(heads) > 1:
             chain = self._filters.ApproximateTimeSynchronizer(heads, self._queue_size, self._slop)
         else:
             chain = self._filters.TimeSynchronizer(heads, self._queue_size)

@@ -10,6 +10,7 @@ from msga_ros.configuration.setting import parameters_of
 from msga_ros.frontend import FRONTENDS
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.odometry.config import OdometryConfig
+from msga_ros.stream.calibrated_sets import AUTO, CAMERA_INFO_CHOICES
 from msga_ros.stream.reference_view import ReferencePolicy
 from msga_ros.stream.robot_settings import ODOMETRY_FRAME
 from msga_ros.two_view.config import PoseConfig, SieveConfig
@@ -54,6 +55,23 @@ PARAMETERS: tuple[Parameter, ...] = (
         minimum=1,
         maximum=1_000_000_000,
     ),
+    given_at_start(
+        "calibration",
+        "",
+        "Calibration file instead of camera_info (docs/calibration.md): of the camera in mode "
+        "temporal, of the rig with left and right camera in mode stereo. FILE#NAME, or "
+        "FILE#LEFT,RIGHT, where there are more cameras in it. Empty: camera_info.",
+    ),
+    given_at_start(
+        "left/calibration",
+        "",
+        "Calibration file of the left camera (mode stereo). Empty: calibration, or camera_info.",
+    ),
+    given_at_start(
+        "right/calibration",
+        "",
+        "Calibration file of the right camera (mode stereo). Empty: calibration, or camera_info.",
+    ),
     Parameter(
         "sync.slop",
         0.0,
@@ -61,6 +79,14 @@ PARAMETERS: tuple[Parameter, ...] = (
         unit="s",
         minimum=0.0,
         maximum=1.0,
+    ),
+    given_at_start(
+        "sync.camera_info",
+        AUTO,
+        "Which camera_info belongs to an image: the one with its stamp where it comes, the last "
+        "one otherwise (auto), only the one with its stamp (equal), or the last one received "
+        "(last). A camera_info that is published once or latched is the last one.",
+        choices=CAMERA_INFO_CHOICES,
     ),
     given_at_start(
         "sync.queue_size",

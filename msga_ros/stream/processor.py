@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.frontend.base import Features
-from msga_ros.geometry.camera import Camera, CameraError
+from msga_ros.geometry.camera import Camera, CameraError, CameraInfo
 from msga_ros.odometry.observations import Rig
 from msga_ros.stream.calibration_check import (
     DirectionCheck,
@@ -89,8 +89,9 @@ Complain = Callable[[str, str, str], None]
 class Processor:
     """Runs in the worker thread alone. `complain(kind, topic, text)` reports what is wrong.
 
-    `topics` gives the resolved topic of every input, for the messages. A set of a new epoch (reset,
-    jump back in time) starts without a reference view.
+    `topics` gives the resolved topic of every input, for the messages; `calibrations`, by the name
+    of a camera_info input, what takes the place of its messages. A set of a new epoch (reset, jump
+    back in time) starts without a reference view.
     """
 
     def __init__(
@@ -99,10 +100,12 @@ class Processor:
         topics: Mapping[str, str],
         complain: Complain,
         bridge: ImageBridge | None = None,
+        calibrations: Mapping[str, CameraInfo] | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._topics = topics
         self._complain = complain
+        self._calibrations = calibrations or {}
         self._bridge = bridge if bridge is not None else CvBridge()
         self._reference: View | None = None
         self._epoch = 0
@@ -165,7 +168,7 @@ class Processor:
 
     def _prepared(self, message_set: MessageSet, prefix: str, settings: Settings) -> PreparedImage:
         name = prefix + "image"
-        message, info = message_set.image(prefix), message_set.camera_info(prefix)
+        message, info = message_set.image(prefix), self._camera_info(message_set, prefix)
         info_topic = self._topics[prefix + "camera_info"]
         image, camera = image_and_camera(
             message,
@@ -198,11 +201,15 @@ class Processor:
                 self._times.add(stage, value)
         return result
 
+    def _camera_info(self, message_set: MessageSet, prefix: str) -> CameraInfo:
+        given = self._calibrations.get(prefix + "camera_info")
+        return message_set.camera_info(prefix) if given is None else given
+
     def _rig_problem(
         self, message_set: MessageSet, settings: Settings, rig: Rig, result: TwoViewResult
     ) -> str:
         """What contradicts the calibration of the pair; said once, and as long as it lasts."""
-        left, right = (message_set.camera_info(side) for side in ("left/", "right/"))
+        left, right = (self._camera_info(message_set, side) for side in ("left/", "right/"))
         doubts = rig_doubts(left, right, rig, settings["rectified"])
         if result.status.name == "OK":
             self._contradiction = self._direction.update(rig, result.translation)
@@ -212,7 +219,7 @@ class Processor:
         return "; ".join(doubts)
 
     def _rig(self, message_set: MessageSet, settings: Settings) -> Rig | None:
-        left, right = (message_set.camera_info(side) for side in ("left/", "right/"))
+        left, right = (self._camera_info(message_set, side) for side in ("left/", "right/"))
         try:
             return rig_from_camera_info(left, right, settings["rectified"])
         except CameraError as error:

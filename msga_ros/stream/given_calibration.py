@@ -1,0 +1,45 @@
+"""Calibrations that come from files, by the parameters that name them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from msga_ros.calibration import read_camera, read_pair
+from msga_ros.calibration.base import CalibratedCamera, CalibrationError, FileCameraInfo
+from msga_ros.calibration.rig import as_stereo_pair, usable
+from msga_ros.stream.settings import Settings
+
+_LEFT, _RIGHT, _RIG = "left/calibration", "right/calibration", "calibration"
+
+
+@dataclass(frozen=True)
+class GivenCalibration:
+    """By input name (`left/camera_info`): what stands for its messages, and where it is from."""
+
+    infos: Mapping[str, FileCameraInfo] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, settings: Settings) -> GivenCalibration:
+        """The files that the parameters name. Raises `CalibrationError`."""
+        rectified = bool(settings["rectified"])
+        left, right, rig = (str(settings[name]) for name in (_LEFT, _RIGHT, _RIG))
+        if not settings.stereo:
+            if left or right:
+                raise CalibrationError(f"{_LEFT} and {_RIGHT} are of mode stereo: give {_RIG}")
+            return cls._of({"": read_camera(rig)} if rig else {}, rectified)
+        if rig and (left or right):
+            raise CalibrationError(f"give either {_RIG}, or {_LEFT} and {_RIGHT}")
+        if rig:
+            return cls._of(dict(zip(("left/", "right/"), read_pair(rig), strict=True)), rectified)
+        given = {"left/": left, "right/": right}
+        return cls._of({side: read_camera(one) for side, one in given.items() if one}, rectified)
+
+    @classmethod
+    def _of(cls, cameras: Mapping[str, CalibratedCamera], rectified: bool) -> GivenCalibration:
+        infos = {f"{side}camera_info": usable(one, rectified) for side, one in cameras.items()}
+        if len(cameras) == 2:
+            pair = as_stereo_pair(cameras["left/"], cameras["right/"], rectified)
+            infos = dict(zip(infos, pair, strict=True))
+        return cls(infos, {f"{side}camera_info": one.source for side, one in cameras.items()})
