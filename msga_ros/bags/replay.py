@@ -62,7 +62,8 @@ def message_sets(
     def dropped(reason: str) -> None:
         tally.dropped += 1
         # A message is refused alone, all others with their set.
-        of = [raw.topic] if reason == "negative_stamp" else list(by_topic)
+        paired = {topics.by_input[name]: None for name in pairing.paired}
+        of = [raw.topic] if reason == "negative_stamp" else list(paired)
         tally.refused.update((topic, reason.replace("_", " ")) for topic in of)
 
     def say(name: str) -> None:

@@ -73,9 +73,7 @@ class ConfiguredResources:
                 now.odometry,
             )
         bridge = image_bridge()
-        self._processor = Processor(
-            model.pipeline, topics, reporter.complain, bridge, calibrations
-        )
+        self._processor = Processor(model.pipeline, topics, reporter.complain, bridge, calibrations)
         self._relations = Relations(model.pipeline, bridge)
         self._worker: Worker[MessageSet | Request] = Worker(
             self._work, self._on_drop, self._on_error, now["requests.queue_size"]

@@ -121,6 +121,16 @@ class CalibratedSets:
         return {**self._pairing.newest, **stamps}
 
     @property
+    def standing(self) -> Mapping[str, int]:
+        """Of the inputs whose stamps stand still, where, ns; a calibration's may."""
+        return self._pairing.standing
+
+    @property
+    def paired(self) -> tuple[str, ...]:
+        """The inputs that are refused together where a set is refused."""
+        return tuple(name for name in self._names if name not in self._infos)
+
+    @property
     def by_last(self) -> frozenset[str]:
         """The inputs whose last camera_info counts, whatever its stamp."""
         return frozenset(name for name, one in self._infos.items() if not one.waits)
