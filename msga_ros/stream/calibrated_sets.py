@@ -14,7 +14,7 @@ from types import ModuleType
 from msga_ros.stream import message_filters_fallback
 from msga_ros.stream.message_set import stamp_ns
 from msga_ros.stream.message_types import Stamped
-from msga_ros.stream.pairing import Pairing
+from msga_ros.stream.pairing import Pairing, StandingStamps
 
 AUTO, EQUAL, LAST = CAMERA_INFO_CHOICES = ("auto", "equal", "last")
 
@@ -36,6 +36,7 @@ class _Infos:
     replaced: deque[int] = field(default_factory=lambda: deque(maxlen=_LATE_IN_A_ROW))
     late: int = 0
     said: bool = False
+    standing: StandingStamps = field(default_factory=StandingStamps)
 
 
 class CalibratedSets:
@@ -122,8 +123,15 @@ class CalibratedSets:
 
     @property
     def standing(self) -> Mapping[str, int]:
-        """Of the inputs whose stamps stand still, where, ns; a calibration's may."""
-        return self._pairing.standing
+        """Of the inputs whose stamps stand still, where, ns.
+
+        A camera_info is among them where its images are: by itself it may stand.
+        """
+        found = dict(self._pairing.standing)
+        for name, infos in self._infos.items():
+            if infos.standing.stamp is not None and _image_of(name) in found:
+                found[name] = infos.standing.stamp
+        return found
 
     @property
     def paired(self) -> tuple[str, ...]:
@@ -159,6 +167,7 @@ class CalibratedSets:
     def _on_camera_info(self, name: str, message: Stamped) -> None:
         infos, stamp = self._infos[name], stamp_ns(message)
         infos.last = message
+        infos.standing.add(stamp)
         infos.recent[stamp] = message
         while len(infos.recent) > self._queue_size:
             infos.recent.popitem(last=False)

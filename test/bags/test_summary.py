@@ -14,6 +14,8 @@ from bags.test_run import read, rotation, stamp
 from msga_ros.bags.summary import Summary, TopicSummary
 
 TEMPORAL = {"parameters": {"mode": "temporal"}, "trajectory": False}
+# Where an image has to have a camera_info of its own.
+EQUAL = {**TEMPORAL, "parameters": {"mode": "temporal", "sync.camera_info": "equal"}}
 EMPTY = "0.000000000): the driver leaves header.stamp empty"
 
 
@@ -35,7 +37,7 @@ def test_every_message_is_accounted_for(tmp_path: Path, drive: Drive, process: A
     topic, kind, time, _ = items[3]  # the image of frame 2
     items[3] = (topic, kind, time, b"\x00\x01\x00\x00nonsense")
     items[5][3].encoding = "mono7"  # the image of frame 3
-    _, summary, _ = process(write(tmp_path / "in", items), **TEMPORAL)
+    _, summary, _ = process(write(tmp_path / "in", items), **EQUAL)
     found = of_topics(summary)
     reasons = {"without a partner": 1, "unreadable": 1, "encoding": 1}
     assert found["/image"] == TopicSummary("/image", 5, 2, reasons)
@@ -47,7 +49,7 @@ def test_stamps_that_came_before(tmp_path: Path, drive: Drive, process: Any) -> 
     items = drive.mono(range(3))
     again = [(topic, kind, time + 10**6, message) for topic, kind, time, message in items[-2:]]
     _, summary, _ = process(write(tmp_path / "in", [*items, *again]), **TEMPORAL)
-    assert [one.dropped for one in summary.topics] == [{"duplicate": 1}, {"duplicate": 1}]
+    assert [one.dropped for one in summary.topics] == [{"duplicate": 1}, {"without a partner": 1}]
     assert summary.reasons == ()
 
 
@@ -55,14 +57,27 @@ def test_stamps_that_came_before(tmp_path: Path, drive: Drive, process: Any) -> 
 def test_empty_stamps(tmp_path: Path, drive: Drive, process: Any, only: str) -> None:
     """Of all messages, or of one topic, whose stamps then agree with nothing."""
     source = write(tmp_path / "in", with_stamps(drive.mono(range(4)), 0, only))
-    _, summary, _ = process(source, **TEMPORAL)
+    _, summary, _ = process(source, **(EQUAL if only else TEMPORAL))
     assert not summary.usable
     (line,) = [one for one in summary.reasons if "advance" in one]
     assert line.endswith(f"the stamps do not advance ({EMPTY}")
     assert ("/camera_info" in line, "/image" in line) == (only != "image", only != "camera_info")
     assert not any("sync.slop" in one for one in summary.reasons)
     if not only:
-        assert all(one.dropped == {"duplicate": 3} for one in summary.topics)
+        images, infos = summary.topics
+        assert (images.dropped, infos.dropped) == ({"duplicate": 3}, {"without a partner": 3})
+
+
+def test_images_without_any_calibration(tmp_path: Path, drive: Drive, process: Any) -> None:
+    """They are dropped, and charged to the images; one camera_info comes too late for most."""
+    items = [item for item in drive.mono(range(5)) if item[0] == "/image"]
+    late = drive.mono(range(5))[-1:]
+    parameters = {"mode": "temporal", "sync.queue_size": 2}
+    source = write(tmp_path / "in", [*items, *late])
+    _, summary, _ = process(source, parameters=parameters, trajectory=False)
+    found = of_topics(summary)
+    assert found["/image"] == TopicSummary("/image", 5, 2, {"no camera info": 3})
+    assert found["/camera_info"] == TopicSummary("/camera_info", 1, 1, {})
 
 
 def test_stamps_that_stand_elsewhere(tmp_path: Path, drive: Drive, process: Any) -> None:
@@ -75,7 +90,7 @@ def test_stamps_that_do_not_agree(tmp_path: Path, drive: Drive, process: Any) ->
     items = drive.mono(range(4))
     for _, _, _, message in items[1::2]:
         message.header = make_header(stamp(message.header) + 1_000_000, "left_optical")
-    _, summary, _ = process(write(tmp_path / "in", items), **TEMPORAL)
+    _, summary, _ = process(write(tmp_path / "in", items), **EQUAL)
     assert not summary.usable and summary.sets == 0
     assert "stamps do not agree: see sync.slop" in summary.reasons[-1]
     stamps = drive.stamp(3), drive.stamp(3) + 1_000_000
@@ -158,7 +173,8 @@ def test_the_exit_status_says_that_nothing_came_out(tmp_path: Path, drive: Drive
 
 def test_what_is_printed(tmp_path: Path, drive: Drive) -> None:
     items = drive.stereo(range(2))
-    result = run(write(tmp_path / "in", items[:-1]), tmp_path / "out")
+    source = write(tmp_path / "in", items[:-1])
+    result = run(source, tmp_path / "out", "--set", "sync.camera_info=equal")
     assert result.exit_code == 0, result.output
     lines = [line.split() for line in result.output.splitlines()]
     assert ["/left/image", "2", "1", "1", "without", "a", "partner"] in lines
