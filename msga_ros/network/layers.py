@@ -1,7 +1,7 @@
 """Building blocks on `(B, N, C)` features: channels last, so that a 1x1 convolution is one product.
 
 Every block that mixes matches takes `valid`, a `(B, N)` bool mask or None where all are; padded
-rows hold finite values that nobody reads.
+rows hold finite values that are not used.
 """
 
 from __future__ import annotations
@@ -65,6 +65,12 @@ class ContextNorm(nn.Module):
     """Instance norm over the valid matches of each sample, then batch norm.
 
     Source: context normalisation of Yi et al., CVPR 2018, section 3.2.
+
+    One formula in three forms, each the fastest where it is used: a single sample without masks
+    after `fold` (the node on a CPU: products in place, the batch norm as scale and shift); batches
+    and masks on a CPU (means as products); an accelerator (`var_mean`, statistics in float32).
+    They differ in the last bits, which recorded outputs are compared with: keep the order of the
+    operations.
     """
 
     def __init__(self, channels: int, eps: float) -> None:

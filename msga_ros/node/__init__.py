@@ -1,4 +1,4 @@
-"""The ROS 2 face of the package. `main` runs the node `msga`; nothing here imports ROS early."""
+"""The ROS 2 node. `main` runs the node `msga`; nothing here imports ROS early."""
 
 from __future__ import annotations
 

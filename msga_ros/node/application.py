@@ -64,7 +64,7 @@ def spin(node: MsgaNode, executor: Executor, stop: threading.Event) -> None:
 
     An exception in a callback must not end the node: rclpy raises one, for instance, when a client
     asks for a lifecycle transition that is not possible now. The callbacks of the node count their
-    own; what comes here is counted and said as well.
+    own; what is raised here is counted and logged as well.
     """
     from rclpy.executors import ExternalShutdownException
 

@@ -58,7 +58,7 @@ class ConfiguredResources:
         self._settings = settings
         self._statistics = statistics
         self._reporter = reporter
-        self._idle_spells = 0  # how often the last listener has left
+        self._idle_spells = 0  # how often the last subscriber has left
         self._idle = False
         now = settings()
         self._outputs = Outputs(node, now, reporter.complain)
@@ -101,7 +101,7 @@ class ConfiguredResources:
 
     @property
     def wanted(self) -> bool:
-        """Whether somebody listens to an output, or work is done in any case."""
+        """Whether an output has a subscriber, or `run` is always."""
         return self._outputs.wanted(self._settings())
 
     @property
@@ -120,8 +120,8 @@ class ConfiguredResources:
     def put(self, messages: Mapping[str, Stamped], epoch: int) -> None:
         """Hand a complete set to the worker if it is wanted; called in the executor thread.
 
-        The first set that is wanted again begins an epoch: what was seen before nobody listened is
-        too old to be its reference.
+        The first set that is wanted again begins an epoch: views from before the pause are too old
+        to be its reference.
         """
         idle = not self.wanted
         self._idle_spells += idle and not self._idle

@@ -13,7 +13,7 @@ from msga_ros.stream.request_counts import RequestSnapshot
 from msga_ros.stream.statistics import Snapshot
 from msga_ros.stream.stereo_tracking import MotionReport
 
-# Trouble stays visible for so many seconds.
+# A problem is shown for so many seconds after it was last seen.
 _MEMORY = 10.0
 
 _IDLE = "idle: no subscriber"

@@ -1,4 +1,4 @@
-"""Publishers of the odometry (mode stereo), and what asks for it."""
+"""Publishers of the odometry (mode stereo), and whether it is needed."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class MotionOutputs:
 
     @property
     def wanted(self) -> bool:
-        """Whether somebody listens, or the transform is on."""
+        """Whether an output has a subscriber, or the transform is on."""
         return self._tf is not None or any(map(listened_to, self._private))
 
     def publish(self, located: OdometryResult, settings: Settings) -> None:
@@ -88,7 +88,7 @@ class MotionOutputs:
         self.problem = self._lasting or self._publish_transform(fields, stamp)
         if listened_to(self._odometry):
             self._odometry.publish(odometry_message(fields, stamp, frame))
-        # The path grows whether or not somebody looks: it belongs to the session.
+        # The path grows without a subscriber too: it belongs to the session.
         self._travelled.add(
             located.session,
             np.array(fields["position"]),

@@ -1,4 +1,4 @@
-"""The managed node `msga`: receives, hands over to the worker, publishes what it made."""
+"""The managed node `msga`: receives messages, hands them to the worker, publishes the results."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ class MsgaNode(LifecycleNode):
         return result
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """A transition broke off: back to unconfigured, with nothing left over."""
+        """A transition failed: back to unconfigured, all resources freed."""
         self.get_logger().error("a transition failed, back to unconfigured")
         self._reception.stop()
         self._release()

@@ -24,8 +24,8 @@ from msga_ros.two_view.drawing import draw_matches
 class Outputs:
     """The managed publishers of a configured node; those of the odometry in mode stereo alone.
 
-    `complain(kind, topic, text)` hears, in the executor thread, of subscriptions whose QoS does not
-    fit.
+    `complain(kind, topic, text)` is called in the executor thread where the QoS of a subscription
+    does not fit.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Outputs:
         return "" if self._motion is None else self._motion.problem
 
     def wanted(self, settings: Settings) -> bool:
-        """Whether any work shall be done: see the parameter `run`."""
+        """Whether frames are to be processed: see the parameter `run`."""
         topics = (
             self._relative_pose,
             self._correspondences,

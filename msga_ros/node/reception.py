@@ -109,7 +109,7 @@ class Reception:
 
     def jumped_back(self, seconds: float) -> None:
         """Time, by the clock or by the stamps, went back by so much."""
-        text = f"time jumped back by {seconds:.3f} s: starting anew"
+        text = f"time jumped back by {seconds:.3f} s: starting again"
         self._reporter.complain("time_jump", self._first_topic, text)
         self.reset()
 

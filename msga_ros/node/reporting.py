@@ -1,4 +1,4 @@
-"""How the node says what is wrong: throttled log, counters, and the library's own log lines."""
+"""Reports of problems: throttled log lines, counters, and the log lines of the library."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Reporter:
             self._logger.warning(line + _more(more))
 
     def exception(self, place: str, error: Exception) -> None:
-        """Something failed in `place` in a way that nobody foresaw; the node goes on."""
+        """An unexpected exception in `place`; the node goes on."""
         text = f"{type(error).__name__}: {error}"
         self._statistics.error(place, text)
         more = self._throttle.admit(f"exception {place} {type(error).__name__}")

@@ -1,4 +1,4 @@
-"""`message_filters` and `cv_bridge` where the distribution has them, otherwise our fallbacks."""
+"""`message_filters` and `cv_bridge` where the distribution has them, otherwise our stand-ins."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Motion over many frames: visual odometry from filtered matches, and its judge. No ROS in here."""
+"""Motion over many frames: visual odometry from filtered matches."""

@@ -1,10 +1,9 @@
-"""Relative poses to a trajectory, with the covariance that belongs to it.
+"""Relative poses to a trajectory, with its covariance.
 
 Two consecutive motions share a frame: the noise of its keypoints moves both estimates, mostly in
 opposite directions. Taking them for independent makes the covariance of the integrated pose several
 times too large, so their correlation is computed from how each estimate depends on each keypoint.
-What is wrong with the cameras stays wrong: that part of the error adds up as it is, not as its
-square.
+Errors of the calibration are the same in every step: they add up linearly, not as squares.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate, first_upda
 
 Array = NDArray[np.float64]
 
-_TURN_DEG = 10.0  # turned this far, a keyframe has little left to show
+_TURN_DEG = 10.0  # after this rotation the views hardly overlap with the keyframe
 _PLAUSIBLE = 0.75  # share of the filter's inliers that a motion explains, or it is tried again
 _WORST_DEPTH = 0.5  # relative standard deviation of a depth that says anything
 

@@ -41,7 +41,7 @@ class RigTracker:
         self.reset()
 
     def reset(self) -> None:
-        """Believe the calibration again. What matches of all frames said of the rig is kept."""
+        """Start from the calibration again; the monitor of the matches goes on."""
         self.belief = RigBelief.calibrated(self._sigma) if self._sigma > 0 else None
 
     def state_dict(self) -> RigTrackerState:
@@ -73,9 +73,9 @@ class RigTracker:
         return self._monitor.update(left, right)
 
     def update(self, belief: RigBelief | None) -> None:
-        """Believe what a motion told, if it told anything.
+        """Take over the estimate of a motion, if there is one.
 
-        Old evidence fades, and the rotation is never taken for certain.
+        Its covariance grows with each frame and has a floor: the rotation is never exact.
         """
         if belief is None:
             return
@@ -83,7 +83,7 @@ class RigTracker:
         self.belief = RigBelief(belief.mean, np.linalg.inv(spread))
 
     def completed(self, check: RigCheck | None) -> RigCheck | None:
-        """`check` with the rotation that the motion over time tells, which sees all axes."""
+        """`check` with the rotation estimated from motion over time, which observes all axes."""
         if check is None or self.belief is None:
             return check
         return check.with_turn(self.belief)

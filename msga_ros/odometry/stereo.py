@@ -31,7 +31,7 @@ from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate, first_upda
 
 Array = NDArray[np.float64]
 
-_NEAR_PX = 1.0  # disparity from which on a point has a depth worth the name
+_NEAR_PX = 1.0  # smallest disparity of a point whose depth is used
 _UNKNOWN = 10.0  # times the smallest motion that is guessed, where none was measured yet
 
 

@@ -4,7 +4,7 @@ Unknown are the pose of the current left camera in the reference one, and each p
 inverse depth in the reference left camera (points far away are no special case). A point is seen
 in up to four views: left and right, reference and current. Points are eliminated one by one (Schur
 complement), so the work is linear in their number. A small rotation of the right camera against its
-calibration can be unknown, too: a tenth of a degree of it bends every depth, and so the scale.
+calibration can be unknown, too: a tenth of a degree changes every depth, and so the scale.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What changes in a stream in mid-run: nothing is lost by it, but somebody should hear of it."""
+"""Changes of size, encoding or calibration while a stream runs: they are reported, no more."""
 
 from __future__ import annotations
 

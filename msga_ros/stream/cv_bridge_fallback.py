@@ -1,4 +1,4 @@
-"""Our stand-in for `cv_bridge.CvBridge`: the call that a stream uses, same name.
+"""A stand-in for `cv_bridge.CvBridge`: the one call that a stream uses, by the same name.
 
 `cv_bridge` has no wheel; where a distribution brings it, the node uses the original.
 Only its `passthrough` decoding is used: colour conversion is ours (`image_conversion.py`), so that

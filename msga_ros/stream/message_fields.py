@@ -1,4 +1,4 @@
-"""What `Correspondences` and `RelativePose` say about an `Outcome`, as plain values.
+"""The fields of `Correspondences` and `RelativePose` about an `Outcome`, as plain values.
 
 The node puts them into ROS messages (`messages.py`), `msga_ros.bags` writes them into bags. The
 pipeline says `x_cur = R x_ref + t`; the messages hold the inverse, the pose of the current camera

@@ -1,8 +1,7 @@
-"""Our stand-ins for `message_filters`: same names and signatures, only what the node uses.
+"""Stand-ins for `message_filters`: same names and signatures, only what the node uses.
 
-`message_filters` has no wheel; where a distribution brings it, the node uses the original and these
-classes rest. The guards against what the original gets wrong stand in `pairing.py` too, and
-hold for both.
+`message_filters` has no wheel; where a distribution brings it, the node uses the original instead.
+The guards against what the original gets wrong are in `pairing.py` and hold for both.
 """
 
 from __future__ import annotations

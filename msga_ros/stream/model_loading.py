@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Model:
-    """A pipeline that has run once, and where its weights are from."""
+    """A pipeline that has run once; `source`: its weights, or its sieve where it has none."""
 
     pipeline: TwoViewPipeline
     source: str

@@ -1,4 +1,4 @@
-"""What the messages say of a `OdometryResult`, as plain values.
+"""The fields of messages about an `OdometryResult`, as plain values.
 
 The node puts them into ROS messages (`messages.py`), `msga_ros.bags` writes them into bags.
 """
@@ -58,9 +58,9 @@ def odometry_fields(located: OdometryResult, mount: Mount | None = None) -> Fiel
 def motion_fields(located: OdometryResult) -> Fields:
     """Of `RelativePose`, from the keyframe to the newest left image, in metres.
 
-    As `contents.relative_pose_fields`. Where no motion was found the status is TOO_FEW_MATCHES, and
-    nothing is said but both headers. Raises `ValueError` for the first frame of a session, which
-    has no reference, and where the scale is not known.
+    As `message_fields.relative_pose_fields`. Where no motion was found the status is
+    TOO_FEW_MATCHES, and only both headers are set. Raises `ValueError` for the first frame of a
+    session, which has no reference, and where the scale is not known.
     """
     update, reference = located.update, located.reference_header
     if reference is None or not update.scale_known:

@@ -1,6 +1,6 @@
-"""Messages of several topics to complete sets, guarded against what hurts on a robot.
+"""Messages of several topics to complete sets, with guards around `message_filters`.
 
-Guards around `message_filters` (original or stand-in alike): `slop = 0` means the exact
+The guards hold for the original and the stand-in alike: `slop = 0` means the exact
 synchroniser, because the original's approximate one compares with a strict `<`; the callback never
 raises, because the original would stay locked; the filters are built again after a jump back in
 time, because the original's approximate one can stay silent after it.

@@ -1,4 +1,4 @@
-"""Views of the scene and the choice of the one that the next is compared with."""
+"""Views, and the choice of the reference view that the next one is compared with."""
 
 from __future__ import annotations
 

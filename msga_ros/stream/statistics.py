@@ -37,7 +37,7 @@ class Snapshot:
     since_set: float  # since the last complete set, or since activation
     errors: Mapping[str, int]  # unexpected exceptions by place
     last_error: tuple[float, str] | None  # age, text
-    unwanted: int  # complete sets that came while nobody listened
+    unwanted: int  # complete sets that came while there was no subscriber
     motion: MotionReport | None = None  # of the last stereo pair
 
 
@@ -95,7 +95,7 @@ class Statistics:
             self._dropped[reason] += 1
 
     def unwanted(self) -> None:
-        """A complete set came while nobody listened; that is no drop."""
+        """A complete set came while there was no subscriber; it does not count as dropped."""
         with self._lock:
             self._unwanted += 1
 

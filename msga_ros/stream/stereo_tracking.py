@@ -28,7 +28,7 @@ from msga_ros.stream.track_ids import with_ids_of_the_odometry
 
 @dataclass(frozen=True)
 class MotionReport:
-    """For the diagnostics. `wanted`: somebody asks for the odometry. `running`: it takes frames;
+    """For the diagnostics. `wanted`: the odometry has a subscriber. `running`: it takes frames;
     `problem`: why it cannot.
 
     `session`, `reason`: see `StreamOdometry`. `status`: of the last frame. `lost`, `frames`:
@@ -54,10 +54,10 @@ class MotionReport:
 
 
 class StereoTracking:
-    """Runs in the worker thread alone. `say(text)` hears of every session that begins.
+    """Runs in the worker thread alone. `say(text)` is called when a session begins.
 
-    `on_error(error)` hears of what the odometry did not foresee; it restarts then, and the pair
-    itself is not lost.
+    `on_error(error)` is called with an unexpected exception of the odometry, which is then
+    restarted; the result of the pair itself is published all the same.
     """
 
     def __init__(

@@ -138,14 +138,14 @@ class StreamOdometry:
 
 
 class RelateOnce:
-    """The pipeline's `relate`, which knows the pair that it was asked for last."""
+    """The pipeline's `relate`; the pair of the newest outcome is not related again."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._known: Outcome | None = None
 
     def remember(self, outcome: Outcome) -> None:
-        """This outcome is at hand."""
+        """Use the result of `outcome` for its pair."""
         self._known = outcome
 
     def __call__(
@@ -175,7 +175,7 @@ def camera_parameters(views: list[View], rig: Rig | None) -> CameraParameters:
 
 
 def same_cameras(one: CameraParameters | None, other: CameraParameters) -> bool:
-    """Whether nothing has changed that a pixel would show: rounding, and no more."""
+    """Whether the cameras are equal but for rounding, which moves no point by a pixel."""
     if one is None or one[0] != other[0]:
         return False
     return bool(np.allclose(one[1], other[1], rtol=1e-4, atol=1e-5))

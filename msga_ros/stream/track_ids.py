@@ -1,4 +1,4 @@
-"""Track ids of the matches of an outcome: the one place that gives them, in both modes."""
+"""Track ids of the matches of an outcome; they are assigned here alone, in both modes."""
 
 from __future__ import annotations
 

@@ -325,7 +325,7 @@ class _Clock:
 
 
 def _check_size(view: int, features: Features, camera: Camera) -> None:
-    """A calibration for another image size would give a pose that is wrong without a word."""
+    """A calibration for another image size would silently give a wrong pose."""
     if not (camera.width and camera.height):
         return
     # Binning may round the size of the image either way.

@@ -41,7 +41,7 @@ def estimate_motion(
 
     Args:
         scores: of the network on the matches.
-        correspondences: (N, 4), normalised coordinates; NaN rows are nobody's inliers.
+        correspondences: (N, 4), normalised coordinates; NaN rows are never inliers.
         config: `pose.refine` says how; where that finds no motion, the network's own stands.
         mean_focal: pixels, to turn `pose.threshold_px` into normalised units.
 
@@ -117,8 +117,8 @@ def robust_estimate(
     if rival is None:
         return found, None
     other = dataclasses.replace(rival.motion, iterations=found.iterations)
-    # The cost does not ask on which side of the cameras a match lies, the inliers do: it takes both
-    # to change one's mind.
+    # The cost does not ask on which side of the cameras a match lies, the inliers do: the other
+    # motion is taken only where both prefer it.
     if rival.deficit < 0 and other.inlier.sum() >= found.inlier.sum():
         return other, found if -rival.deficit < config.min_lead else None
     return found, other if rival.deficit < config.min_lead else None
