@@ -161,7 +161,8 @@ class Feed:
 
     def counter(self, key: str) -> int:
         """A count of the newest diagnostics, 0 where there is none."""
-        found = self.run.diagnostic("input") | self.run.diagnostic("processing")
+        parts = ("input", "processing", "requests")
+        found = {key: value for part in parts for key, value in self.run.diagnostic(part).items()}
         return int(found.get(key, 0))
 
     def said(self, pattern: str, since: int) -> str:
