@@ -93,7 +93,8 @@ def test_package_xml_names_what_is_imported() -> None:
 
 def test_package_xml_names_the_programs_that_are_launched() -> None:
     text = "".join(path.read_text() for path in (ROOT / "launch").glob("*.py"))
-    launched = set(re.findall(r"package=\"(\w+)\"", text)) - {"msga_ros"}
+    asked = r"(?:package=|get_package_prefix\()\"(\w+)\""
+    launched = set(re.findall(asked, text)) - {"msga_ros"}
     assert launched
     assert launched <= keys("exec_depend")
 

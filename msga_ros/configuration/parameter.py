@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from msga_ros.foreign_text import shown
+
 Value = bool | int | float | str
 
 GIVEN_AT_START = "Read-only: give it at start."
@@ -34,13 +36,13 @@ class Parameter:
         """The reason why `value` cannot be taken, or None."""
         kind = type(self.default)
         if type(value) is not kind:
-            return f"{self.name} is {_TYPE_NAMES[kind]}, not {value!r}"
+            return f"{self.name} is {_TYPE_NAMES[kind]}, not {shown(repr(value))}"
         return self.out_of_range(value)
 
     def out_of_range(self, value: object) -> str | None:
         """The reason why `value`, of the right type, is not allowed, or None."""
         if self.choices and value not in self.choices:
-            return f"{self.name} must be one of {', '.join(self.choices)}, not {value!r}"
+            return f"{self.name} must be one of {', '.join(self.choices)}, not {shown(repr(value))}"
         if not isinstance(value, (int, float)):
             return None
         if not math.isfinite(value):
@@ -62,7 +64,7 @@ _TYPE_NAMES: Mapping[type, str] = {
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """`"; KNOWN is meant?"` for the known name that is most like `name`; "" if none is."""
-    near = difflib.get_close_matches(name, list(known), 1)
+    near = difflib.get_close_matches(shown(name), list(known), 1)
     return f"; {near[0]} is meant?" if near else ""
 
 

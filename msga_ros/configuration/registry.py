@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -46,5 +48,12 @@ class Registry:
             raise self._error(f"{self.kind} {name!r} ({entry.value}) fails: {error}") from error
         return self._loaded[name]
 
-    def _theirs(self) -> dict[str, EntryPoint]:
-        return {entry.name: entry for entry in entry_points(group=self.group)}
+    def _theirs(self) -> Mapping[str, EntryPoint]:
+        return _of_other_packages(self.group, tuple(sys.path))
+
+
+@lru_cache(maxsize=32)
+def _of_other_packages(group: str, path: tuple[str, ...]) -> Mapping[str, EntryPoint]:
+    """Entry points by name. Looked up once: it reads what every installed package says of itself,
+    and every change of a parameter asks. `path`: where packages are looked for."""
+    return {entry.name: entry for entry in entry_points(group=group)}

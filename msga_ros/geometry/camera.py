@@ -12,11 +12,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from msga_ros.foreign_text import shown
 from msga_ros.geometry.distortion import COEFFICIENTS, distort, lens, undistort
 
 Array = npt.NDArray[np.float64]
 
 _ABSURD = 1e6  # no distortion coefficient of a lens comes near it
+_MOST_COEFFICIENTS = 64  # some drivers pad with zeros
 _LARGEST_PX = 1e7  # nor a focal length or a principal point, in pixels
 _SMALLEST_FOCAL_PX = 1e-2  # one in metres or millimetres may be smaller; none of pixels is
 
@@ -126,6 +128,9 @@ class Camera:
             model, coefficients = lens("none", ())
         else:
             matrix = _vector(info.k, 9, "k").reshape(3, 3)
+            count = np.size(info.d)
+            if count > _MOST_COEFFICIENTS:
+                raise CameraError(f"{count} distortion coefficients: no model has so many")
             model, coefficients = lens(str(info.distortion_model), info.d)
             name = "k"
         if not matrix.any():
@@ -261,7 +266,7 @@ def _calibration_matrix(k: npt.ArrayLike) -> Array:
 def _coefficients(model: str, values: npt.ArrayLike) -> Array:
     if model not in COEFFICIENTS:
         known = ", ".join(COEFFICIENTS)
-        raise CameraError(f"unknown distortion model {model!r} (known: {known})")
+        raise CameraError(f"unknown distortion model {shown(repr(model))} (known: {known})")
     coefficients: Array = np.array(values, dtype=np.float64).ravel()
     if not (np.abs(coefficients) < _ABSURD).all():
         raise CameraError("the distortion coefficients hold NaN, infinity or absurd values")

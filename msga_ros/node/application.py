@@ -42,7 +42,7 @@ def run(args: Sequence[str] | None = None) -> int:
     )
     try:
         try:
-            node = MsgaNode()
+            node = MsgaNode(stop=stop)
         except SettingsError as error:
             print(f"msga: {error}", file=sys.stderr)
             return 2
@@ -54,8 +54,14 @@ def run(args: Sequence[str] | None = None) -> int:
             node.close()
             executor.shutdown()
             node.destroy_node()
+            abandoned = node.still_loading
     finally:
         rclpy.try_shutdown()
+    if abandoned:
+        # The end of the interpreter would wait for that thread, or break down in its C++ code.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
     return 0
 
 

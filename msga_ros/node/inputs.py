@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from rclpy.lifecycle import LifecycleNode
@@ -39,6 +39,9 @@ def input_topic(node: LifecycleNode, name: str, transport: str) -> str:
     if remapped != node.resolve_topic_name(name + suffix, only_expand=True):
         return remapped
     return base + suffix
+
+
+_COMPRESSED = "/compressed"
 
 
 class Inputs:
@@ -133,8 +136,7 @@ class Inputs:
 
     def _publishers_text(self, name: str, topic: str, qos: QoSProfile) -> str:
         kind = self._type(name)
-        package, _, _ = kind.__module__.partition(".")
-        wanted = f"{package}/msg/{kind.__name__}"
+        wanted = _type_name(kind)
         texts = []
         for one in self._node.get_publishers_info_by_topic(topic):
             text = f"{one.node_namespace.rstrip('/')}/{one.node_name} offers "
@@ -144,7 +146,34 @@ class Inputs:
             elif not compatible(qos, one.qos_profile):
                 text += " (incompatible)"
             texts.append(text)
-        return "; ".join(texts) if texts else "no publisher"
+        text = "; ".join(texts) if texts else "no publisher"
+        return text + other_transport(name, topic, kind, self._published_types)
+
+    def _published_types(self, topic: str) -> list[str]:
+        return [one.topic_type for one in self._node.get_publishers_info_by_topic(topic)]
+
+
+def other_transport(
+    name: str, topic: str, kind: type[object], published: Callable[[str], Sequence[str]]
+) -> str:
+    """Where images are published in another way than `image_transport` says; "" where they are not.
+
+    `kind`: what the input `name` asks for on `topic`; `published`: types on a topic.
+    """
+    if not name.endswith("image"):
+        return ""
+    if kind is Image:
+        where, other, transport = topic + _COMPRESSED, CompressedImage, "compressed"
+    else:
+        where, other, transport = topic.removesuffix(_COMPRESSED), Image, "raw"
+    if _type_name(other) not in published(where):
+        return ""
+    return f"; {where} is published: set image_transport to {transport}"
+
+
+def _type_name(kind: type[object]) -> str:
+    package, _, _ = kind.__module__.partition(".")
+    return f"{package}/msg/{kind.__name__}"
 
 
 def _named(name: str, on_message: Callable[[str, Stamped], None]) -> Callable[[Stamped], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -27,7 +28,7 @@ from msga_ros.node.transitions import guard_transitions, guarded_service, report
 from msga_ros.stream.given_calibration import GivenCalibration
 from msga_ros.stream.message_set import STEREO_INPUTS, TEMPORAL_INPUTS
 from msga_ros.stream.message_types import Stamped
-from msga_ros.stream.model_loading import Model, load_model
+from msga_ros.stream.model_loading import InterruptibleLoading, Model, load_model
 from msga_ros.stream.request_counts import RequestCounts
 from msga_ros.stream.settings import Settings, SettingsError
 from msga_ros.stream.statistics import Snapshot, Statistics
@@ -40,17 +41,18 @@ _FAILURE = TransitionCallbackReturn.FAILURE
 class MsgaNode(LifecycleNode):
     """Correspondences and relative pose from stereo pairs or from one camera over time.
 
-    `load` makes the model from a configuration; tests give their own. Raises `SettingsError` for
-    parameters that cannot be.
+    `load` makes the model from a configuration; tests give their own. `stop`, once set, breaks it
+    off. Raises `SettingsError` for parameters that cannot be.
     """
 
     def __init__(
         self,
         load: Callable[[PipelineConfig], Model] = load_model,
+        stop: threading.Event | None = None,
         **node_arguments: Any,
     ) -> None:
         super().__init__("msga", **node_arguments)
-        self._load = load
+        self._loading = InterruptibleLoading(load, stop or threading.Event())
         self._statistics = Statistics()
         self._request_counts = RequestCounts()
         self._reporter = Reporter(self.get_logger(), self._statistics)
@@ -118,6 +120,11 @@ class MsgaNode(LifecycleNode):
             self.trigger_shutdown()
         self._log_forwarder.close()
 
+    @property
+    def still_loading(self) -> bool:
+        """Whether a model is being made that nobody waits for any more."""
+        return self._loading.left_behind
+
     def report_exception(self, place: str, error: Exception) -> None:
         """Count and log what a callback did not catch."""
         self._reporter.exception(place, error)
@@ -130,7 +137,7 @@ class MsgaNode(LifecycleNode):
         started = time.monotonic()
         try:
             self._calibration = GivenCalibration.read(settings)
-            model = self._load(settings.pipeline)
+            model = self._loading.load(settings.pipeline)
             self._resources = ConfiguredResources(
                 self,
                 model,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -20,6 +21,10 @@ from rclpy.parameter import Parameter as RosParameter
 from msga_ros.configuration.parameter import Parameter, nearest
 from msga_ros.stream.parameter_table import BY_NAME, PARAMETERS, own_parameters
 from msga_ros.stream.settings import Settings, SettingsError
+
+_Service = Callable[[Any, Any], Any]  # of either request, with its response
+
+MOST_AT_ONCE = 500  # a whole parameter file has less than half
 
 
 def descriptor(parameter: Parameter) -> ParameterDescriptor:
@@ -59,6 +64,32 @@ def _declared(node: LifecycleNode, parameters: Sequence[Parameter]) -> dict[str,
     return {one.name: node.get_parameter(one.name).value for one in parameters}
 
 
+def _bound_requests(node: LifecycleNode) -> None:
+    """Refuse to set more parameters at once than there are: each one stops the executor a while."""
+    for service in node.services:
+        name = service.srv_name.rpartition("/")[2]
+        if name in ("set_parameters", "set_parameters_atomically"):
+            service.callback = _bounded(service.callback, atomically=name.endswith("atomically"))
+
+
+def _bounded(callback: _Service, atomically: bool) -> _Service:
+    def bounded(request: Any, response: Any) -> Any:
+        count = len(request.parameters)
+        if count <= MOST_AT_ONCE:
+            return callback(request, response)
+        refused = SetParametersResult(
+            successful=False,
+            reason=f"{count} parameters at once, more than {MOST_AT_ONCE}: none is set",
+        )
+        if atomically:
+            response.result = refused
+        else:
+            response.results = [refused] * count
+        return response
+
+    return bounded
+
+
 class Parameters:
     """The parameters of `node`; `settings` is always a consistent value.
 
@@ -81,13 +112,19 @@ class Parameters:
             {**values, **_declared(node, own_parameters(Settings.from_values(values).values))}
         )
         node.add_on_set_parameters_callback(self._on_set)
+        _bound_requests(node)
         for name in getattr(node, "_parameter_overrides", {}):
             if not (name in BY_NAME or node.has_parameter(name) or name.startswith("qos_over")):
                 hint = nearest(name, self.settings.values)
                 node.get_logger().warning(f"there is no parameter {name}{hint}")
 
     def _on_set(self, parameters: list[RosParameter]) -> SetParametersResult:
-        changes = {one.name: one.value for one in parameters if one.name in self.settings.values}
+        known = self.settings.values
+        changes = {
+            one.name: one.value
+            for one in parameters
+            if one.name in known and one.value != known[one.name]
+        }
         if not changes:
             return SetParametersResult(successful=True)
         try:

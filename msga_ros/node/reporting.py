@@ -11,9 +11,13 @@ from typing import ParamSpec
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.logging import LoggingSeverity
 
+from msga_ros.foreign_text import shown
 from msga_ros.stream.statistics import Statistics, Throttle
 
 Arguments = ParamSpec("Arguments")
+# Of a whole line: what is foreign in it has been cut where it came in (`foreign_text`), and this is
+# for what was overlooked.
+_MOST_CHARACTERS = 1000
 UNEXPECTED = "unexpected exception"
 
 
@@ -27,7 +31,7 @@ class Reporter:
 
     def complain(self, kind: str, topic: str, text: str) -> None:
         """Something is wrong with what came in on `topic`."""
-        line = f"{topic}: {text}"
+        line = shown(f"{topic}: {text}", _MOST_CHARACTERS)
         self._statistics.bad_input(kind, line)
         more = self._throttle.admit(f"{kind} {topic}")
         if more is not None:
@@ -35,7 +39,7 @@ class Reporter:
 
     def exception(self, place: str, error: Exception) -> None:
         """An unexpected exception in `place`; the node goes on."""
-        text = f"{type(error).__name__}: {error}"
+        text = shown(f"{type(error).__name__}: {error}")
         self._statistics.error(place, text)
         more = self._throttle.admit(f"exception {place} {type(error).__name__}")
         if more is not None:
@@ -73,7 +77,7 @@ class LogForwarder(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log `record` with the matching severity."""
-        text = record.getMessage()
+        text = shown(record.getMessage(), _MOST_CHARACTERS)
         if record.levelno >= logging.ERROR:
             self._ros_logger.error(text)
         elif record.levelno >= logging.WARNING:

@@ -12,6 +12,7 @@ from geometry_msgs.msg import TransformStamped
 from rclpy.lifecycle import LifecycleNode
 from rclpy.subscription import Subscription
 
+from msga_ros.foreign_text import shown
 from msga_ros.node.qos import output_qos, static_qos
 from msga_ros.odometry.mount import Mount
 from msga_ros.stream.processor import Complain
@@ -26,6 +27,7 @@ STATIC, DYNAMIC = "/tf_static", "/tf"
 _LISTEN_FIRST = 1.0  # s, before a transform is published: others may be there already
 _MEMORY = 10.0  # s without a transform of another node: it is gone, as in tf2's buffer
 _MOST_FRAMES = 10_000
+_LONGEST = 200  # characters of a name that are looked at
 _OWN = 1000  # our newest transforms, to know them again
 
 
@@ -79,7 +81,8 @@ class RobotFrames:
         if self._mount is None or self._mount[0] != session:
             self._mount = None if found is None else (session, Mount(base, *found))
         elif found is not None and not self._mount[1].agrees(*found):
-            text = f"the place of {camera_frame!r} on {base!r} has changed: it holds after ~/reset"
+            name = shown(repr(camera_frame))
+            text = f"the place of {name} on {base!r} has changed: it holds after ~/reset"
             self._complain("transform", STATIC, text)
         return None if self._mount is None else self._mount[1]
 
@@ -112,8 +115,8 @@ class RobotFrames:
         else:
             return ""
         return (
-            f"no transform from {parent!r} to {child!r}, which has a parent already: {text}. A "
-            "frame has one parent: see odometry.base_frame and publish.tf_inverted"
+            f"no transform from {parent!r} to {shown(repr(child))}, which has a parent already: "
+            f"{text}. A frame has one parent: see odometry.base_frame and publish.tf_inverted"
         )
 
     def published(self, transform: TransformStamped) -> None:
@@ -135,10 +138,10 @@ class RobotFrames:
 
     def _on_dynamic(self, message: TFMessage) -> None:
         for one in message.transforms[:_MOST_FRAMES]:
-            child = one.child_frame_id.lstrip("/")
+            child = one.child_frame_id[:_LONGEST].lstrip("/")
             ours = child == self._own_child and _identity(one) in self._own
             if not ours and (child in self._others or len(self._others) < _MOST_FRAMES):
-                self._others[child] = (one.header.frame_id.lstrip("/"), self._clock())
+                self._others[child] = (one.header.frame_id[:_LONGEST].lstrip("/"), self._clock())
 
 
 def _identity(one: TransformStamped) -> tuple[object, ...]:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 from lifecycle_msgs.srv import ChangeState
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
+from msga_ros.foreign_text import shown
 from msga_ros.node.reporting import Reporter
 
 Node = TypeVar("Node", bound=Any)
@@ -49,7 +50,7 @@ def guarded_service(
         except Exception as error:
             reporter.exception(place, error)
             response.success = False
-            response.message = f"{type(error).__name__}: {error}"
+            response.message = shown(f"{type(error).__name__}: {error}")
             return response
 
     return guarded

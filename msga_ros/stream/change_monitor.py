@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from msga_ros.foreign_text import shown
 from msga_ros.geometry.camera import Camera
 
 Complain = Callable[[str, str, str], None]
@@ -43,7 +44,7 @@ class StreamChangeMonitor:
             text = f"the calibration changed from {_text(before.camera)} to {_text(camera)}"
             self._complain("calibration_changed", topic, text)
         if before.encoding != encoding:
-            text = f"the encoding changed from {before.encoding} to {encoding}"
+            text = f"the encoding changed from {shown(before.encoding)} to {shown(encoding)}"
             self._complain("encoding_changed", topic, text)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from msga_ros.foreign_text import shown
 from msga_ros.geometry.pose import invert_pose
 from msga_ros.geometry.rotations import rotation_from_quaternion
 
@@ -15,6 +16,7 @@ Array = NDArray[np.float64]
 
 # A robot has hundreds of frames at most; somebody who sends ever new names shall not fill memory.
 _MOST_FRAMES = 10_000
+_MOST_CHARACTERS = 200  # of a name
 _LISTED = 8  # frames that an explanation names at most
 
 
@@ -36,8 +38,10 @@ class StaticTransforms:
         What is wrong with it, or "": a transform that cannot be is not taken.
         """
         parent, child = parent.lstrip("/"), child.lstrip("/")
-        name = f"the transform from {child!r} to {parent!r}"
+        name = f"the transform from {_named(child)} to {_named(parent)}"
         position, turn = np.array(translation, float), np.array(quaternion, float)
+        if max(len(parent), len(child)) > _MOST_CHARACTERS:
+            return f"{name}: names of frames have {_MOST_CHARACTERS} characters at most"
         if not parent or not child or parent == child:
             return f"{name}: two different frames are needed"
         if not (np.isfinite(position).all() and np.isfinite(turn).all()):
@@ -76,9 +80,12 @@ class StaticTransforms:
             name = frame.lstrip("/")
             if name not in known:
                 listed = ", ".join(sorted(known)[:_LISTED]) + ", ..." * (len(known) > _LISTED)
-                return f"there is no frame {name!r} on /tf_static (there are {listed})"
+                return f"there is no frame {_named(name)} on /tf_static (there are {shown(listed)})"
             roots.append(list(self._ancestors(name))[-1])
-        return f"on /tf_static {target!r} hangs from {roots[0]!r}, and {source!r} from {roots[1]!r}"
+        return (
+            f"on /tf_static {_named(target)} hangs from {_named(roots[0])}, and {_named(source)} "
+            f"from {_named(roots[1])}"
+        )
 
     def _ancestors(self, frame: str) -> dict[str, tuple[Array, Array]]:
         """`frame` and those above it, with `x_ancestor = R x_frame + p`; ends where it circles."""
@@ -94,3 +101,7 @@ class StaticTransforms:
                 rotation, position = turn @ rotation, turn @ position + shift
                 found[name] = (rotation, position)
         return found
+
+
+def _named(frame: str) -> str:
+    return shown(repr(frame), 80)

@@ -16,7 +16,10 @@ from faults.feed import Feed, Messages, reliable
 from faults.footage import View
 from msga_ros.msg import RelativePose
 from node.harness import REPOSITORY, STEREO
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CompressedImage
 
 from msga_ros.node.image_message import image_message
 
@@ -223,6 +226,29 @@ def stalled_subscriber(feed: Feed) -> None:
         child.wait()
 
 
+def flood_of_parameters(feed: Feed) -> None:
+    """20,000 changes in one request; pairs go on being answered."""
+    request = SetParameters.Request()
+    for number in range(20_000):
+        value = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=float(number % 7))
+        request.parameters.append(Parameter(name="network.score_threshold", value=value))
+    answer = feed.run.call(SetParameters, "/msga/set_parameters", request)
+    assert len(answer.results) == 20_000 and not any(one.successful for one in answer.results)
+
+
+def other_transport(feed: Feed) -> None:
+    """The left camera publishes compressed images alone."""
+    camera = feed.run.node.create_publisher(CompressedImage, "left/image/compressed", 1)
+    try:
+        for _ in range(15):
+            messages = feed.good()
+            del messages["left/image"]
+            feed.send(messages)
+            feed.spin(0.1)
+    finally:
+        feed.run.node.destroy_publisher(camera)
+
+
 def storm(feed: Feed) -> None:
     """A hundred bad sets as fast as they go."""
     for number in range(100):
@@ -341,5 +367,29 @@ FAULTS: tuple[Fault, ...] = (
         r"/msga/relative_pose: a subscription asks for another QoS than we offer \(durability\)",
     ),
     Fault("subscriber that stalls", stalled_subscriber, "latency_publish_ms: .+"),
+    Fault(
+        "100,000 distortion coefficients",
+        spoil("left/camera_info", assign(d=[0.1] * 100_000)),
+        "100000 distortion coefficients: no model has so many",
+        quick=True,
+    ),
+    Fault(
+        "distortion model with a name of a megabyte",
+        spoil("left/camera_info", assign(distortion_model="x" * 1_000_000, d=[0.1] * 4)),
+        r"unknown distortion model 'x{100,200}\.\.\. \(known",
+        quick=True,
+    ),
+    Fault(
+        "encoding with a name of a megabyte",
+        spoil("left/image", assign(encoding="y" * 1_000_000)),
+        r"unknown encoding 'y{1,200}\.\.\.",
+    ),
+    Fault("20,000 parameters at once", flood_of_parameters, r"\d Hz", quick=True),
+    Fault(
+        "images compressed for a node that takes raw ones",
+        other_transport,
+        r"/left/image/compressed is published: set image_transport to compressed",
+        quick=True,
+    ),
     Fault("storm of 100 bad sets", storm, counts="dropped bad_input"),
 )

@@ -179,3 +179,12 @@ def test_parameters_that_cannot_be_end_it_with_a_reason(
     assert done.returncode == 2
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_node_whose_model_is_never_ready(number: signal.Signals) -> None:
+    command = [str(REPOSITORY / "test" / "node" / "endless_node.py")]
+    with NodeProcess(TEMPORAL, {"mode": "temporal"}, command=command, wait_for_state=None) as run:
+        run.wait_for(lambda: "configure has begun" in run.log(), timeout=60.0)
+        assert run.stop(number, timeout=60.0) == 0
+        assert "Traceback" not in run.log()

@@ -13,12 +13,17 @@ for needed in ("rclpy", "msga_ros.msg"):
     pytest.importorskip(needed, reason="needs the built ROS package")
 
 import rclpy
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
+from msga_ros.configuration import registry
 from msga_ros.node.parameters import Parameters
 from msga_ros.stream.parameter_table import PARAMETERS
+from msga_ros.stream.settings import Settings, SettingsError
 
 pytestmark = pytest.mark.ros
 
@@ -97,3 +102,47 @@ def test_parameters_of_others_change_without_the_settings(make_node: Callable[..
     both = [RosParameter("of_another", value=3), RosParameter("pose.threshold_px", value=2.0)]
     assert node.set_parameters_atomically(both).successful
     assert parameters.settings["pose.threshold_px"] == 2.0
+
+
+@pytest.mark.parametrize("service", ["set_parameters", "set_parameters_atomically"])
+def test_more_parameters_at_once_than_there_are_set_none(
+    make_node: Callable[..., Node], service: str
+) -> None:
+    node = make_node()
+    changes: list[Settings] = []
+    Parameters(node, lambda old, new: changes.append(new), lambda *_: None)
+    kind = {"set_parameters": SetParameters, "set_parameters_atomically": SetParametersAtomically}
+    (found,) = (one for one in node.services if one.srv_name.rpartition("/")[2] == service)
+
+    def asked(count: int) -> list[Any]:
+        value = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=0.5)
+        one = ParameterMessage(name="network.score_threshold", value=value)
+        request = kind[service].Request(parameters=[one] * count)
+        response = found.callback(request, kind[service].Response())
+        return [response.result] if "atomically" in service else list(response.results)
+
+    refused = asked(20_000)
+    assert len(refused) == (1 if "atomically" in service else 20_000)
+    assert not any(one.successful for one in refused) and "20000" in refused[-1].reason
+    assert changes == [] and node.get_parameter("network.score_threshold").value == 0.0
+    assert all(one.successful for one in asked(3))
+    # Set three times to the same value: there is one change.
+    assert len(changes) == 1 and changes[0]["network.score_threshold"] == 0.5
+
+
+def test_what_a_change_costs_does_not_grow_with_the_packages_that_are_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = Settings.from_values({})
+
+    def read_again(**_: str) -> None:
+        raise AssertionError("what is installed is read again")
+
+    monkeypatch.setattr(registry, "entry_points", read_again)
+    assert settings.changed({"network.score_threshold": 1.0})["network.score_threshold"] == 1.0
+
+
+def test_a_value_of_a_megabyte_is_not_said_back() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_values({"pose.refine": "x" * 1_000_000})
+    assert len(str(caught.value)) < 500 and "pose.refine" in str(caught.value)

@@ -19,10 +19,11 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from stream.fakes import CAMERA, SIZE, FakePipeline
 
 from msga_ros.node.image_message import image_message
+from msga_ros.node.inputs import other_transport
 from msga_ros.node.node import MsgaNode
 from msga_ros.stream.model_loading import Model
 from msga_ros.stream.statistics import Snapshot
@@ -178,3 +179,32 @@ def test_a_burst_waits_for_an_executor_that_is_busy(bench: Callable[..., Bench])
     for name in TEMPORAL:
         one.publish(name, *stamps)
     one.spin_until(lambda: one.counts.sets == 5)
+
+
+def test_compressed_images_for_a_node_that_takes_raw_ones_are_named(
+    bench: Callable[..., Bench],
+) -> None:
+    one = bench()
+    one._source.destroy_publisher(one._publishers["image"])
+    assert "image_transport" not in one.node._reception.silence(one.counts, 0.0)
+    one._source.create_publisher(CompressedImage, "image/compressed", 1)
+    one.spin_until(lambda: one.node.count_publishers("image/compressed") > 0)
+    said = one.node._reception.silence(one.counts, 0.0)
+    assert "/image/compressed is published: set image_transport to compressed" in said
+
+
+@pytest.mark.parametrize(
+    ("asked", "published", "says"),
+    [
+        (("image", "/c/image", Image), ("/c/image/compressed", CompressedImage), "to compressed"),
+        (("image", "/c/image/compressed", CompressedImage), ("/c/image", Image), "to raw"),
+        (("image", "/c/image", Image), ("/c/image/compressed", Image), ""),
+        (("image", "/c/image", Image), ("/c/image", Image), ""),
+        (("camera_info", "/c/info", CameraInfo), ("/c/info/compressed", CompressedImage), ""),
+    ],
+)
+def test_the_transport_that_is_published(asked: Any, published: Any, says: str) -> None:
+    topic, kind = published
+    types = {topic: [f"sensor_msgs/msg/{kind.__name__}"]}
+    said = other_transport(*asked, lambda name: types.get(name, []))
+    assert (f"set image_transport {says}" in said) if says else said == ""
