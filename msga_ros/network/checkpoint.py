@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from msga_ros.foreign_text import shown
 from msga_ros.network.checkpoint_error import CheckpointError
 from msga_ros.network.config import MSGANetConfig
 from msga_ros.network.published_checkpoint import config_of, from_published
@@ -82,7 +83,8 @@ def architecture_of(path: Path) -> str:
         with safe_open(str(path), framework="pt") as file:
             found = (file.metadata() or {}).get("format", "")
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+        reason = shown(error)
+        raise CheckpointError(f"{path}: not a readable safetensors file ({reason})") from error
     if not found:
         raise CheckpointError(f"{path}: its metadata name no format, so no architecture")
     return str(found.rpartition("-")[0] or found)
@@ -94,8 +96,10 @@ def check_format(found: str | None, where: str | Path) -> None:
         return
     name, _, version = (found or "").rpartition("-")
     if name == ARCHITECTURE:
-        raise CheckpointError(f"{where}: format {found!r}: version {version} is not known")
-    raise CheckpointError(f"{where}: format {found!r}: not of the architecture {ARCHITECTURE!r}")
+        text = f"format {shown(found)!r}: version {shown(version)} is not known"
+        raise CheckpointError(f"{where}: {text}")
+    text = f"format {shown(found)!r}: not of the architecture {ARCHITECTURE!r}"
+    raise CheckpointError(f"{where}: {text}")
 
 
 def read_checkpoint(
@@ -152,14 +156,16 @@ def _read_safetensors(path: Path) -> tuple[MSGANetConfig, dict[str, Tensor]]:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+        reason = shown(error)
+        raise CheckpointError(f"{path}: not a readable safetensors file ({reason})") from error
     check_format(metadata.get("format"), path)
     try:
         entries = json.loads(metadata["config"])
         entries["neighbours"] = tuple(entries["neighbours"])
         config = MSGANetConfig(**entries)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its structure is not readable ({error})") from error
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        reason = shown(error)
+        raise CheckpointError(f"{path}: its structure is not readable ({reason})") from error
     return config, state
 
 
@@ -167,11 +173,18 @@ def _read_pickled(path: Path) -> Mapping[str, Tensor]:
     try:
         document = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a broken or an unsafe file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = shown(str(error).splitlines()[0] if str(error) else type(error).__name__)
         raise CheckpointError(f"{path}: not readable as tensors only ({reason})") from error
     state = document.get("state_dict", document) if isinstance(document, Mapping) else None
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise CheckpointError(f"{path}: holds no state_dict of tensors")
+    for name, value in state.items():
+        # A view may claim any size over a few bytes, and is made whole when it is reshaped.
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            text = f"claims {value.numel()} numbers, more than there are in the file"
+            raise CheckpointError(f"{path}: {shown(name)} {text}")
     return state
 
 
@@ -204,5 +217,5 @@ def _check(
 
 
 def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:4])
-    return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"
+    first = shown(", ".join(names[:4]))
+    return first if len(names) <= 4 else f"{first} and {len(names) - 4} more"

@@ -4,7 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msga_ros.foreign_text import shown
 from msga_ros.network.evidence import EVIDENCE
+
+# Least and most of each size; far beyond what was ever trained, far below what stops a machine. A
+# checkpoint comes from somebody else, and the network is built before its tensors are compared.
+_RANGES: dict[str, tuple[int, int]] = {
+    "channels": (1, 2048),
+    "residual_blocks": (0, 64),
+    "grid": (1, 128),
+    "msformer_layers": (0, 64),
+    "heads": (1, 256),
+}
+_MOST_NEIGHBOURS = 96
+_LEAST_KEPT = 0.05
+_SWITCHES = (
+    "interaction",
+    "context",
+    "verification",
+    "hartley",
+    "residual_input",
+    "dynamic_graphs",
+)
 
 _FIRST_EVIDENCE = EVIDENCE[:2]  # what `evidence: true` means, in older checkpoints too
 
@@ -40,20 +61,30 @@ class MSGANetConfig:
         if tuple(name for name in EVIDENCE if name in self.evidence_names) != self.evidence_names:
             raise ValueError(
                 f"evidence must be some of {', '.join(EVIDENCE)} in that order, "
-                f"not {', '.join(map(str, self.evidence_names))}"
+                f"not {shown(', '.join(map(str, self.evidence_names)))}"
             )
+        for name, (least, most) in _RANGES.items():
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value <= most:
+                raise ValueError(
+                    f"{name} must be a whole number from {least} to {most}, not {shown(value)}"
+                )
+        for name in _SWITCHES:
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be true or false, not {shown(getattr(self, name))}")
         if self.channels % self.heads:
             raise ValueError(f"channels ({self.channels}) must be a multiple of heads")
-        if len(self.neighbours) != 2 or any(k < 3 or k % 3 for k in self.neighbours):
-            raise ValueError(f"neighbours must be two multiples of 3, not {self.neighbours}")
-        if not 0 < self.keep < 1:
-            raise ValueError(f"keep must be between 0 and 1, not {self.keep}")
-        if min(self.channels, self.grid, self.heads) < 1:
-            raise ValueError("channels, grid and heads must be positive")
+        if len(self.neighbours) != 2 or any(
+            type(k) is not int or not 3 <= k <= _MOST_NEIGHBOURS or k % 3 for k in self.neighbours
+        ):
+            raise ValueError(
+                f"neighbours must be two multiples of 3, at most {_MOST_NEIGHBOURS}, "
+                f"not {shown(self.neighbours)}"
+            )
+        if type(self.keep) not in (int, float) or not _LEAST_KEPT <= self.keep < 1:
+            raise ValueError(f"keep must be from {_LEAST_KEPT} to below 1, not {shown(self.keep)}")
         if self.gate not in ("aff", "se"):
-            raise ValueError(f"gate must be aff or se, not {self.gate!r}")
-        if min(self.residual_blocks, self.msformer_layers) < 0:
-            raise ValueError("residual_blocks and msformer_layers must not be negative")
+            raise ValueError(f"gate must be aff or se, not {shown(self.gate)!r}")
 
     @property
     def evidence_names(self) -> tuple[str, ...]:

@@ -10,9 +10,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from msga_ros.foreign_text import shown
 from msga_ros.network.checkpoint import CheckpointError, check_format
+from msga_ros.network.evidence import EVIDENCE
 from msga_ros.network.match_scores import MatchScores
 
+_REQUIRED = ("correspondences",)
+_INPUTS = (*_REQUIRED, "evidence")
+_OUTPUTS = ("essential", "residual", "score")
+_MOST_MIN = 100_000  # matches that a network may want at the least
 _CUDA = "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"
 
@@ -27,13 +33,23 @@ class OnnxNetwork:
         self._path = path
         self._session = _session(path, device)
         self._inputs = [entry.name for entry in self._session.get_inputs()]
-        self._columns = _columns(self._session)
         metadata = self._session.get_modelmeta().custom_metadata_map
         if "format" not in metadata:
             raise CheckpointError(f"{path}: not an ONNX file of msga export")
         check_format(metadata["format"], path)
-        self._min_matches = int(metadata["min_matches"])
-        self._verifies = bool(json.loads(metadata["config"])["verification"])
+        outputs = {entry.name for entry in self._session.get_outputs()}
+        if not set(_REQUIRED) <= {*self._inputs} <= set(_INPUTS) or not outputs >= set(_OUTPUTS):
+            names = shown(", ".join((*self._inputs, *sorted(outputs))))
+            raise CheckpointError(f"{path}: not the inputs and outputs of msga export ({names})")
+        try:
+            self._columns = _columns(self._session)
+            self._min_matches = int(metadata["min_matches"])
+            self._verifies = bool(json.loads(metadata["config"])["verification"])
+            if not 0 <= self._columns <= len(EVIDENCE) or not 8 <= self._min_matches <= _MOST_MIN:
+                raise ValueError(f"{self._columns} columns, min_matches {self._min_matches}")
+        except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
+            reason = shown(error)
+            raise CheckpointError(f"{path}: its metadata are not readable ({reason})") from error
 
     @classmethod
     def load(cls, path: str | Path) -> OnnxNetwork:
@@ -81,7 +97,7 @@ class OnnxNetwork:
         feed = {"correspondences": correspondences, "evidence": self._known(evidence, count)}
         try:
             essential, distance, logit = self._session.run(
-                ["essential", "residual", "score"],
+                list(_OUTPUTS),
                 {name: feed[name][rows][None].astype(np.float32) for name in self._inputs},
             )
         except Exception as error:  # ONNX Runtime's own have no base class but this
@@ -119,7 +135,7 @@ def _session(path: Path, device: torch.device) -> Any:
     except Exception as error:  # see above
         if device.type == "cuda":
             raise RuntimeError(str(error)) from error
-        raise CheckpointError(f"{path}: {error}") from error
+        raise CheckpointError(f"{path}: {shown(error)}") from error
     if device.type == "cuda" and session.get_providers()[0] != _CUDA:
         raise RuntimeError("onnxruntime could not start its CUDA provider")
     return session

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from msga_ros.foreign_text import shown
 from msga_ros.network.checkpoint_error import CheckpointError
 from msga_ros.network.config import MSGANetConfig
 
@@ -73,12 +74,14 @@ def from_published(state: Mapping[str, Tensor], where: str) -> dict[str, Tensor]
             renamed = re.sub(pattern, replacement, renamed)
         mixture = _MIXTURE.match(renamed)
         if mixture:
+            if value.numel() != 1:
+                raise CheckpointError(f"{where}: {shown(name)} is not a single number")
             mixtures.setdefault(f"{mixture[1]}.mixture", {})[int(mixture[2])] = value.reshape(1)
         else:
             result[renamed] = _reshaped(renamed, value)
     for name, parts in mixtures.items():
         if sorted(parts) != [1, 2, 3, 4]:
-            raise CheckpointError(f"{where}: attn1..4 of {name} are not all there")
+            raise CheckpointError(f"{where}: attn1..4 of {shown(name)} are not all there")
         result[name] = torch.cat([parts[i] for i in (1, 2, 3, 4)])
     return result
 
@@ -109,5 +112,9 @@ def config_of(state: Mapping[str, Tensor], where: str) -> MSGANetConfig:
             msformer_layers=len(layers),
             heads=state["sieve0.context.layers.0.attention.temperature"].shape[0] if layers else 4,
         )
-    except (KeyError, IndexError, ValueError) as error:
-        raise CheckpointError(f"{where}: not a MSGA-Net state dict ({error} missing)") from error
+    except KeyError as error:
+        text = shown(error)
+        raise CheckpointError(f"{where}: not a MSGA-Net state dict ({text} missing)") from error
+    except (IndexError, ValueError, ZeroDivisionError) as error:
+        text = shown(error)
+        raise CheckpointError(f"{where}: not a MSGA-Net state dict ({text})") from error
