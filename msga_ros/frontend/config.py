@@ -34,10 +34,18 @@ class FrontendConfig:
     )
     max_image_size: int = setting(
         0,
-        "Longest side that features are extracted at; 0: as received.",
+        "Longest side that features are extracted at; 0: as received, up to max_pixels.",
         unit="px",
         minimum=0,
         maximum=100_000,
+    )
+    max_pixels: int = setting(
+        6_000_000,
+        "Images with more pixels are reduced before features are extracted: SIFT takes 220 bytes a "
+        "pixel; 0: never.",
+        unit="px",
+        minimum=0,
+        maximum=1_000_000_000,
     )
     ratio: float = setting(
         0.95,

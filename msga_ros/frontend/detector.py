@@ -45,7 +45,7 @@ class DetectorFrontend:
         self._describe = describe
 
     def extract(self, image: NDArray[np.generic]) -> Features:
-        scaled = prepare(image, self._config.max_image_size)
+        scaled = prepare(image, self._config.max_image_size, self._config.max_pixels)
         found, descriptors = self._detect(scaled.pixels)
         if descriptors is None or len(found) == 0:
             return Features(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import cv2
@@ -10,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.frontend.base import FrontendError
+
+_LOGGER = logging.getLogger(__name__)
 
 # Of a 16-bit image, the share of pixels that may be cut off at each end of the stretched range.
 _CLIPPED_SHARE = 1e-3
@@ -38,16 +43,19 @@ class ScaledImage:
         return float(np.sqrt(np.prod(self.received_size) / np.prod(self.pixels.shape[:2])))
 
 
-def prepare(image: NDArray[np.generic], max_size: int) -> ScaledImage:
-    """`image` as 8-bit grey, its longest side at most `max_size` pixels (0: as received)."""
-    return _scaled(to_grey(image), max_size)
+def prepare(image: NDArray[np.generic], max_size: int, max_pixels: int = 0) -> ScaledImage:
+    """`image` as 8-bit grey, its longest side at most `max_size` and at most `max_pixels` in all.
+
+    0: as received. That an image is reduced for `max_pixels` is said once in a process.
+    """
+    return _scaled(to_grey(image), max_size, max_pixels)
 
 
-def prepare_colour(image: NDArray[np.generic], max_size: int) -> ScaledImage:
+def prepare_colour(image: NDArray[np.generic], max_size: int, max_pixels: int = 0) -> ScaledImage:
     """As `prepare`, but RGB; the three channels of a mono image are equal."""
     plain = _checked(image)
     conversion = cv2.COLOR_BGR2RGB if plain.ndim == 3 else cv2.COLOR_GRAY2RGB
-    return _scaled(np.asarray(cv2.cvtColor(plain, conversion), np.uint8), max_size)
+    return _scaled(np.asarray(cv2.cvtColor(plain, conversion), np.uint8), max_size, max_pixels)
 
 
 def to_grey(image: NDArray[np.generic]) -> NDArray[np.uint8]:
@@ -59,13 +67,38 @@ def to_grey(image: NDArray[np.generic]) -> NDArray[np.uint8]:
     return cv2.cvtColor(plain, cv2.COLOR_BGR2GRAY) if plain.ndim == 3 else plain
 
 
-def _scaled(image: NDArray[np.uint8], max_size: int) -> ScaledImage:
-    height, width = image.shape[:2]
-    scale = max_size / max(height, width)
-    if 0 < scale < 1:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+def extraction_size(size: tuple[int, int], max_size: int, max_pixels: int) -> tuple[int, int]:
+    """(width, height) that features of an image of `size` are extracted at; limits of 0: none."""
+    width, height = size
+    scale = max_size / max(size) if 0 < max_size < max(size) else 1.0
+    if max_pixels and width * scale * height * scale > max_pixels:
+        scale = math.sqrt(max_pixels / (width * height))
+        return max(1, int(width * scale)), max(1, int(height * scale))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _scaled(image: NDArray[np.uint8], max_size: int, max_pixels: int) -> ScaledImage:
+    received = (image.shape[1], image.shape[0])
+    size = extraction_size(received, max_size, max_pixels)
+    if size != received:
+        if size != extraction_size(received, max_size, 0):
+            _say_reduced(received, size)
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    return ScaledImage(image, (width, height))
+    return ScaledImage(image, received)
+
+
+@cache
+def _say_reduced(received: tuple[int, int], size: tuple[int, int]) -> None:
+    """Once in a process for each size."""
+    _LOGGER.warning(reduced_text(received, size))
+
+
+def reduced_text(received: tuple[int, int], size: tuple[int, int]) -> str:
+    """What there is to say of an image that is reduced for `frontend.max_pixels`."""
+    return (
+        f"images of {received[0]}x{received[1]}: their features are found at {size[0]}x{size[1]} "
+        "(frontend.max_pixels), in pixels of the images as received"
+    )
 
 
 def _checked(image: NDArray[np.generic]) -> Any:

@@ -88,8 +88,8 @@ class LearnedFrontend:
         return self._network.problem
 
     def extract(self, image: NDArray[np.generic]) -> Features:
-        size = self._config.max_image_size
-        scaled = prepare_colour(image, size) if self._colour else prepare(image, size)
+        limits = (self._config.max_image_size, self._config.max_pixels)
+        scaled = prepare_colour(image, *limits) if self._colour else prepare(image, *limits)
         if scaled.pixels.min() == scaled.pixels.max():  # nothing to see, only rounding errors
             return self._features(scaled, _nothing(self._width))
         return self._network.run(lambda network: self._run(network, scaled))

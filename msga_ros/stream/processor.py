@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.frontend.base import Features
+from msga_ros.frontend.images import extraction_size, reduced_text
 from msga_ros.geometry.camera import Camera, CameraError, CameraInfo
 from msga_ros.odometry.observations import Rig
 from msga_ros.stream.calibration_check import (
@@ -111,6 +112,7 @@ class Processor:
         self._epoch = 0
         self._times = StageTimes()
         self._changes = StreamChangeMonitor(complain)
+        self._said: set[tuple[str, tuple[int, int], tuple[int, int]]] = set()
         self._doubts = SaidOnce(complain)
         self._direction = DirectionCheck()
         self._contradiction = ""
@@ -186,6 +188,7 @@ class Processor:
         return PreparedImage(name, message.header, image, camera)
 
     def _view(self, prepared: PreparedImage, settings: Settings) -> View:
+        self._say_reduced(prepared, settings)
         with self._times.stage("extract"):
             features = self._pipeline.extract(prepared.image)
         view = View(prepared.header, prepared.image, prepared.camera, features)
@@ -193,6 +196,17 @@ class Processor:
             text = f"{len(features)} features in the image (black, overexposed or without texture?)"
             self._complain("no_features", self._topics[prepared.name], text)
         return view
+
+    def _say_reduced(self, prepared: PreparedImage, settings: Settings) -> None:
+        """Once for each topic and size."""
+        limits = settings.pipeline.frontend
+        height, width = prepared.image.shape[:2]
+        received = (width, height)
+        size = extraction_size(received, limits.max_image_size, limits.max_pixels)
+        found = (prepared.name, received, size)
+        if size != extraction_size(received, limits.max_image_size, 0) and found not in self._said:
+            self._said.add(found)
+            self._complain("image_reduced", self._topics[prepared.name], reduced_text(*found[1:]))
 
     def _relate(self, view0: View, view1: View) -> TwoViewResult:
         result = self._pipeline.relate(view0.features, view1.features, view0.camera, view1.camera)

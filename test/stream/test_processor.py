@@ -46,6 +46,16 @@ class Bench:
         return self.run({"image": raw_image(ns, **image), "camera_info": raw_info(ns)}, epoch)
 
 
+def test_that_large_images_are_reduced_is_said_once() -> None:
+    bench = Bench(STEREO.changed({"frontend.max_pixels": 1000}))
+    for ns in (1, 2, 3):
+        assert bench.run(stereo_set(ns)) is not None
+    assert bench.complaints == [
+        ("image_reduced", "/robot/left/image"),
+        ("image_reduced", "/robot/right/image"),
+    ]
+
+
 def stereo_set(ns: int = 1, baseline: float = 0.0, **changed: Any) -> dict[str, Any]:
     p = np.hstack([CAMERA.k, np.zeros((3, 1))])
     p[0, 3] = -baseline * p[0, 0]
