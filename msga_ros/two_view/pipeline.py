@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +11,18 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from msga_ros.configuration.yaml_dataclass import ConfigError
-from msga_ros.frontend.base import Features, Matches
+from msga_ros.frontend.base import Features
 from msga_ros.frontend.given import matches_from_arrays
-from msga_ros.frontend.matching import match_features
-from msga_ros.geometry.camera import Camera, CameraError
+from msga_ros.geometry.camera import Camera
 from msga_ros.network import MSGANet
 from msga_ros.network.match_scores import Network
+from msga_ros.two_view import relation
 from msga_ros.two_view.config import NO_REFINEMENT, PipelineConfig
-from msga_ros.two_view.motion import motion_status, unknown_motion
-from msga_ros.two_view.relative_pose import estimate_motion
+from msga_ros.two_view.relation import Clock, Stages
 from msga_ros.two_view.result import Counts, Status, TwoViewResult
 from msga_ros.two_view.sieves.msga import MSGASieve
 from msga_ros.two_view.stages import (
     Frontend,
-    NormalisedMatches,
     OnDevice,
     Sieve,
     create_frontend,
@@ -46,16 +41,6 @@ _FIXED_ENTRIES = (
     "network.weights",
     "network.device",
 )
-
-
-@dataclass(frozen=True)
-class _Stages:
-    """What one call works with, from its beginning to its end."""
-
-    config: PipelineConfig
-    frontend: Frontend
-    sieve: Sieve
-    sieve_name: str
 
 
 class TwoViewPipeline:
@@ -85,7 +70,7 @@ class TwoViewPipeline:
         name = fitting_sieve(config)
         if isinstance(sieve, (torch.nn.Module, Network)):
             name, sieve = "msga", MSGASieve(sieve, config.network)
-        self._stages = _Stages(
+        self._stages = Stages(
             config,
             frontend or create_frontend(config.frontend),
             sieve or create_sieve(config),
@@ -152,7 +137,7 @@ class TwoViewPipeline:
                 frontend = frontend.reconfigured(config.frontend)
             if (config.sieve, config.network) != (old.config.sieve, old.config.network):
                 sieve = sieve.reconfigured(config)
-            self._stages = _Stages(config, frontend, sieve, old.sieve_name)
+            self._stages = Stages(config, frontend, sieve, old.sieve_name)
 
     def warm_up(self, image_size: tuple[int, int] = (640, 480)) -> None:
         """One run on made-up images (width, height), so that the first real one is quick."""
@@ -176,11 +161,11 @@ class TwoViewPipeline:
         camera1: Camera,
     ) -> TwoViewResult:
         """Relate two images; see `extract` and `relate`."""
-        stages, clock = self._stages, _Clock()
+        stages, clock = self._stages, Clock()
         features0 = stages.frontend.extract(image0)
         features1 = stages.frontend.extract(image1)
         extraction = clock.lap()
-        result = _relate(stages, features0, features1, camera0, camera1)
+        result = relation.relate(stages, features0, features1, camera0, camera1)
         return dataclasses.replace(result, timings={"extract": extraction, **result.timings})
 
     def relate(
@@ -194,7 +179,7 @@ class TwoViewPipeline:
             CameraError: a camera is of another image size than the features.
             FrontendError: the features are of two different front ends.
         """
-        return _relate(self._stages, features0, features1, camera0, camera1)
+        return relation.relate(self._stages, features0, features1, camera0, camera1)
 
     def relate_features(
         self, features0: Features, features1: Features, camera0: Camera, camera1: Camera
@@ -209,7 +194,9 @@ class TwoViewPipeline:
             CameraError: a camera is of another image size than the features.
             FrontendError: the descriptors are of two different kinds.
         """
-        return _relate(self._stages, features0, features1, camera0, camera1, _by_descriptors)
+        return relation.relate(
+            self._stages, features0, features1, camera0, camera1, relation.by_descriptors
+        )
 
     def relate_matches(
         self,
@@ -233,109 +220,12 @@ class TwoViewPipeline:
             GivenError: arrays of another shape, or values that cannot be (a `ValueError`).
         """
         matches = matches_from_arrays(keypoints0, keypoints1, evidence, confidence)
-        return _relate_matches(self._stages, matches, camera0, camera1)
-
-
-def _by_front_end(stages: _Stages, features0: Features, features1: Features) -> Matches:
-    return stages.frontend.match(features0, features1)
-
-
-def _by_descriptors(stages: _Stages, features0: Features, features1: Features) -> Matches:
-    rules = stages.config.frontend
-    return match_features(features0, features1, rules.ratio, rules.mutual, rules.max_matches)
-
-
-def _relate(
-    stages: _Stages,
-    features0: Features,
-    features1: Features,
-    camera0: Camera,
-    camera1: Camera,
-    match: Callable[[_Stages, Features, Features], Matches] = _by_front_end,
-) -> TwoViewResult:
-    _check_size(0, features0, camera0)
-    _check_size(1, features1, camera1)
-    clock = _Clock()
-    matches = match(stages, features0, features1)
-    timings = {"match": clock.lap()}
-    detected = (len(features0), len(features1))
-    return _relate_matches(stages, matches, camera0, camera1, detected, timings)
-
-
-def _relate_matches(
-    stages: _Stages,
-    matches: Matches,
-    camera0: Camera,
-    camera1: Camera,
-    detected: tuple[int, int] = (0, 0),
-    timings: Mapping[str, float] | None = None,
-) -> TwoViewResult:
-    """Sieve and solver; `timings` are those of the work before."""
-    config, clock = stages.config, _Clock()
-    normalised = NormalisedMatches.of(matches, camera0, camera1)
-    scores = stages.sieve(normalised)
-    sieving = clock.lap()
-
-    mean_focal = (camera0.mean_focal + camera1.mean_focal) / 2
-    motion = estimate_motion(scores, normalised.correspondences, config, mean_focal)
-    status = motion_status(motion, config.pose)
-    if status is Status.TOO_FEW_MATCHES:
-        motion = unknown_motion(motion)
-
-    return TwoViewResult(
-        keypoints0=matches.keypoints0,
-        keypoints1=matches.keypoints1,
-        indices0=matches.indices0,
-        indices1=matches.indices1,
-        inlier=motion.inlier,
-        inlier_probability=motion.inlier_probability.astype(np.float32),
-        essential=motion.essential,
-        rotation=motion.rotation,
-        translation=motion.translation,
-        covariance=motion.covariance,
-        status=status,
-        median_parallax=motion.median_parallax,
-        counts=Counts(
-            detected0=detected[0],
-            detected1=detected[1],
-            matched=len(matches),
-            network_inliers=int(motion.candidate.sum()),
-            geometric_inliers=int(motion.inlier.sum()),
-        ),
-        timings={**(timings or {}), "network": sieving, "pose": clock.lap()},
-        sieve=stages.sieve_name,
-    )
+        return relation.relate_matches(self._stages, matches, camera0, camera1)
 
 
 def _check_solved(config: PipelineConfig) -> None:
     if config.pose.refine == NO_REFINEMENT and fitting_sieve(config) == "none":
         raise ConfigError("pose.refine must not be none where the sieve is none: nobody solves")
-
-
-class _Clock:
-    """Milliseconds between laps."""
-
-    def __init__(self) -> None:
-        self._last = time.perf_counter()
-
-    def lap(self) -> float:
-        now = time.perf_counter()
-        elapsed, self._last = now - self._last, now
-        return 1e3 * elapsed
-
-
-def _check_size(view: int, features: Features, camera: Camera) -> None:
-    """A calibration for another image size would silently give a wrong pose."""
-    if not (camera.width and camera.height):
-        return
-    # Binning may round the size of the image either way.
-    difference = np.subtract(features.image_size, (camera.width, camera.height))
-    if np.abs(difference).max() > 1:
-        width, height = features.image_size
-        raise CameraError(
-            f"camera{view} is calibrated for images of {camera.width}x{camera.height}, "
-            f"image{view} is {width}x{height}"
-        )
 
 
 def _entry(config: PipelineConfig, name: str) -> object:

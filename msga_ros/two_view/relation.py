@@ -1,0 +1,129 @@
+"""One call of the pipeline: features or matches of two views through sieve and solver."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from msga_ros.frontend.base import Features, Matches
+from msga_ros.frontend.matching import match_features
+from msga_ros.geometry.camera import Camera, CameraError
+from msga_ros.two_view.config import PipelineConfig
+from msga_ros.two_view.motion import motion_status, unknown_motion
+from msga_ros.two_view.relative_pose import estimate_motion
+from msga_ros.two_view.result import Counts, Status, TwoViewResult
+from msga_ros.two_view.stages import Frontend, NormalisedMatches, Sieve
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What one call works with, from its beginning to its end."""
+
+    config: PipelineConfig
+    frontend: Frontend
+    sieve: Sieve
+    sieve_name: str
+
+
+class Clock:
+    """Milliseconds between laps."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+
+    def lap(self) -> float:
+        """Since the last one, or since the beginning."""
+        now = time.perf_counter()
+        elapsed, self._last = now - self._last, now
+        return 1e3 * elapsed
+
+
+def by_front_end(stages: Stages, features0: Features, features1: Features) -> Matches:
+    """Putative matches of the front end."""
+    return stages.frontend.match(features0, features1)
+
+
+def by_descriptors(stages: Stages, features0: Features, features1: Features) -> Matches:
+    """Nearest neighbours by descriptor, with the limits of the configuration."""
+    rules = stages.config.frontend
+    return match_features(features0, features1, rules.ratio, rules.mutual, rules.max_matches)
+
+
+def relate(
+    stages: Stages,
+    features0: Features,
+    features1: Features,
+    camera0: Camera,
+    camera1: Camera,
+    match: Callable[[Stages, Features, Features], Matches] = by_front_end,
+) -> TwoViewResult:
+    """Matches, then sieve and solver. `CameraError` where a camera is of another image size."""
+    _check_size(0, features0, camera0)
+    _check_size(1, features1, camera1)
+    clock = Clock()
+    matches = match(stages, features0, features1)
+    timings = {"match": clock.lap()}
+    detected = (len(features0), len(features1))
+    return relate_matches(stages, matches, camera0, camera1, detected, timings)
+
+
+def relate_matches(
+    stages: Stages,
+    matches: Matches,
+    camera0: Camera,
+    camera1: Camera,
+    detected: tuple[int, int] = (0, 0),
+    timings: Mapping[str, float] | None = None,
+) -> TwoViewResult:
+    """Sieve and solver; `timings` are those of the work before."""
+    config, clock = stages.config, Clock()
+    normalised = NormalisedMatches.of(matches, camera0, camera1)
+    scores = stages.sieve(normalised)
+    sieving = clock.lap()
+
+    mean_focal = (camera0.mean_focal + camera1.mean_focal) / 2
+    motion = estimate_motion(scores, normalised.correspondences, config, mean_focal)
+    status = motion_status(motion, config.pose)
+    if status is Status.TOO_FEW_MATCHES:
+        motion = unknown_motion(motion)
+
+    return TwoViewResult(
+        keypoints0=matches.keypoints0,
+        keypoints1=matches.keypoints1,
+        indices0=matches.indices0,
+        indices1=matches.indices1,
+        inlier=motion.inlier,
+        inlier_probability=motion.inlier_probability.astype(np.float32),
+        essential=motion.essential,
+        rotation=motion.rotation,
+        translation=motion.translation,
+        covariance=motion.covariance,
+        status=status,
+        median_parallax=motion.median_parallax,
+        counts=Counts(
+            detected0=detected[0],
+            detected1=detected[1],
+            matched=len(matches),
+            network_inliers=int(motion.candidate.sum()),
+            geometric_inliers=int(motion.inlier.sum()),
+        ),
+        timings={**(timings or {}), "network": sieving, "pose": clock.lap()},
+        sieve=stages.sieve_name,
+    )
+
+
+def _check_size(view: int, features: Features, camera: Camera) -> None:
+    """A calibration for another image size would silently give a wrong pose."""
+    if not (camera.width and camera.height):
+        return
+    # Binning may round the size of the image either way.
+    difference = np.subtract(features.image_size, (camera.width, camera.height))
+    if np.abs(difference).max() > 1:
+        width, height = features.image_size
+        raise CameraError(
+            f"camera{view} is calibrated for images of {camera.width}x{camera.height}, "
+            f"image{view} is {width}x{height}"
+        )
