@@ -99,7 +99,7 @@ def run(
             done.keep_state()
     finally:
         journal.close()
-    return _finish(request, bag, topics, journal, done.done, tally)
+    return _finish(request, bag, topics, journal, done.done, tally, complaints.no_trajectory)
 
 
 class _Work:
@@ -213,7 +213,13 @@ class _Work:
 
 
 def _finish(
-    request: Request, bag: Bag, topics: Topics, journal: Journal, resumed: int, tally: Tally
+    request: Request,
+    bag: Bag,
+    topics: Topics,
+    journal: Journal,
+    resumed: int,
+    tally: Tally,
+    no_trajectory: str,
 ) -> Summary:
     """Make bag and trajectories beside the journal, and put them in place whole."""
     made = journal.folder / "bag" / request.target.name
@@ -234,7 +240,7 @@ def _finish(
     put_in_place(made, request.target)
     shutil.rmtree(journal.folder)
     files = tuple(request.target / path.name for path in files)
-    return summarise(account, tally, topics, resumed, files)
+    return summarise(account, tally, topics, resumed, files, no_trajectory)
 
 
 def _same_storage(bag: Bag) -> str:
@@ -249,9 +255,12 @@ class _Complaints:
         self._warn = warn
         self._seen: dict[tuple[str, str], int] = {}
         self.last = ("", "")  # kind and topic of the newest one
+        self.no_trajectory = ""  # why
 
     def __call__(self, kind: str, topic: str, text: str) -> None:
         self.last = (kind, topic)
+        if kind == "odometry":
+            self.no_trajectory = text
         count = self._seen[kind, topic] = self._seen.get((kind, topic), 0) + 1
         if count <= _SAME_WARNINGS:
             rest = " (no more of these are shown)" if count == _SAME_WARNINGS else ""

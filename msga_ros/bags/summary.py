@@ -97,17 +97,24 @@ class Summary:
 
 
 def summarise(
-    account: Account, tally: Tally, topics: Topics, resumed: int, files: tuple[Path, ...]
+    account: Account,
+    tally: Tally,
+    topics: Topics,
+    resumed: int,
+    files: tuple[Path, ...],
+    no_trajectory: str = "",
 ) -> Summary:
-    """The summary of a run that is done."""
+    """The summary of a run that is done. `no_trajectory`: why there is none, if so."""
     by_topic = tuple(_topic(one, account, tally) for one in topics.by_topic)
     positions = np.array([one.position for one in account.poses]).reshape(-1, 3)
     steps = np.linalg.norm(np.diff(positions, axis=0), axis=1)
     guessed = np.array([one in _GUESSED for one in account.motions], dtype=bool)
     known = sum(account.by_status[name] for name in ("OK", "DEGENERATE"))
     lost = len(guessed) > 1 and all(one == "LOST" for one in account.motions[1:])
-    usable = known > 0 and not lost
-    reasons = [*_few_sets(tally, topics)]
+    few_sets = _few_sets(tally, topics)
+    # One set of many may have a pose, and is not what the bag was recorded for.
+    usable = known > 0 and not lost and not (few_sets and tally.sets <= 1)
+    reasons = [*few_sets, *([no_trajectory] if no_trajectory else [])]
     if not usable:
         reasons += _nothing(account, tally, lost, known)
     return Summary(
@@ -147,7 +154,7 @@ def _few_sets(tally: Tally, topics: Topics) -> list[str]:
     by_input = {name: tally.received[topic] for name, topic in topics.by_input.items()}
     if tally.sets > 0 and tally.sets >= _FEW_SETS * min(by_input.values()):
         return []
-    lines = [f"{tally.sets} complete sets; on each topic:"]
+    lines = [f"complete sets: {tally.sets}; on each topic:"]
     for name, topic in topics.by_input.items():
         stamp = tally.newest.get(name)
         newest = "" if stamp is None else f", newest stamp {stamp_text(stamp)}"

@@ -84,6 +84,24 @@ def test_stamps_that_stand_elsewhere(tmp_path: Path, drive: Drive, process: Any)
     source = write(tmp_path / "in", with_stamps(drive.stereo(range(3)), 12_500_000_000))
     _, summary, _ = process(source)
     assert any("not advance (12.500000000): the driver repeats" in one for one in summary.reasons)
+    assert summary.outcomes == 1 and not summary.usable  # one set of three
+
+
+def test_a_single_set_that_is_all_of_the_bag(tmp_path: Path, drive: Drive, process: Any) -> None:
+    _, summary, _ = process(write(tmp_path / "in", drive.stereo([0])))
+    assert summary.usable and summary.reasons == ()
+
+
+def test_why_there_is_no_trajectory(tmp_path: Path, drive: Drive, process: Any) -> None:
+    """P of zeros, and raw images: poses without a length, and no way."""
+    items = drive.stereo(range(2))
+    for _, kind, _, message in items:
+        if kind.endswith("CameraInfo"):
+            message.p[:] = 0
+    source = write(tmp_path / "in", items)
+    _, summary, _ = process(source, parameters={"rectified": False})
+    assert summary.usable and summary.poses == 0
+    assert any("no trajectory" in one and "baseline" in one for one in summary.reasons)
 
 
 def test_stamps_that_do_not_agree(tmp_path: Path, drive: Drive, process: Any) -> None:
