@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,7 @@ def test_a_pixel_is_one_of_the_mean_focal_length(
     solver = relative_pose.solver
 
     def recording(name: str) -> Any:
+        @functools.wraps(solver(name))  # with what the solver says of itself
         def solve(points0: Any, points1: Any, threshold: float, **rest: Any) -> Any:
             thresholds.append(threshold)
             return solver(name)(points0, points1, threshold, **rest)
