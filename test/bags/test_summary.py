@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from bags.bag_maker import Drive, make_header, write
 from bags.test_command import run
 from bags.test_run import read, rotation, stamp
 
-from msga_ros.bags.summary import Summary, TopicSummary
+from msga_ros.bags.motion import StampedPose
+from msga_ros.bags.summary import Account, Summary, Tally, TopicSummary, summarise
+from msga_ros.bags.topics import Topics
 
 TEMPORAL = {"parameters": {"mode": "temporal"}, "trajectory": False}
 # Where an image has to have a camera_info of its own.
@@ -197,3 +200,20 @@ def test_what_is_printed(tmp_path: Path, drive: Drive) -> None:
     lines = [line.split() for line in result.output.splitlines()]
     assert ["/left/image", "2", "1", "1", "without", "a", "partner"] in lines
     assert ["/right/camera_info", "1", "1", "-"] in lines
+
+
+def test_the_share_of_the_way_that_is_guessed() -> None:
+    """Steps of 1, 2, 4 and 8 m; the motions to the second and the last frame are guesses."""
+    account = Account()
+    motions = ["STARTED", "LOST", "OK", "OK", "RESCALED"]
+    for number, (motion, place) in enumerate(zip(motions, [0, 1, 3, 7, 15], strict=True)):
+        pose = StampedPose(number, np.eye(3), np.array([0.0, 0.0, place]))
+        header = {"status": "OK", "bad": None, "pose": pose.as_json(1), "motion": motion}
+        account.add(header)
+        account.add({**header, "status": None, "pose": pose.as_json(2)})  # of a later session
+    tally = Tally(read=10, sets=5, received=Counter({"/image": 5, "/camera_info": 5}))
+    topics = Topics({"image": "/image", "camera_info": "/camera_info"})
+    summary = summarise(account, tally, topics, 0, ())
+    assert (summary.poses, summary.guessed, summary.outcomes) == (5, 2, 5)
+    assert (summary.length, summary.guessed_length) == (15.0, 9.0)
+    assert summary.usable and summary.reasons == ()
