@@ -28,13 +28,22 @@ Set = Mapping[str, Stamped]
 
 @dataclass
 class _Infos:
-    """What came on a camera_info topic. `waits`: one of the image's own stamp is expected."""
+    """What came on a camera_info topic.
+
+    `waits`: one of the image's own stamp is expected. `newest`: stamp of the last one, None where
+    time has jumped since. `replaced`: stamps of images that got another one, the last of them
+    `by_last`; `late`: how many of those in a row came after their image, the last one `missing`
+    still.
+    """
 
     waits: bool
     recent: OrderedDict[int, Stamped] = field(default_factory=OrderedDict)
     last: Stamped | None = None
+    newest: int | None = None
     replaced: deque[int] = field(default_factory=lambda: deque(maxlen=_LATE_IN_A_ROW))
     late: int = 0
+    missing: bool = False
+    by_last: bool = False
     said: bool = False
     standing: StandingStamps = field(default_factory=StandingStamps)
 
@@ -92,6 +101,7 @@ class CalibratedSets:
         """Forget the images that were received."""
         self._pairing.reset()
         self._pending.clear()
+        self._forget_time()
 
     def set_slop(self, slop: float) -> None:
         """Change the tolerance, seconds; what waits for its partner is forgotten."""
@@ -140,12 +150,17 @@ class CalibratedSets:
 
     @property
     def by_last(self) -> frozenset[str]:
-        """The inputs whose last camera_info counts, whatever its stamp."""
-        return frozenset(name for name, one in self._infos.items() if not one.waits)
+        """The inputs whose last camera_info stood for that of the last image."""
+        return frozenset(name for name, one in self._infos.items() if one.by_last)
 
     def _jumped_back(self, seconds: float) -> None:
         self._drop_waiting()
+        self._forget_time()
         self._on_jump_back(seconds)
+
+    def _forget_time(self) -> None:
+        for infos in self._infos.values():
+            infos.newest = None
 
     def _drop_waiting(self) -> None:
         while self._pending:
@@ -166,18 +181,15 @@ class CalibratedSets:
 
     def _on_camera_info(self, name: str, message: Stamped) -> None:
         infos, stamp = self._infos[name], stamp_ns(message)
-        infos.last = message
+        infos.last, infos.newest = message, stamp
         infos.standing.add(stamp)
         infos.recent[stamp] = message
         while len(infos.recent) > self._queue_size:
             infos.recent.popitem(last=False)
         if stamp in infos.replaced and self._automatic:
-            infos.late += 1
+            infos.late, infos.missing = infos.late + 1, False
             if infos.late >= _LATE_IN_A_ROW:
                 infos.waits, infos.late = True, 0
-        # They come in order: what is newer than an image means that its own does not come.
-        if self._pending and stamp > stamp_ns(self._pending[0][_image_of(name)]):
-            self._wait_no_longer(name)
         self._signal()
 
     def _wait_no_longer(self, name: str) -> None:
@@ -187,9 +199,6 @@ class CalibratedSets:
         if all(self._own(name, images) is not None for images in self._pending):
             return  # it is there; another input makes them wait
         infos.waits, infos.late = False, 0
-        if infos.last is not None and not infos.said:
-            infos.said = True
-            self._say(name)
 
     def _signal(self) -> None:
         """Hand on the sets whose calibrations are there, in order."""
@@ -201,16 +210,28 @@ class CalibratedSets:
                 return
             self._pending.popleft()
             for name, one in found.items():
-                own, stamp = stamp_ns(one), stamp_ns(images[_image_of(name)])
-                if abs(own - stamp) > self._slop_ns:
-                    self._infos[name].replaced.append(stamp)
+                self._note(name, stamp_ns(one), stamp_ns(images[_image_of(name)]))
             together = {**images, **found}
             self._on_set({name: together[name] for name in self._names})
 
+    def _note(self, name: str, own: int, stamp: int) -> None:
+        """An image of `stamp` goes with the camera_info of the stamp `own`."""
+        infos = self._infos[name]
+        infos.by_last = abs(own - stamp) > self._slop_ns
+        if infos.by_last:
+            infos.replaced.append(stamp)
+            infos.late = 0 if infos.missing else infos.late
+            infos.missing = True
+            if self._automatic and not infos.said:
+                infos.said = True
+                self._say(name)
+
     def _choose(self, name: str, images: Set) -> Stamped | None:
         own = self._own(name, images)
-        infos = self._infos[name]
-        return infos.last if own is None and not infos.waits else own
+        infos, stamp = self._infos[name], stamp_ns(images[_image_of(name)])
+        # They come in order: where a newer one is there, the image's own does not come.
+        passed = infos.newest is not None and infos.newest > stamp + self._slop_ns
+        return infos.last if own is None and (passed or not infos.waits) else own
 
     def _own(self, name: str, images: Set) -> Stamped | None:
         """The camera_info of the image's own stamp, or the nearest one within `slop`."""

@@ -249,6 +249,15 @@ def other_transport(feed: Feed) -> None:
         feed.run.node.destroy_publisher(camera)
 
 
+def other_sign(feed: Feed) -> None:
+    """A right P that puts the right camera on the left."""
+    for _ in range(4):
+        messages = feed.good()
+        messages["right/camera_info"].p[3] *= -1
+        feed.send(messages)
+        feed.answer(feed.now)
+
+
 def storm(feed: Feed) -> None:
     """A hundred bad sets as fast as they go."""
     for number in range(100):
@@ -303,6 +312,16 @@ FAULTS: tuple[Fault, ...] = (
         "calibration changes",
         seen_as(lambda view: view.zoomed(1.25)),
         r"the calibration changed from fx \S+ .* to fx \S+",
+    ),
+    Fault(
+        "sign of the baseline",
+        other_sign,
+        r"the sign of P\[3\] of the right camera is wrong, or left and right are swapped",
+    ),
+    Fault(
+        "R that is no rotation",
+        spoil("right/camera_info", assign(r=[2.0, 0, 0, 0, 2, 0, 0, 0, 2])),
+        r"/right/camera_info: .*r of the right camera is no rotation",
     ),
     Fault(
         "NaN in K",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from node.harness import TEMPORAL, camera_info, header
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from stream.fakes import CAMERA, SIZE, FakePipeline
 
@@ -49,7 +50,15 @@ class ReadyPipeline(FakePipeline):
 class Bench:
     """An active node and a publisher of its inputs, spun by hand."""
 
-    def __init__(self, context: Context, **parameters: Any) -> None:
+    def __init__(
+        self,
+        context: Context,
+        latched: QoSProfile | None = None,
+        only: tuple[str, ...] = TEMPORAL,
+        **parameters: Any,
+    ) -> None:
+        """`latched`: QoS of a camera_info that was published once, before the node is there;
+        `only`: the inputs that the node is expected to listen to."""
         values = {"mode": "temporal", "autostart": False, **RELIABLE, **parameters}
         self.node = MsgaNode(
             load=lambda _: Model(ReadyPipeline(), "none"),
@@ -58,15 +67,22 @@ class Bench:
         )
         self._source = rclpy.create_node("source", context=context)
         self._executor = SingleThreadedExecutor(context=context)
-        for node in (self.node, self._source):
-            self._executor.add_node(node)
-        self.node.trigger_configure()
-        self.node.trigger_activate()
         self._publishers = {
             name: self._source.create_publisher(kind, name, QoSProfile(depth=20))
             for name, kind in zip(TEMPORAL, (Image, CameraInfo), strict=True)
         }
-        for one in self._publishers.values():
+        if latched is not None:
+            self._source.destroy_publisher(self._publishers["camera_info"])
+            made = self._source.create_publisher(CameraInfo, "camera_info", latched)
+            self._publishers["camera_info"] = made
+            self.publish("camera_info", 0)
+        for node in (self.node, self._source):
+            self._executor.add_node(node)
+        self.node.trigger_configure()
+        if self.node.state == "inactive":
+            self.node.trigger_activate()
+        for name in only:
+            one = self._publishers[name]
             self.spin_until(lambda one=one: one.get_subscription_count() > 0)
 
     @property
@@ -208,3 +224,40 @@ def test_the_transport_that_is_published(asked: Any, published: Any, says: str) 
     types = {topic: [f"sensor_msgs/msg/{kind.__name__}"]}
     said = other_transport(*asked, lambda name: types.get(name, []))
     assert (f"set image_transport {says}" in said) if says else said == ""
+
+
+def test_a_latched_calibration_of_before_is_asked_for(bench: Callable[..., Bench]) -> None:
+    """Published once, by a driver that keeps it, before the node came; no frame is lost."""
+    latched = QoSProfile(
+        depth=1,
+        reliability=QoSReliabilityPolicy.RELIABLE,
+        durability=QoSDurabilityPolicy.TRANSIENT_LOCAL,
+    )
+    one = bench(latched=latched, **{"publish.diagnostics_period": 0.1})
+    one.spin_until(lambda: one.counts.received.get("/camera_info", 0) == 1)
+    one.send("image", 1000, 1100, 1200, 1300)
+    assert one.counts.sets == 4
+    assert one.node._reception.calibrations == {"camera_info": "the last one"}
+
+
+def test_a_calibration_from_a_file_needs_no_messages(
+    bench: Callable[..., Bench], tmp_path: Path
+) -> None:
+    k = ", ".join(str(value) for value in CAMERA.k.ravel())
+    path = tmp_path / "camera.yaml"
+    path.write_text(f"width: {SIZE[0]}\nheight: {SIZE[1]}\nk: [{k}]\n")
+    one = bench(calibration=str(path), only=("image",), run="always")
+    assert one.node.count_subscribers("/camera_info") == 0
+    one.send("image", 0, 100, 200)
+    assert one.counts.sets == 3
+    one.spin_until(lambda: one.counts.processed + sum(one.counts.dropped.values()) == 3)
+    assert one.counts.bad_input == {}
+    assert one.node._reception.calibrations == {"camera_info": str(path)}
+
+
+def test_a_calibration_that_cannot_be_read_stops_configure(
+    bench: Callable[..., Bench], tmp_path: Path
+) -> None:
+    one = bench(calibration=str(tmp_path / "nowhere.yaml"), only=())
+    assert one.node.state == "unconfigured"
+    assert f"{tmp_path}/nowhere.yaml: there is no such file" in one.node._failure

@@ -86,7 +86,8 @@ def test_published_once() -> None:
 def test_published_once_after_the_first_images() -> None:
     bench = Bench().image(0, 100).info(150)
     assert bench.sets == [(0, 150), (100, 150)]
-    assert bench.image(200).sets[2:] == [(200, 150)]
+    assert bench.image(200, 300, 400).sets[2:] == [(200, 150), (300, 150), (400, 150)]
+    assert bench.image(500).sets[5:] == [(500, 150)]
     assert bench.said == ["camera_info"]
 
 
@@ -101,6 +102,17 @@ def test_slower_than_the_images() -> None:
     assert bench.sets[0] == (0, 0)
 
 
+def test_once_it_is_known_to_be_slow_no_image_waits() -> None:
+    bench = Bench()
+    for number in range(40):
+        bench.image(100 * number)
+        if number % 4 == 0:
+            bench.info(100 * number)
+        if number >= 3:
+            assert bench.sets[-1][0] == 100 * number
+    assert len(bench.sets) == 40
+
+
 def test_other_stamps_than_the_images() -> None:
     bench = Bench()
     each(bench, FRAMES, bench.image, lambda at: bench.info(at + 3))
@@ -108,17 +120,24 @@ def test_other_stamps_than_the_images() -> None:
     assert bench.said == ["camera_info"] and bench.drops == []
 
 
-def test_one_that_is_missing_costs_no_frame_and_they_are_waited_for_again() -> None:
+def test_one_that_is_missing_costs_no_frame_and_spoils_no_other() -> None:
     bench = Bench()
     for stamp in FRAMES:
         bench.image(stamp)
         if stamp != 200:
             bench.info(stamp)
-    assert [image for image, _ in bench.sets] == list(FRAMES)
+    assert bench.sets == [(at, 300 if at == 200 else at) for at in FRAMES]
     assert bench.said == ["camera_info"]
-    # 200 got the one of 300; then the last one, until they were seen to follow their images.
-    assert bench.sets[-3:] == [(700, 700), (800, 800), (900, 900)]
     assert bench.collector.by_last == frozenset()
+
+
+def test_they_are_waited_for_again_once_they_follow_their_images() -> None:
+    bench = Bench().info(-1).image(0, 100, 200)
+    assert bench.collector.by_last == {"camera_info"}
+    each(bench, range(300, 1000, 100), bench.image, bench.info)
+    assert bench.sets[3:6] == [(300, -1), (400, 300), (500, 400)]
+    assert bench.sets[6:] == [(at, at) for at in range(600, 1000, 100)]
+    assert bench.said == ["camera_info"]
 
 
 def test_without_any_the_oldest_images_are_dropped_and_counted() -> None:
@@ -157,6 +176,15 @@ def test_what_is_published_once_outlives_a_reset_and_a_jump_back() -> None:
     assert bench.image(100).sets[4:] == [(100, 0)]
     assert bench.jumps == [pytest.approx(1.9)]
     assert bench.drops == []
+
+
+def test_a_loop_waits_for_its_own() -> None:
+    """What is newer only because time has jumped is no sign that nothing will come."""
+    bench = Bench()
+    each(bench, range(5000, 5300, 100), bench.image, bench.info)
+    each(bench, range(0, 300, 100), bench.image, bench.info)
+    assert bench.sets[3:] == [(0, 0), (100, 100), (200, 200)]
+    assert bench.said == []
 
 
 def test_images_that_wait_when_time_jumps_back_are_counted() -> None:
