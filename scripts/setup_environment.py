@@ -38,6 +38,7 @@ STAMPS = ROOT / ".setup"
 # Message packages that every ROS 2 distribution has, and that have no wheel.
 INTERFACES = ROOT / "interfaces"
 VERSION = "{}.{}".format(*sys.version_info[:2])
+_UNQUOTED = ":;\"'`$\\&|<>()*?!#"  # of a path, in colcon's scripts and in lists of paths
 
 
 def main() -> None:
@@ -68,8 +69,12 @@ def main() -> None:
         if not build_due and "--build" not in sys.argv[1:]:
             say("nothing has changed, nothing to do")
             return
+        check_place()
         check_tools(distribution)
+        # What is cut off from here on is done again by the next run.
+        unstamp("build")
         if python_due:
+            unstamp("python")
             install_python_packages(distribution, fresh_venv)
             if distribution is None:
                 install_ros_wheels()
@@ -122,6 +127,11 @@ def stamp(step: str, key: str) -> None:
     (STAMPS / step).write_text(key)
 
 
+def unstamp(step: str) -> None:
+    """Forget that `step` is complete, while it is at work."""
+    (STAMPS / step).unlink(missing_ok=True)
+
+
 def venv_is_sound() -> bool:
     """Whether `.venv` has this Python version and still lies where it was made."""
     pip = VENV / "bin" / "pip"
@@ -151,6 +161,14 @@ def sourced_distribution() -> "Path | None":
         if not is_ours and marker.exists():
             return prefix
     return None
+
+
+def check_place() -> None:
+    """Refuse a folder that the shell scripts of colcon and pip do not quote, in one line."""
+    odd = sorted({one for one in str(ROOT) if one.isspace() or one in _UNQUOTED})
+    if odd:
+        named = ", ".join("a blank" if one == " " else repr(one) for one in odd)
+        fail(f"the path {str(ROOT)!r} holds {named}, which colcon's scripts cannot take; move it")
 
 
 def check_tools(distribution: "Path | None") -> None:

@@ -73,7 +73,6 @@ app = typer.Typer(
     cls=Commands,
     help="Outlier removal for feature matches with MSGA-Net, and relative pose from them.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 

@@ -21,7 +21,7 @@ def command(
     ] = None,
 ) -> None:
     """Train and judge every variant of a configuration; the command goes on after a stop."""
-    with reported_errors():
+    with reported_errors(goes_on=True):
         run(config, table_file=table, console=console())
 
 

@@ -11,8 +11,11 @@ import typer
 from msga_ros.cli.errors import USAGE, UsageError, reported_errors
 from msga_ros.cli.settings import parse_settings
 from msga_ros.cli.shared import FrontendName, Mode
+from msga_ros.stream.settings import Settings
 from msga_ros.tools.demo import BAD_SOURCE, DemoOptions
 from msga_ros.tools.demo import run as run_demo
+
+_OF_ROS = ("use_sim_time", "qos_overrides.")  # parameters that every node has
 
 
 def command(
@@ -69,6 +72,7 @@ def run(
 
     Raises:
         UsageError: a parameter is not NAME=VALUE, or the output is not a folder.
+        SettingsError: the node has no such parameter, or it cannot have that value.
     """
     if output is not None and output.exists() and not output.is_dir():
         raise UsageError(f"the output is not a folder: {output}")
@@ -79,9 +83,11 @@ def run(
         "frontend": frontend,
         "output": output,
     }
+    own = parse_settings(parameters)
+    Settings.from_values({name: one for name, one in own.items() if not name.startswith(_OF_ROS)})
     options = DemoOptions(
         mode=mode,
-        parameters=parse_settings(parameters),
+        parameters=own,
         **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
     )
     code = run_demo(options)

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from msga_ros.cli.cameras import calibrated_camera
 from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
+from msga_ros.cli.interrupts import interruptible
 from msga_ros.cli.settings import overrides
 from msga_ros.cli.shared import ConfigFile, FrontendName, MatcherName, Overwrite, Settings, console
 from msga_ros.datasets.posed.base import PosedScene
@@ -118,7 +119,7 @@ def command(
     overwrite: Overwrite = False,
 ) -> None:
     """Turn posed images into a dump of correspondences; the command goes on after a stop."""
-    with reported_errors():
+    with reported_errors(goes_on=True), interruptible():
         given = {
             "frontend.name": frontend,
             "frontend.matcher": matcher,

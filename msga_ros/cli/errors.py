@@ -10,6 +10,7 @@ import typer
 import yaml
 
 FAILED = 1  # the command ran and there is no result
+INTERRUPTED = 130  # by Ctrl-C: what a shell says of SIGINT
 USAGE = 2  # the command could not run: a missing file, an unreadable image, a wrong entry
 
 NOTHING_USABLE = 3  # it ran to its end, and nothing that it was run for came out
@@ -30,14 +31,19 @@ class UsageError(ValueError):
 
 
 @contextmanager
-def reported_errors() -> Iterator[None]:
+def reported_errors(goes_on: bool = False) -> Iterator[None]:
     """Turn errors that the user can act on into one line on standard error and an exit code.
 
     Those are the package's own exceptions, which name what is wrong, files that cannot be read or
     written, broken YAML, and a missing ROS. Anything else is a defect and keeps its traceback.
+    Ctrl-C is a word; `goes_on`: what is done is kept for the next call.
     """
     try:
         yield
+    except KeyboardInterrupt:
+        more = "; the same command goes on from here" if goes_on else ""
+        typer.secho(f"msga: interrupted{more}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     except Exception as error:
         message = _message(error)
         if message is None:

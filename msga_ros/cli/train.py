@@ -36,7 +36,7 @@ def command(
     ] = PrecisionName.full,
 ) -> None:
     """Train the network, or go on with a training that was interrupted."""
-    with reported_errors():
+    with reported_errors(goes_on=True):
         run(
             config,
             max_seconds=max_seconds,

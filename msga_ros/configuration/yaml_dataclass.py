@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from msga_ros.foreign_text import shown
+
 
 class ConfigError(ValueError):
     """An unknown entry, or a value of the wrong type or out of range; the message names it."""
@@ -27,10 +29,12 @@ def read_yaml(path: Path) -> dict[str, object]:
     """The mapping in a YAML file, or what it has below `ros__parameters`. Raises `ConfigError`."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: not a readable YAML file ({error})") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        reason = shown(error)
+        raise ConfigError(f"{path}: not a readable YAML file ({reason})") from error
     document = {} if document is None else document
-    require(isinstance(document, dict), f"{path}: a mapping of groups is expected")
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}: a mapping of groups is expected, not {shown(document, 60)!r}")
     for value in document.values():
         if isinstance(value, dict) and "ros__parameters" in value:
             document = value["ros__parameters"] or {}

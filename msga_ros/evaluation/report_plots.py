@@ -48,8 +48,9 @@ class Look(NamedTuple):
 
 
 def look(index: int) -> Look:
-    """Of series `index`."""
-    return Look(_COLOURS[index % len(_COLOURS)], _DASHES[index % len(_DASHES)])
+    """Of series `index`; no two of the first 49 are alike."""
+    rounds = index // len(_COLOURS)
+    return Look(_COLOURS[index % len(_COLOURS)], _DASHES[(index + rounds) % len(_DASHES)])
 
 
 def svg(figure: Figure) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from msga_ros.configuration.yaml_dataclass import build, read_yaml
+from msga_ros.configuration.yaml_dataclass import build, read_yaml, require
 from msga_ros.evaluation.dump_evaluation import evaluate
 from msga_ros.evaluation.records import RecordFile
 from msga_ros.evaluation.tables import EvaluationRow, summarise
@@ -47,9 +47,13 @@ class AblationConfig:
     def variant(self, name: str) -> TrainConfig:
         """The training of one variant."""
         document = json.loads(json.dumps(self.training))
-        for entry, value in (self.variants[name] or {}).items():
-            group, _, key = entry.rpartition(".")
-            (document.setdefault(group, {}) if group else document)[key] = value
+        changes = self.variants[name] or {}
+        require(isinstance(changes, Mapping), f"variants.{name}: entries are expected")
+        for entry, value in changes.items():
+            group, _, key = str(entry).rpartition(".")
+            of_group = document.setdefault(group, {}) if group else document
+            require(isinstance(of_group, dict), f"{group} is a group of entries, not {of_group!r}")
+            of_group[key] = value
         document["output"] = str(Path(self.output) / name.replace(" ", "_"))
         return TrainConfig.from_entries(document, name)
 

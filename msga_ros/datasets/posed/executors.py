@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import os
+import signal
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -80,6 +81,7 @@ def end_with_parent() -> None:
 
     A pool's worker waits for tasks at a pipe that its siblings hold open, too.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, who ends them
     parent = multiprocessing.parent_process()
     if parent is not None:
         watch = threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True)

@@ -12,8 +12,10 @@ from msga_ros.evaluation.odometry.sequence_run import Run
 from msga_ros.evaluation.odometry.trajectory_error import TrajectoryError, align, distances
 from msga_ros.whole_files import whole_file
 
-# Okabe and Ito: colours that colour-blind people can tell apart.
-_COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#CC79A7", "#F0E442")
+# Okabe and Ito: colours that colour-blind people can tell apart; the two blues lie far apart, and
+# where all are used, they begin again with other dashes.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
+_LINES = ("-", "--", ":", "-.")
 
 
 def plot_trajectories(path: Path, name: str, runs: Sequence[Run], with_scale: bool) -> None:
@@ -38,7 +40,10 @@ def plot_trajectories(path: Path, name: str, runs: Sequence[Run], with_scale: bo
     unit = "" if with_scale and longest.truth is None else " (m)"
     for number, run in enumerate(runs):
         positions, colour = _positions(run, with_scale), _COLOURS[number % len(_COLOURS)]
-        style: dict[str, object] = {"linewidth": 1.2, "marker": ".", "markersize": 3}
+        line = _LINES[number // len(_COLOURS) % len(_LINES)]
+        style: dict[str, object] = {
+            "linewidth": 1.2, "linestyle": line, "marker": ".", "markersize": 3,
+        }  # fmt: skip
         track = (positions - centre) @ plane
         axes.plot(*track.T, color=colour, label=run.estimator, **style)
         if run.truth is not None:
