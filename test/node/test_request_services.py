@@ -28,7 +28,7 @@ from msga_ros.msg import (
     RequestStatus,
 )
 from msga_ros.srv import FilterMatches, RelateFeatures, RelateImages
-from node.harness import TEMPORAL, camera_info, header
+from node.harness import TEMPORAL, camera_info, domain_id, header
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -157,7 +157,7 @@ class Bench:
 @pytest.fixture
 def bench() -> Iterator[Callable[..., Bench]]:
     context, made = Context(), []
-    rclpy.init(context=context)
+    rclpy.init(context=context, domain_id=domain_id())  # no other node is to answer
 
     def make(**parameters: Any) -> Bench:
         made.append(Bench(context, **parameters))
@@ -345,6 +345,15 @@ def test_parameters_in_force_are_used(bench: Callable[..., Bench]) -> None:
     one.node.set_parameters([Parameter("requests.max_points", value=19)])
     answer = one.answer("filter_matches", request)
     assert (answer.status.code, answer.status.kind) == (RequestStatus.BAD_INPUT, "oversized")
+    # In force when its turn comes, not when it was asked.
+    one.pipeline.go = threading.Semaphore(0)
+    busy = one.ask("relate_images", images())
+    one.spin_until(lambda: one.pipeline.begun.acquire(blocking=False))
+    waiting = one.ask("filter_matches", request)
+    one.spin_until(lambda: one.counts("filter_matches").waiting == 1)
+    one.node.set_parameters([Parameter("requests.max_points", value=20)])
+    one.pipeline.go.release(100)
+    assert one.wait(busy).success and one.wait(waiting).success
     for timeout in (-1.0, float("nan")):
         answer = one.answer("filter_matches", FilterMatches.Request(timeout=timeout))
         assert (answer.status.code, answer.status.kind) == (RequestStatus.BAD_INPUT, "timeout")
@@ -353,8 +362,8 @@ def test_parameters_in_force_are_used(bench: Callable[..., Bench]) -> None:
             status.name == "msga: requests"
             and {(value.key, value.value) for value in status.values}
             >= {
-                ("asked filter_matches", "4"),
-                ("answered filter_matches", "1"),
+                ("asked filter_matches", "5"),
+                ("answered filter_matches", "2"),
                 ("refused filter_matches oversized", "1"),
                 ("refused filter_matches timeout", "2"),
             }
