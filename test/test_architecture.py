@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plugs": {"configuration", "geometry", "frontend", "network", "two_view", "stream"},
     "evaluation": {"geometry", "frontend", "network", "two_view", "odometry", "datasets"},
     "training": {"configuration", "terminal", "geometry", "network", "datasets", "evaluation"},
-    "viewing": {"geometry", "two_view", "datasets", "stream", "bags"},
+    "viewing": {"geometry", "frontend", "two_view", "datasets", "stream", "bags"},
     "node": {"configuration", "geometry", "two_view", "odometry", "stream"},
     "client": {"geometry", "frontend", "two_view", "node"},
     "tools": {"geometry", "two_view", "datasets", "stream", "node"},

@@ -16,7 +16,7 @@ from msga_ros.stream.calibrated_sets import BY_LAST, CalibratedSets
 from msga_ros.stream.cv_bridge_fallback import CvBridge
 from msga_ros.stream.message_set import MessageSet, stamp_ns
 from msga_ros.stream.message_types import Stamped
-from msga_ros.stream.processor import Outcome, Pipeline, PreparedImage, Processor
+from msga_ros.stream.processor import Extract, Outcome, Pipeline, PreparedImage, Processor
 from msga_ros.stream.reference_view import View
 from msga_ros.stream.settings import Settings
 from msga_ros.stream.track_ids import TrackIds
@@ -142,8 +142,8 @@ class Replayer(Processor):
             self._numbers = {id(reference): one.number}
         return outcome
 
-    def _view(self, prepared: PreparedImage, settings: Settings) -> View:
-        view = super()._view(prepared, settings)
+    def _view(self, prepared: PreparedImage, settings: Settings, extract: Extract) -> View:
+        view = super()._view(prepared, settings, extract)
         self.views.append(view)
         return view
 
@@ -151,6 +151,11 @@ class Replayer(Processor):
     def reference_set(self) -> int | None:
         """Number of the set that the reference view is from; None without one."""
         return None if self._reference is None else self._numbers[id(self._reference)]
+
+    @property
+    def follows(self) -> bool:
+        """Whether the front end follows points: then a set depends on all those before it."""
+        return self._latest is not None and self._latest.features.ids is not None
 
     def state(self) -> dict[str, object]:
         """All that the next set depends on, but for the reference view's image itself."""
@@ -160,6 +165,7 @@ class Replayer(Processor):
             "reference": self.reference_set,
             "tracks": [[index, track] for index, track in tracks.items()],
             "next_track": self._track_ids.next_id,
+            "followed": self.follows,
         }
 
     def restore(self, state: Mapping[str, Any], reference: RecordedSet | None) -> None:
@@ -168,7 +174,8 @@ class Replayer(Processor):
         self._track_ids.next_id = state["next_track"]
         if reference is None:
             return
-        view = self._view(self._prepare(reference.message_set, "", self._settings), self._settings)
+        prepared = self._prepare(reference.message_set, "", self._settings)
+        view = self._next_view(prepared, self._settings)
         view.tracks = dict(state["tracks"])
         self._reference = view
         self._numbers = {id(view): reference.number}

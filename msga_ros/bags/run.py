@@ -124,6 +124,9 @@ class _Work:
         if request.trajectory:
             self._odometry = ResumableOdometry(pipeline, settings.stereo, settings.odometry)
             self._take_up_odometry()
+        if journal.last is not None and journal.last["state"].get("followed"):
+            complaints("state", "", "points are followed through the whole bag: it begins again")
+            journal.cut(0)
         self._done = journal.count
         self._reference: RecordedSet | None = None
 
@@ -136,7 +139,7 @@ class _Work:
         """Relate a set, or take note of it where an earlier run has done so."""
         if one.number >= self._done:
             self._journal.append(self._entry(one))
-            if self._odometry is not None:
+            if self._odometry is not None and not self._replayer.follows:
                 self._state = self._state_of(self._odometry)
                 if self._journal.count % _KEEP_EVERY == 0:
                     self.keep_state()

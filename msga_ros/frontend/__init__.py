@@ -19,6 +19,9 @@ __all__ = ["FRONTENDS", "Features", "FrontendError", "Matches"]
 FRONTENDS = Registry(
     "front end",
     "msga_ros.frontends",
-    {name: f"{__name__}.{name}" for name in ("sift", "orb", "akaze", "xfeat", "disk", "aliked")},
+    {
+        name: f"{__name__}.{name}"
+        for name in ("sift", "orb", "akaze", "tracks", "xfeat", "disk", "aliked")
+    },
     FrontendError,
 )

@@ -33,6 +33,8 @@ class Features:
     `payload`: whatever else the front end needs of the image when it matches (a pyramid,
     descriptors on a device); it is kept as long as the view is. Not `fixed_keypoints`: the points
     are found when both images are seen, N is 0, and nothing can be tracked from view to view.
+    `ids` (N,): of the points, from a front end that follows them from view to view (`Follower`);
+    None from any other.
     """
 
     keypoints: NDArray[np.float32]
@@ -43,6 +45,7 @@ class Features:
     sizes: NDArray[np.float32] | None = None
     payload: Any = field(default=None, compare=False, repr=False)
     fixed_keypoints: bool = True
+    ids: NDArray[np.int64] | None = None
 
     @classmethod
     def without_keypoints(cls, image_size: tuple[int, int], payload: Any) -> Features:
@@ -52,6 +55,17 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.keypoints)
+
+
+@dataclass(frozen=True)
+class FollowedPair:
+    """Two views whose points were followed from one to the other: numbers of the views.
+
+    They count along a stream; left and right view of one instant have the same.
+    """
+
+    reference: int
+    current: int
 
 
 @dataclass(frozen=True)
@@ -69,7 +83,8 @@ class Matches:
     `rotation`, by how much the keypoint turns from view 0 to view 1, radians in [-pi, pi);
     `log_scale`, the binary logarithm of its size in view 1, in pixels, over that in view 0;
     `distance` of the descriptors, in [0, 1]: the Euclidean one of unit vectors over sqrt(2) and at
-    most 1, the Hamming one over the number of bits.
+    most 1, the Hamming one over the number of bits. `followed`: of points that were followed from
+    view to view, so that few are wrong; None: of nearest neighbours, many of which may be.
     """
 
     keypoints0: NDArray[np.float32]
@@ -82,6 +97,7 @@ class Matches:
     log_scale: NDArray[np.float32] | None = None
     distance: NDArray[np.float32] | None = None
     confidence: NDArray[np.float32] | None = None
+    followed: FollowedPair | None = None
 
     def __len__(self) -> int:
         return len(self.keypoints0)

@@ -83,6 +83,42 @@ def match_features(
     )
 
 
+def describe_matches(
+    features0: Features,
+    features1: Features,
+    indices0: NDArray[np.int64],
+    indices1: NDArray[np.int64],
+) -> Matches:
+    """Matches (N,) that are known already, with what the descriptors say of them.
+
+    `ratio` compares with the best of all the others, so that 1 stands for a match that is not the
+    nearest neighbour as well.
+    """
+    table = _squared_distances(
+        _as_vectors(features0.descriptors), _as_vectors(features1.descriptors)
+    )
+    own = table[indices0, indices1]
+    among = (table[indices0].copy(), table[:, indices1].T.copy())
+    among[0][np.arange(len(own)), indices1] = among[1][np.arange(len(own)), indices0] = np.inf
+    second, reverse = (one.min(axis=1, initial=np.inf) for one in among)
+    if features0.descriptors.dtype != np.uint8:
+        own, second, reverse = np.sqrt(own), np.sqrt(second), np.sqrt(reverse)
+    ratios = np.ones(len(own), np.float32)
+    np.divide(own, second, out=ratios, where=np.isfinite(second) & (second > own))
+    descriptors = features0.descriptors[indices0], features1.descriptors[indices1]
+    return Matches(
+        features0.keypoints[indices0],
+        features1.keypoints[indices1],
+        indices0,
+        indices1,
+        ratios,
+        (own < second) & (own < reverse),
+        _rotations(features0.angles, features1.angles, indices0, indices1),
+        _log_scales(features0.sizes, features1.sizes, indices0, indices1),
+        _relative(own, *descriptors),
+    )
+
+
 def passing(
     ratios: NDArray[np.floating],
     is_mutual: NDArray[np.bool_],

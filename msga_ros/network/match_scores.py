@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -30,6 +30,14 @@ class MatchScores:
         solution it is measured against.
         """
         return self.score > score_threshold
+
+    def with_verified(self, inlier_threshold: float) -> MatchScores:
+        """The same, but what agrees with the network's own solution is a candidate as well.
+
+        For matches that are right unless shown to be false: the solution, not their looks, decides.
+        """
+        score = np.where(self.inliers(inlier_threshold), np.maximum(self.score, 1.0), self.score)
+        return replace(self, score=score)
 
     def inliers(self, inlier_threshold: float) -> NDArray[np.bool_]:
         """`(N,)` bool: the matches that agree with the network's own solution."""

@@ -13,6 +13,7 @@ from msga_ros.frontend.base import Features
 from msga_ros.frontend.images import extraction_size, reduced_text
 from msga_ros.geometry.camera import Camera, CameraError, CameraInfo
 from msga_ros.odometry.observations import Rig
+from msga_ros.odometry.tracks import ids_of_features
 from msga_ros.stream.calibration_check import (
     DirectionCheck,
     SaidOnce,
@@ -35,8 +36,11 @@ from msga_ros.two_view.result import TwoViewResult
 class Pipeline(Protocol):
     """What the node needs of `msga_ros.two_view.pipeline.TwoViewPipeline`."""
 
-    def extract(self, image: NDArray[np.uint8]) -> Features:
-        """Features of one image."""
+    def follow(self, previous: Features | None, image: NDArray[np.uint8]) -> Features:
+        """Features of an image; `previous`: those of the one before it, None for the first."""
+
+    def beside(self, left: Features, image: NDArray[np.uint8]) -> Features:
+        """Features of the right image of a pair whose left one has the features `left`."""
 
     def relate(
         self, features0: Features, features1: Features, camera0: Camera, camera1: Camera
@@ -85,6 +89,7 @@ class PreparedImage:
 
 
 Complain = Callable[[str, str, str], None]
+Extract = Callable[[NDArray[np.uint8]], Features]
 
 
 class Processor:
@@ -109,6 +114,7 @@ class Processor:
         self._calibrations = calibrations or {}
         self._bridge = bridge if bridge is not None else CvBridge()
         self._reference: View | None = None
+        self._latest: View | None = None  # of the left, or only, camera
         self._epoch = 0
         self._times = StageTimes()
         self._changes = StreamChangeMonitor(complain)
@@ -124,7 +130,7 @@ class Processor:
         """
         if message_set.epoch != self._epoch:
             self._epoch = message_set.epoch
-            self._reference = None
+            self._reference = self._latest = None
         self._times = StageTimes()
         outcome, usable = None, True
         try:
@@ -141,16 +147,21 @@ class Processor:
         prepared = [self._prepare(message_set, side, settings) for side in ("left/", "right/")]
         rig = self._rig(message_set, settings)
         baseline = None if rig is None else rig.baseline
-        left, right = (self._view(one, settings) for one in prepared)
+        left = self._next_view(prepared[0], settings)
+        right = self._view(
+            prepared[1], settings, lambda image: self._pipeline.beside(left.features, image)
+        )
         result = self._relate(left, right)
-        none = np.empty(0, dtype=np.uint64)
+        ids = ids_of_features(left.features, result.indices0)
+        if ids is None:
+            ids = np.empty(0, dtype=np.uint64)
         problem = "" if rig is None else self._rig_problem(message_set, settings, rig, result)
         return Outcome(
-            left, right, result, none, True, settings["rectified"], baseline, rig, problem
+            left, right, result, ids, True, settings["rectified"], baseline, rig, problem
         )
 
     def _temporal(self, message_set: MessageSet, settings: Settings) -> Outcome | None:
-        current = self._view(self._prepare(message_set, "", settings), settings)
+        current = self._next_view(self._prepare(message_set, "", settings), settings)
         reference = self._reference
         if reference is not None and reference.size != current.size:
             reference = self._reference = None  # the change was reported
@@ -158,7 +169,9 @@ class Processor:
             self._reference = current if settings.reference.usable(current) else None
             return None
         result = self._relate(reference, current)
-        ids: NDArray[np.uint64] = np.zeros(len(result.inlier), dtype=np.uint64)
+        ids = ids_of_features(current.features, result.indices1, result.inlier)
+        if ids is None:
+            ids = np.zeros(len(result.inlier), dtype=np.uint64)
         if settings.reference.replaces(current, result):
             self._reference = current
         return Outcome(reference, current, result, ids, False, settings["rectified"], None)
@@ -187,10 +200,23 @@ class Processor:
         self._changes.observe(self._topics[name], (width, height), encoding, camera)
         return PreparedImage(name, message.header, image, camera)
 
-    def _view(self, prepared: PreparedImage, settings: Settings) -> View:
+    def _next_view(self, prepared: PreparedImage, settings: Settings) -> View:
+        """The view of the left, or only, camera that comes after the latest one."""
+        previous = None if self._latest is None else self._latest.features
+        self._latest = self._view(
+            prepared, settings, lambda image: self._pipeline.follow(previous, image)
+        )
+        return self._latest
+
+    def _view(
+        self,
+        prepared: PreparedImage,
+        settings: Settings,
+        extract: Extract,
+    ) -> View:
         self._say_reduced(prepared, settings)
         with self._times.stage("extract"):
-            features = self._pipeline.extract(prepared.image)
+            features = extract(prepared.image)
         view = View(prepared.header, prepared.image, prepared.camera, features)
         if not settings.reference.usable(view):
             text = f"{len(features)} features in the image (black, overexposed or without texture?)"

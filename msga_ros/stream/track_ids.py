@@ -28,7 +28,7 @@ class TrackIds:
         Each outcome once, in the order of time. All ids are 0 where the front end has no fixed
         keypoints: none could be followed.
         """
-        if outcome.result.indices0 is None:
+        if outcome.result.indices0 is None or outcome.current.features.ids is not None:
             return outcome
         ids = self._tracks.follow(
             outcome.reference, outcome.current, feature_matches(outcome.result)
@@ -51,6 +51,8 @@ def with_ids_of_the_odometry(outcome: Outcome, update: OdometryUpdate) -> Outcom
     An outlier has the id of its left feature: the right one is not of the track. 0 for features
     that the odometry does not follow (yet).
     """
+    if outcome.reference.features.ids is not None:
+        return outcome  # it has them already
     ids: NDArray[np.uint64] = update.feature_ids[feature_matches(outcome.result).indices0]
     # Two right features for one left feature: an inlier keeps the id, and the most probable one.
     outlier = ~np.asarray(outcome.result.inlier, dtype=bool)

@@ -39,6 +39,13 @@ class SieveConfig:
         choices=sieve_names,
         at_start=True,
     )
+    every: int = setting(
+        5,
+        "Where the front end follows points: of how many pairs in a row one is judged by the sieve "
+        "and solved from the beginning; the motion of the others goes on from it. 1: each.",
+        minimum=1,
+        maximum=1000,
+    )
     own: object | None = None  # `Config` of the sieve; None: as by default
 
 

@@ -18,6 +18,7 @@ from msga_ros.network import MSGANet
 from msga_ros.network.match_scores import Network
 from msga_ros.two_view import relation
 from msga_ros.two_view.config import NO_REFINEMENT, PipelineConfig
+from msga_ros.two_view.continuation import Continuation
 from msga_ros.two_view.relation import Clock, Stages
 from msga_ros.two_view.result import Counts, Status, TwoViewResult
 from msga_ros.two_view.sieves.msga import MSGASieve
@@ -25,9 +26,11 @@ from msga_ros.two_view.stages import (
     Frontend,
     OnDevice,
     Sieve,
+    beside,
     create_frontend,
     create_sieve,
     fitting_sieve,
+    follow,
 )
 
 __all__ = ["Counts", "Status", "TwoViewPipeline", "TwoViewResult"]
@@ -77,6 +80,7 @@ class TwoViewPipeline:
             name,
         )
         self._writing = threading.Lock()
+        self._continuation = Continuation()
 
     @classmethod
     def from_config(cls, path: str | Path | None = None, **overrides: object) -> TwoViewPipeline:
@@ -153,6 +157,18 @@ class TwoViewPipeline:
         """Features of an image, mono or BGR of 8 or 16 bits; `FrontendError` from anything else."""
         return self._stages.frontend.extract(image)
 
+    def follow(self, previous: Features | None, image: NDArray[np.generic]) -> Features:
+        """`extract` of an image that comes after another of the same camera, if there was one.
+
+        A front end that follows points finds those of `previous` again; any other looks at `image`
+        alone.
+        """
+        return follow(self._stages.frontend, previous, image)
+
+    def beside(self, left: Features, image: NDArray[np.generic]) -> Features:
+        """`extract` of the right image of a stereo pair; `left`: the features of the left one."""
+        return beside(self._stages.frontend, left, image)
+
     def __call__(
         self,
         image0: NDArray[np.generic],
@@ -163,7 +179,7 @@ class TwoViewPipeline:
         """Relate two images; see `extract` and `relate`."""
         stages, clock = self._stages, Clock()
         features0 = stages.frontend.extract(image0)
-        features1 = stages.frontend.extract(image1)
+        features1 = follow(stages.frontend, features0, image1)
         extraction = clock.lap()
         result = relation.relate(stages, features0, features1, camera0, camera1)
         return dataclasses.replace(result, timings={"extract": extraction, **result.timings})
@@ -179,7 +195,9 @@ class TwoViewPipeline:
             CameraError: a camera is of another image size than the features.
             FrontendError: the features are of two different front ends.
         """
-        return relation.relate(self._stages, features0, features1, camera0, camera1)
+        return relation.relate(
+            self._stages, features0, features1, camera0, camera1, continuation=self._continuation
+        )
 
     def relate_features(
         self, features0: Features, features1: Features, camera0: Camera, camera1: Camera

@@ -12,10 +12,11 @@ from msga_ros.frontend.base import Features, Matches
 from msga_ros.frontend.matching import match_features
 from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.two_view.config import PipelineConfig
+from msga_ros.two_view.continuation import Continuation
 from msga_ros.two_view.motion import motion_status, unknown_motion
 from msga_ros.two_view.relative_pose import estimate_motion
 from msga_ros.two_view.result import Counts, Status, TwoViewResult
-from msga_ros.two_view.stages import Frontend, NormalisedMatches, Sieve
+from msga_ros.two_view.stages import Follower, Frontend, NormalisedMatches, Sieve
 
 
 @dataclass(frozen=True)
@@ -59,15 +60,23 @@ def relate(
     camera0: Camera,
     camera1: Camera,
     match: Callable[[Stages, Features, Features], Matches] = by_front_end,
+    continuation: Continuation | None = None,
 ) -> TwoViewResult:
-    """Matches, then sieve and solver. `CameraError` where a camera is of another image size."""
+    """Matches, then sieve and solver. `CameraError` where a camera is of another image size.
+
+    `continuation`: of a stream, what is known of the pairs before. Points that a front end follows
+    and that do not agree with the motion end here.
+    """
     _check_size(0, features0, camera0)
     _check_size(1, features1, camera1)
     clock = Clock()
     matches = match(stages, features0, features1)
     timings = {"match": clock.lap()}
     detected = (len(features0), len(features1))
-    return relate_matches(stages, matches, camera0, camera1, detected, timings)
+    result = relate_matches(stages, matches, camera0, camera1, detected, timings, continuation)
+    if isinstance(stages.frontend, Follower) and matches.followed is not None:
+        stages.frontend.end(features1, matches.feature_indices[1][result.rejected])
+    return result
 
 
 def relate_matches(
@@ -77,15 +86,23 @@ def relate_matches(
     camera1: Camera,
     detected: tuple[int, int] = (0, 0),
     timings: Mapping[str, float] | None = None,
+    continuation: Continuation | None = None,
 ) -> TwoViewResult:
     """Sieve and solver; `timings` are those of the work before."""
     config, clock = stages.config, Clock()
     normalised = NormalisedMatches.of(matches, camera0, camera1)
-    scores = stages.sieve(normalised)
-    sieving = clock.lap()
-
+    rows, valid, pair = normalised.correspondences, normalised.valid, matches.followed
     mean_focal = (camera0.mean_focal + camera1.mean_focal) / 2
-    motion = estimate_motion(scores, normalised.correspondences, config, mean_focal)
+    motion, sieving = None, 0.0
+    if continuation is not None and pair is not None:
+        motion = continuation.motion(pair, valid, rows, config, mean_focal)
+    if motion is None:
+        clock.lap()
+        scores = stages.sieve(normalised)
+        sieving = clock.lap()
+        motion = estimate_motion(scores, rows, config, mean_focal)
+        if continuation is not None and pair is not None:
+            continuation.asked(pair, valid, rows, motion)
     status = motion_status(motion, config.pose)
     if status is Status.TOO_FEW_MATCHES:
         motion = unknown_motion(motion)

@@ -13,6 +13,7 @@ from msga_ros.geometry.covariance import covariance_of_either, relative_pose_cov
 from msga_ros.geometry.epipolar import symmetric_epipolar_distance_squared
 from msga_ros.geometry.pose import PoseError, median_parallax, pose_from_essential
 from msga_ros.geometry.robust.base import RobustEstimate, failure, uses_scores, verified
+from msga_ros.geometry.robust.refinement import Motions, refined
 from msga_ros.geometry.robust.rival import strongest_rival
 from msga_ros.geometry.robust.selection import most_likely
 from msga_ros.geometry.significance import chance_of_agreement, expected_false_alarms
@@ -32,6 +33,8 @@ _SAMPLING_REACH = 1.5
 # but within these limits.
 _DIFFERENT_SIGMAS = 5.0
 _DIFFERENT_DEG = (3.0, 20.0)
+_FEWEST = 8  # matches that a motion is refined from
+_WIDE = 3.0  # times the distance of an inlier: what a motion is off by before it is refined
 
 
 def estimate_motion(
@@ -54,6 +57,36 @@ def estimate_motion(
         solution = _refined(scores, correspondences, config, threshold)
     if solution is None:
         solution = _own(scores, correspondences, config, threshold)
+    return _motion(solution, correspondences, config, threshold)
+
+
+def continued_motion(
+    rotation: Array,
+    translation: Array,
+    valid: NDArray[np.bool_],
+    correspondences: Array,
+    config: PipelineConfig,
+    mean_focal: float,
+    agreeing: float,
+) -> Motion | None:
+    """The motion near `rotation` (3, 3) and `translation` (3,), all matches being candidates.
+
+    Nothing is sampled. None where less than the share `agreeing` of the `valid` (N,) matches agree
+    with it. The other arguments are those of `estimate_motion`.
+    """
+    threshold = config.pose.threshold_px / mean_focal
+    rows = correspondences[valid]
+    if len(rows) < _FEWEST:
+        return None
+    motion = Motions(rotation[None], translation[None])
+    motion = refined(motion, rows, _WIDE * threshold, "CAUCHY", 10)
+    motion = refined(motion, rows, threshold, "TRUNCATED", 10)
+    found = verified(motion.essential[0], rows[:, :2], rows[:, 2:], threshold)
+    if not found.success or found.inlier.sum() < agreeing * len(rows):
+        return None
+    solution = _Solution(
+        found.essential, found.rotation, found.translation, valid, found.inlier, threshold
+    )
     return _motion(solution, correspondences, config, threshold)
 
 

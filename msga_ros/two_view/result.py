@@ -72,3 +72,10 @@ class TwoViewResult:
     counts: Counts
     timings: dict[str, float]
     sieve: str = ""
+
+    @property
+    def rejected(self) -> NDArray[np.bool_]:
+        """(N,): matches that do not agree with the motion; none where its status is not OK."""
+        if self.status is not Status.OK:
+            return np.zeros(len(self.inlier), dtype=bool)
+        return ~self.inlier

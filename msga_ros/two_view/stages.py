@@ -72,6 +72,24 @@ class Frontend(Protocol):
         """The same with other settings: no weights are loaded, features made before stay valid."""
 
 
+@runtime_checkable
+class Follower(Protocol):
+    """A front end that finds the points of one view again in the next, which keep their `ids`."""
+
+    def follow(self, previous: Features, image: NDArray[np.generic]) -> Features:
+        """Features of the next image of the camera that `previous` is from.
+
+        Points that were found again have the ids that they had, others new ones. An image of
+        another size begins anew.
+        """
+
+    def beside(self, left: Features, image: NDArray[np.generic]) -> Features:
+        """The points of `left` in the image of the other camera, of the same instant."""
+
+    def end(self, features: Features, indices: NDArray[np.int64]) -> None:
+        """Follow these points (indices of `features`) no further: they are false."""
+
+
 @dataclass(frozen=True)
 class NormalisedMatches:
     """What a sieve sees of N putative matches.
@@ -79,13 +97,15 @@ class NormalisedMatches:
     `correspondences` (N, 4) float64: `(x0, y0, x1, y1)`, normalised coordinates. `valid` (N,) bool:
     the others are none, their rows hold anything. `evidence` (N, 5) float32: columns `EVIDENCE`,
     sizes in focal lengths, NaN where unknown; None: nothing is known. `confidence` (N,) in [0, 1]:
-    the matcher's own, or None.
+    the matcher's own, or None. `followed`: these
+    are points followed from view to view, few of which are wrong.
     """
 
     correspondences: NDArray[np.float64]
     valid: NDArray[np.bool_]
     evidence: NDArray[np.float32] | None = None
     confidence: NDArray[np.float32] | None = None
+    followed: bool = False
 
     @classmethod
     def of(cls, matches: Matches, camera0: Camera, camera1: Camera) -> NormalisedMatches:
@@ -97,6 +117,7 @@ class NormalisedMatches:
             np.isfinite(correspondences.sum(axis=1)),
             normalised_evidence(matches.evidence, camera0.mean_focal, camera1.mean_focal),
             matches.confidence,
+            matches.followed is not None,
         )
 
 
@@ -191,6 +212,20 @@ class MatchedFrontend:
         return MatchedFrontend(
             self._extractor.reconfigured(config), self._matcher.reconfigured(config)
         )
+
+
+def follow(frontend: Frontend, previous: Features | None, image: NDArray[np.generic]) -> Features:
+    """Features of `image`, which comes after `previous` of the same camera (None: the first)."""
+    if previous is not None and isinstance(frontend, Follower):
+        return frontend.follow(previous, image)
+    return frontend.extract(image)
+
+
+def beside(frontend: Frontend, left: Features, image: NDArray[np.generic]) -> Features:
+    """Features of the right image of a stereo pair, whose left one has the features `left`."""
+    if isinstance(frontend, Follower):
+        return frontend.beside(left, image)
+    return frontend.extract(image)
 
 
 def create_frontend(config: FrontendConfig) -> Frontend:

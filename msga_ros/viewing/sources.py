@@ -17,6 +17,7 @@ from msga_ros.bags.topics import Topics, choose_topics
 from msga_ros.bags.types import CORRESPONDENCES, typestore
 from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame, Sequence
 from msga_ros.datasets.sequences.source import open_sequence
+from msga_ros.frontend.base import Features
 from msga_ros.stream.processor import Outcome, Pipeline
 from msga_ros.stream.reference_view import View
 from msga_ros.stream.settings import Settings
@@ -57,11 +58,14 @@ def open_pairs(request: Request, load: LoadPipeline, warn: Warn) -> Iterator[Sho
 def _frames(sequence: Sequence, pipeline: Pipeline, settings: Settings) -> Iterator[ShownPair]:
     """Frames of a sequence, by the node's own rule for the reference view."""
     reference: tuple[View, StampedPose | None] | None = None
+    left: View | None = None
     for frame in sequence:
-        left = _view(pipeline, frame, LEFT)
+        previous = None if left is None else left.features
+        left = _view(frame, LEFT, pipeline.follow(previous, frame.images[LEFT]))
         here = _truth(frame)
         if settings.stereo:
-            outcome = _related(pipeline, left, _view(pipeline, frame, RIGHT), _baseline(frame))
+            seen = pipeline.beside(left.features, frame.images[RIGHT])
+            outcome = _related(pipeline, left, _view(frame, RIGHT, seen), _baseline(frame))
             yield pair_from_outcome(outcome, 0, here)
             continue
         replace = settings.reference.usable(left)
@@ -73,10 +77,9 @@ def _frames(sequence: Sequence, pipeline: Pipeline, settings: Settings) -> Itera
             reference = (left, here)
 
 
-def _view(pipeline: Pipeline, frame: Frame, side: str) -> View:
+def _view(frame: Frame, side: str, features: Features) -> View:
     header = header_of(_stamp_ns(frame), side)
-    image = frame.images[side]
-    return View(header, image, frame.cameras[side], pipeline.extract(image))
+    return View(header, frame.images[side], frame.cameras[side], features)
 
 
 def _related(

@@ -66,6 +66,12 @@ class FakePipeline:
     extracted: list[np.ndarray] = field(default_factory=list)
     related: list[tuple[Features, Features, Camera, Camera]] = field(default_factory=list)
 
+    def follow(self, previous: Features | None, image: np.ndarray) -> Features:
+        return self.extract(image)
+
+    def beside(self, left: Features, image: np.ndarray) -> Features:
+        return self.extract(image)
+
     def extract(self, image: np.ndarray) -> Features:
         self.extracted.append(image)
         height, width = image.shape[:2]

@@ -26,7 +26,13 @@ from msga_ros.odometry.poses import pose_matrix
 from msga_ros.odometry.stereo import StereoOdometry
 from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate
 from msga_ros.two_view.config import PipelineConfig
-from msga_ros.two_view.stages import Frontend, create_frontend, create_sieve
+from msga_ros.two_view.stages import (
+    Frontend,
+    beside,
+    create_frontend,
+    create_sieve,
+    follow,
+)
 
 Array = NDArray[np.float64]
 
@@ -110,6 +116,7 @@ def run_sequence(
         EstimatorRelate(name, config, matcher, sieves.get(sieve_of(name))) for name in estimators
     ]
     runners: list[_Runner] = []
+    views: dict[str, Features] = {}
     total = min(len(sequence), limit) if limit else len(sequence)
     for number, frame in enumerate(sequence):
         if number == total:
@@ -117,7 +124,7 @@ def run_sequence(
         if not runners:
             rig = _rig(frame) if stereo else None
             runners = [_Runner(relate, rig, settings) for relate in relates]
-        views, elapsed = _extract(features, frame)
+        views, elapsed = _extract(features, frame, views)
         for runner in runners:
             runner.take(frame, views, elapsed)
         if advance:
@@ -179,9 +186,14 @@ class _Runner:
         )
 
 
-def _extract(extractor: Frontend, frame: Frame) -> tuple[dict[str, Features], float]:
+def _extract(
+    extractor: Frontend, frame: Frame, before: dict[str, Features]
+) -> tuple[dict[str, Features], float]:
+    """Features by side, and the milliseconds they took; `before`: those of the frame before."""
     started = time.perf_counter()
-    views = {side: extractor.extract(image) for side, image in frame.images.items()}
+    views = {LEFT: follow(extractor, before.get(LEFT), frame.images[LEFT])}
+    if RIGHT in frame.images:
+        views[RIGHT] = beside(extractor, views[LEFT], frame.images[RIGHT])
     return views, 1e3 * (time.perf_counter() - started)
 
 

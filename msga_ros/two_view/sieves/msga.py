@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,7 @@ class MSGASieve:
         from msga_ros.network.inference import Inference
 
         self._inference = Inference(network, config.device)
+        self._inlier_threshold = config.inlier_threshold
         self.source = source
 
     @classmethod
@@ -84,10 +86,13 @@ class MSGASieve:
         return self._inference.problem
 
     def __call__(self, matches: NormalisedMatches) -> MatchScores:
-        return self._inference(matches.correspondences, matches.valid, matches.evidence)
+        scores = self._inference(matches.correspondences, matches.valid, matches.evidence)
+        return scores.with_verified(self._inlier_threshold) if matches.followed else scores
 
     def reconfigured(self, config: PipelineConfig) -> MSGASieve:
-        return self  # its thresholds are applied to the scores, by whoever asked for them
+        other = copy.copy(self)  # the same network
+        other._inlier_threshold = config.network.inlier_threshold
+        return other
 
 
 def create(config: PipelineConfig) -> MSGASieve:

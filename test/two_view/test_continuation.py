@@ -1,0 +1,157 @@
+"""Pairs whose points are followed: most go on from the pair before, and none of them is worse."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from rendered_stream import FRAMES, LEFT, RIGHT, RenderedStream, stream_of
+
+from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
+from msga_ros.frontend import Features
+from msga_ros.geometry.camera_pose import Pose
+from msga_ros.geometry.pose import rotation_angle_deg
+from msga_ros.network.match_scores import MatchScores
+from msga_ros.two_view.config import PipelineConfig
+from msga_ros.two_view.pipeline import Status, TwoViewPipeline, TwoViewResult
+from msga_ros.two_view.sieves.none import NoSieve
+from msga_ros.two_view.stages import NormalisedMatches
+
+
+@dataclass
+class CountingSieve(NoSieve):
+    """Lets all matches through, and counts how often it was asked."""
+
+    asked: int = 0
+
+    def __call__(self, matches: NormalisedMatches) -> MatchScores:
+        self.asked += 1
+        return super().__call__(matches)
+
+
+@pytest.fixture(scope="module")
+def stream() -> RenderedStream:
+    return RenderedStream.made()
+
+
+@pytest.fixture(scope="module")
+def images(stream: RenderedStream) -> list[dict[str, np.ndarray]]:
+    return stream_of(stream)
+
+
+def pipeline(every: int = 5) -> tuple[TwoViewPipeline, CountingSieve]:
+    sieve = CountingSieve()
+    config = {"frontend.name": "tracks", "sieve.name": "none", "sieve.every": every}
+    return TwoViewPipeline(PipelineConfig.load(**config), sieve), sieve
+
+
+def angle_deg(one: np.ndarray, other: np.ndarray) -> float:
+    cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
+    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+
+
+def off_deg(result: TwoViewResult, before: Pose, after: Pose) -> tuple[float, float]:
+    """Errors of rotation and of the direction of the translation."""
+    motion = after.relative_to(before)
+    turned = rotation_angle_deg(result.rotation @ motion.rotation.T)
+    return turned, angle_deg(result.translation, motion.translation)
+
+
+def views_of(pipe: TwoViewPipeline, images: list[dict[str, np.ndarray]]) -> list[Features]:
+    views: list[Features] = []
+    for one in images:
+        views.append(pipe.follow(views[-1] if views else None, one[LEFT]))
+    return views
+
+
+def test_the_rig_is_judged_now_and_then_and_right_all_the_time(stream, images) -> None:
+    pipe, sieve = pipeline(every=4)
+    camera, left = stream.sequence.camera, None
+    for index, one in enumerate(images):
+        left = pipe.follow(left, one[LEFT])
+        result = pipe.relate(left, pipe.beside(left, one[RIGHT]), camera, camera)
+        poses = stream.sequence.poses(index)
+        assert result.status is Status.OK
+        turned, aside = off_deg(result, poses[LEFT], poses[RIGHT])
+        assert turned < 0.3 and aside < 3.0
+        assert (result.timings["network"] > 0) == (index % 4 == 0)
+    assert sieve.asked == FRAMES / 4
+
+
+def test_a_keyframe_is_compared_with_each_view_after_it(stream, images) -> None:
+    pipe, sieve = pipeline(every=50)
+    camera, poses = stream.sequence.camera, stream.sequence.poses
+    views = views_of(pipe, images)
+    for index in range(3, FRAMES):
+        result = pipe.relate(views[0], views[index], camera, camera)
+        assert result.status is Status.OK
+        turned, aside = off_deg(result, poses(0)[LEFT], poses(index)[LEFT])
+        assert turned < 0.3 and aside < 4.0
+    # Once at the beginning, and whenever the baseline has become two and a half times as wide.
+    assert sieve.asked == 2
+
+
+def test_views_in_a_row_go_on_from_each_other(stream, images) -> None:
+    pipe, sieve = pipeline(every=4)
+    camera = stream.sequence.camera
+    views = views_of(pipe, images)
+    for before, after in itertools.pairwise(views):
+        assert len(pipe.relate(before, after, camera, camera).inlier)
+    assert sieve.asked == np.ceil((FRAMES - 1) / 4)
+
+
+def test_every_pair_where_that_is_asked_for(stream, images) -> None:
+    pipe, sieve = pipeline(every=1)
+    camera = stream.sequence.camera
+    views = views_of(pipe, images[:4])
+    for after in views[1:]:
+        pipe.relate(views[0], after, camera, camera)
+    assert sieve.asked == 3
+
+
+def test_a_right_camera_that_was_turned_is_found_at_once(stream, images) -> None:
+    """What does not agree with the motion before is not bent to agree with it."""
+    pipe, _ = pipeline(every=100)
+    turned = SyntheticSequence(replace(stream.sequence.options, rig_rotation_deg=(2.0, 3.0, 4.0)))
+    camera, left = stream.sequence.camera, None
+    for index, rig in enumerate((stream.sequence, stream.sequence, turned)):
+        left = pipe.follow(left, images[index][LEFT])
+        right = pipe.beside(left, RenderedStream(rig).images(index)[RIGHT])
+        result = pipe.relate(left, right, camera, camera)
+        assert result.status is Status.OK
+        poses = rig.poses(index)
+        assert off_deg(result, poses[LEFT], poses[RIGHT])[0] < 0.5
+
+
+def test_points_that_do_not_move_with_the_scene_end(stream, images) -> None:
+    """A third of the points are pushed about: outliers, and their ids are gone in the next view."""
+    pipe, _ = pipeline(every=5)
+    camera = stream.sequence.camera
+    views = views_of(pipe, images[:7])
+    for index in (3, 4, 5):
+        pipe.relate(views[0], views[index], camera, camera)
+    last = views[6]
+    wrong = np.arange(0, len(last), 3)
+    pushed = last.keypoints.copy()
+    pushed[wrong] += np.random.default_rng(0).choice([-1, 1], (len(wrong), 2)) * [12, 15]
+    result = pipe.relate(views[0], replace(last, keypoints=pushed), camera, camera)
+    assert result.status is Status.OK
+    false = np.isin(result.indices1, wrong)
+    assert result.inlier[false].mean() < 0.1 and result.inlier[~false].mean() > 0.9
+    ended = last.ids[result.indices1[false & ~result.inlier]]
+    assert len(ended) > 0.6 * false.sum()
+    assert not np.isin(ended, pipe.follow(last, images[7][LEFT]).ids).any()
+
+
+def test_another_scene_is_no_motion(stream, images) -> None:
+    pipe, _ = pipeline()
+    camera = stream.sequence.camera
+    views = views_of(pipe, images[:3])
+    pipe.relate(views[0], views[1], camera, camera)
+    pipe.relate(views[0], views[2], camera, camera)
+    elsewhere = SyntheticOptions(frames=1, width=480, height=360, focal=360.0, seed=5)
+    other = RenderedStream(SyntheticSequence(elsewhere)).images(0)[LEFT]
+    after = pipe.follow(views[2], other)
+    assert pipe.relate(views[0], after, camera, camera).status is not Status.OK
