@@ -23,7 +23,14 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["msga_ros", "msga_ros.*"]),
-    package_data={"msga_ros": ["weights/*.safetensors", "evaluation/templates/*", "py.typed"]},
+    package_data={
+        "msga_ros": [
+            "weights/*.safetensors",
+            "presets/*.yaml",
+            "evaluation/templates/*",
+            "py.typed",
+        ]
+    },
     data_files=[
         (
             "share/msga_ros/config",

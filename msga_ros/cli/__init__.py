@@ -24,6 +24,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 COMMANDS = {
     "match": "Match two images: a picture of the matches, the pose x_current = R x_reference + t.",
     "eval": "Judge estimators of the relative pose on the same matches, in one run.",
+    "compare": "Compare whole ways from two images to a pose: accuracy, refusals, time, memory.",
     "vo": "Visual odometry by several estimators on the same matches, judged against true poses.",
     "dump": "Turn posed images into a dump of correspondences; the command goes on after a stop.",
     "compact": "Join dumps in a compact form, half as large or less, for training and evaluation.",

@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import matplotlib
 import numpy as np
@@ -17,6 +17,25 @@ from matplotlib.figure import Figure
 from msga_ros.evaluation.metrics import bootstrap_auc, pose_auc
 from msga_ros.evaluation.records import PairRecord
 from msga_ros.evaluation.tables import RATIO_CLASSES, inlier_ratio_class
+
+
+class WithError(Protocol):
+    """A record with a pose error."""
+
+    @property
+    def error(self) -> float:
+        """Degrees; infinite without a pose."""
+        ...
+
+
+class Timed(WithError, Protocol):
+    """A record with a pose error and the time it took."""
+
+    @property
+    def milliseconds(self) -> float:
+        """Of the pair."""
+        ...
+
 
 Series = Mapping[str, Sequence[PairRecord]]  # by the name that the legend gives
 
@@ -65,7 +84,7 @@ def svg(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
-def recall_over_error(series: Series, limit: float = 20.0) -> Figure:
+def recall_over_error(series: Mapping[str, Sequence[WithError]], limit: float = 20.0) -> Figure:
     """Share of the pairs with an error below each angle, up to `limit` degrees."""
     figure, axes = _figure("Recall over pose error")
     for index, records in enumerate(series.values()):
@@ -138,7 +157,7 @@ def auc_by_difficulty(series: Series) -> Figure:
     return figure
 
 
-def accuracy_over_time(series: Series) -> Figure:
+def accuracy_over_time(series: Mapping[str, Sequence[Timed]]) -> Figure:
     """AUC@10 over milliseconds a pair: up and left is better."""
     figure, axes = _figure("AUC at 10 degrees over time")
     times = [float(np.mean([r.milliseconds for r in records])) for records in series.values()]

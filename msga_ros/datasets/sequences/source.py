@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msga_ros.datasets.sequences.base import Sequence, SequenceError
 from msga_ros.datasets.sequences.folder import FolderSequence
+from msga_ros.datasets.sequences.picture_folder import PictureFolder
 from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
 from msga_ros.datasets.sequences.video import VideoSequence
 from msga_ros.geometry.camera import Camera
@@ -37,3 +38,15 @@ def open_sequence(
     if stereo:
         raise SequenceError(f"{source}: a video has one camera, it cannot be played as stereo")
     return VideoSequence(path, camera)
+
+
+def open_footage(path: Path, camera: Camera | None = None) -> Sequence:
+    """The frames of a video or of a folder of pictures, without poses.
+
+    `camera`: that of all frames (None: guessed). Raises `SequenceError`: neither of both.
+    """
+    if path.is_dir():
+        return PictureFolder(path, camera)
+    if path.is_file():
+        return VideoSequence(path, camera)
+    raise SequenceError(f"{path}: neither a video nor a folder of pictures")
