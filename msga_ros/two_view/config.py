@@ -74,7 +74,7 @@ class PoseConfig:
         "Expected number of motions with as many inliers by chance; above this: status "
         "TOO_FEW_MATCHES.",
         minimum=1e-30,
-        maximum=1e6,
+        maximum=1e300,
     )
     min_parallax_deg: float = setting(
         0.1,

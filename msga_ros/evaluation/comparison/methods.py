@@ -42,7 +42,7 @@ Image = NDArray[np.uint8]
 UNGATED = "ungated"
 _NO_GATE: Mapping[str, object] = {
     "pose.min_inliers": 8,
-    "pose.max_false_alarms": 1e6,
+    "pose.max_false_alarms": 1e300,
     "pose.min_parallax_deg": 0.0,
     "pose.min_lead": 0.0,
 }

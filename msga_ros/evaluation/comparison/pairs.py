@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.datasets.posed.base import PosedImage, PosedScene
+from msga_ros.datasets.posed.base import PosedImage, PosedImagesError, PosedScene
 from msga_ros.datasets.posed.selection import Selection, candidates, listed
 from msga_ros.datasets.sequences.base import LEFT, Frame
 from msga_ros.datasets.sequences.base import Sequence as FrameSequence
@@ -59,6 +59,8 @@ class PosedPairs:
         pair_list: instead: the pairs that this file names, see `selection.listed`.
         unrelated: that many pairs of images of two different scenes on top.
         seed: of the choice.
+
+    Raises `PosedImagesError` where two scenes have the same name.
     """
 
     scenes: Sequence[PosedScene]
@@ -67,6 +69,12 @@ class PosedPairs:
     pair_list: Path | None = None
     unrelated: int = 0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        names = [scene.name for scene in self.scenes]
+        twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        if twice:
+            raise PosedImagesError(f"several collections are called {', '.join(twice)}")
 
     def names(self) -> list[tuple[PosedImage, PosedImage, str, bool]]:
         """The images of each pair, their scene, and whether they show the same place."""

@@ -1,0 +1,218 @@
+"""Comparison of whole methods: what is counted, in what order, and what is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from msga_ros.configuration.yaml_dataclass import ConfigError
+from msga_ros.datasets.sequences.picture_folder import PictureFolder
+from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
+from msga_ros.evaluation.comparison.methods import Answer, MethodError, method
+from msga_ros.evaluation.comparison.pairs import FootagePairs, ImagePair, angle_class
+from msga_ros.evaluation.comparison.records import ComparisonFile, ComparisonRecord
+from msga_ros.evaluation.comparison.rows import groupings, rows
+from msga_ros.evaluation.comparison.run import compare
+from msga_ros.evaluation.records import RecordError
+from msga_ros.geometry.camera import Camera
+from msga_ros.geometry.camera_pose import Pose
+from msga_ros.two_view.config import PipelineConfig
+from msga_ros.two_view.presets import PRESETS, preset_path
+
+CAMERA = Camera.pinhole(100.0, 100.0, 32.0, 24.0, 64, 48)
+IMAGE = np.zeros((48, 64), np.uint8)
+TRUTH = Pose(Rotation.from_rotvec([0.0, 0.2, 0.0]).as_matrix(), np.array([1.0, 0.0, 0.0]))
+
+
+def pair(name: str, related: bool = True, angle: float = 20.0) -> ImagePair:
+    motion = TRUTH if related else None
+    return ImagePair(name, name.split()[0], IMAGE, IMAGE, CAMERA, CAMERA, motion, angle, related)
+
+
+class Scripted:
+    """A method whose error on each pair, in degrees, is given; NaN: no pose."""
+
+    digest = "1"
+
+    def __init__(self, name: str, errors: list[float], ok: list[bool], calls: list[str]) -> None:
+        self.name, self._errors, self._ok, self._calls = name, errors, ok, calls
+        self._pairs = -1
+        self._seen: object = None
+
+    def __call__(self, image0: object, *_: object) -> Answer:
+        self._calls.append(self.name)
+        if image0 is not self._seen:
+            self._seen, self._pairs = image0, self._pairs + 1
+        off = self._errors[self._pairs]
+        turn = Rotation.from_rotvec([np.deg2rad(off), 0.0, 0.0]).as_matrix()
+        rotation = turn @ TRUTH.rotation if np.isfinite(off) else np.full((3, 3), np.nan)
+        points = np.zeros((4, 2), np.float32)
+        return Answer(
+            ok=self._ok[self._pairs],
+            rotation=rotation,
+            translation=np.array([1.0, 0.0, 0.0]),
+            keypoints0=points,
+            keypoints1=points,
+            inlier=np.array([True, True, False, True]),
+            cpu_ms=10.0,
+            wall_ms=20.0,
+            extract_cpu_ms=4.0,
+            stages={"match": 3.0},
+        )
+
+
+def pairs() -> list[ImagePair]:
+    made = [pair("a 0 1", angle=5.0), pair("a 0 2"), pair("b 0 1"), pair("b 1 2", related=False)]
+    return [dataclasses.replace(one, image0=IMAGE.copy()) for one in made]
+
+
+def compared(calls: list[str], cache: ComparisonFile | None = None) -> list[ComparisonRecord]:
+    first = Scripted("first", [1.0, 30.0, 2.0, 3.0], [True, True, False, False], calls)
+    second = Scripted("second", [2.0, math.nan, 20.0, 9.0], [True, False, True, True], calls)
+    return compare(pairs(), [first, second], cache)
+
+
+def test_each_pair_is_everybodys_before_the_next_and_the_first_turn_changes() -> None:
+    calls: list[str] = []
+    compared(calls)
+    # Three calls before a method's first pair counts (two do not), then one a pair.
+    started = ["first"] * 3 + ["second"] * 3
+    assert calls == [*started, "second", "first", "first", "second", "second", "first"]
+
+
+def test_rows_count_what_a_user_asks() -> None:
+    first, second = rows(compared([]))
+    assert (first.method, first.pairs) == ("first", 4)
+    # Known: 1, 30, 2 degrees; the unrelated pair has no truth.
+    assert first.right == pytest.approx(200 / 3) and second.right == pytest.approx(100 / 3)
+    assert first.refused == 2 and second.refused == 1
+    # The third pair, which the first method had within 5 degrees; the unrelated one is no miss.
+    assert first.missed == 1
+    assert second.missed == 0  # nobody had the second pair
+    # 30 degrees off with a clear voice; the second: 20 degrees off, and a pose of two places.
+    assert first.confidently_wrong == 1 and second.confidently_wrong == 2
+    assert first.agreeing == 100.0 and second.agreeing == 100.0
+    assert (first.cpu_ms, first.wall_ms, first.extract_cpu_ms) == (10.0, 20.0, 4.0)
+    assert second.cpu_ratio == 1.0 and first.inliers == 3 and first.stages == {"match": 3.0}
+
+
+def test_rows_by_angle_scene_and_domain() -> None:
+    records = compared([])
+    ways = groupings({"a": "indoor", "b": "outdoor"})
+    by_angle = rows(records, ways["angle"])
+    assert [(row.group, row.pairs) for row in by_angle if row.method == "first"] == [
+        ("under 15°", 1),
+        ("15-30°", 3),
+    ]
+    assert {row.group for row in rows(records, ways["domain"])} == {"indoor", "outdoor"}
+    assert {row.group for row in rows(records, ways["scene"])} == {"a", "b"}
+    assert angle_class(math.nan) == "" and angle_class(60.0) == "over 60°"
+
+
+def test_records_are_kept_and_not_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    calls: list[str] = []
+    made = compared(calls, ComparisonFile(path))
+    count = len(calls)
+    again = compared(calls, ComparisonFile(path))
+    assert len(calls) == count
+    np.testing.assert_equal([one.error for one in again], [one.error for one in made])
+    # A line that was cut off is done again, and only that.
+    path.write_text(path.read_text()[:-20])
+    compared(calls, ComparisonFile(path))
+    assert len(calls) == count + 3
+    path.write_text("nonsense\n")
+    with pytest.raises(RecordError, match="line 1"):
+        ComparisonFile(path)
+
+
+def test_methods_by_name() -> None:
+    combined = method("orb+none+magsac,pose.threshold_px=2", {"frontend.max_keypoints": 50})
+    assert combined.name == "orb+none+magsac,pose.threshold_px=2"
+    other = method("orb+none+magsac,pose.threshold_px=3", {"frontend.max_keypoints": 50})
+    assert combined.digest != other.digest
+    assert method("opencv-orb").name == "opencv-orb"
+    for text, part in (
+        ("surf", "presets are"),
+        ("orb+nobody", "no stage"),
+        ("orb+magsac+poselib", "two stages of one kind"),
+        ("orb+none,loud", "neither ENTRY=VALUE nor ungated"),
+        ("opencv-orb,frontend.ratio=0.8", "no settings"),
+        ("missing.yaml", "no such file"),
+    ):
+        with pytest.raises(MethodError, match=part):
+            method(text)
+    with pytest.raises(ConfigError, match=r"frontend\.ratios"):
+        method("orb+none,frontend.ratios=0.8")
+
+
+@pytest.mark.parametrize("name", ["orb+none,frontend.ratio=0.8", "opencv-orb", "opencv-sift"])
+def test_methods_find_the_motion_of_a_rendered_scene(name: str) -> None:
+    frames = list(SyntheticSequence(SyntheticOptions(frames=3, frames_per_round=60)))
+    first, last = frames[0], frames[2]
+    assert first.poses and last.poses
+    motion = last.poses["left"].relative_to(first.poses["left"])
+    known = ImagePair(
+        "s 0 2",
+        "s",
+        first.images["left"],
+        last.images["left"],
+        first.cameras["left"],
+        last.cameras["left"],
+        motion,
+        10.0,
+    )
+    (record,) = compare([known], [method(name)])
+    assert record.ok and record.error < 3.0
+    assert record.inliers > 30 and record.cpu_ms > record.extract_cpu_ms > 0
+
+
+@pytest.mark.parametrize("name", ["opencv-orb", "opencv-sift"])
+def test_black_images_have_no_pose(name: str) -> None:
+    (record,) = compare([pair("a 0 1")], [method(name)])
+    assert not record.ok and record.error == math.inf and record.matches == 0
+
+
+def test_what_is_ungated_stands_by_every_pose() -> None:
+    generator = np.random.default_rng(0)
+    noise = [
+        cv2.GaussianBlur(generator.integers(0, 255, (240, 320), np.uint8), (0, 0), 1.5)
+        for _ in range(2)
+    ]
+    camera = Camera.pinhole(300.0, 300.0, 159.5, 119.5, 320, 240)
+    unrelated = ImagePair("a 0 1", "a", *noise, camera, camera, None, math.nan, False)
+    gated, open_ = (method(f"orb+none,frontend.ratio=1.0{text}") for text in ("", ",ungated"))
+    records = compare([unrelated], [gated, open_])
+    assert [record.ok for record in records] == [False, True]
+    assert [row.confidently_wrong for row in rows(records)] == [0, 1]
+
+
+def test_footage_is_paired_at_a_distance(tmp_path: Path) -> None:
+    for index in range(6):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((48, 64), 10 * index, np.uint8))
+    found = FootagePairs("walk", PictureFolder(tmp_path), gap=2, count=0)
+    assert len(found) == 4
+    assert [(int(one.image0.mean()), int(one.image1.mean())) for one in found] == [
+        (0, 20),
+        (10, 30),
+        (20, 40),
+        (30, 50),
+    ]
+    thinned = FootagePairs("walk", PictureFolder(tmp_path), gap=2, count=2)
+    assert [one.name for one in thinned] == ["walk 0 2", "walk 2 4"]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_configurations(name: str) -> None:
+    assert isinstance(PipelineConfig.load(preset_path(name)), PipelineConfig)
+
+
+def test_an_unknown_preset_is_named() -> None:
+    with pytest.raises(ConfigError, match="balanced"):
+        preset_path("fast")
