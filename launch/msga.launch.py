@@ -73,6 +73,12 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
         choose("namespace", "namespace of the node and its inputs"),
         *(choose(name, f"topic of the input {topic}", topic) for name, topic in INPUTS.items()),
         choose("params_file", "parameter file of the node", str(SHARE / "config" / "msga.yaml")),
+        choose(
+            "preset",
+            "named configuration: stands above the defaults and below a params_file of your own",
+            "",
+            *sorted(path.stem for path in (SHARE / "presets").glob("*.yaml")),
+        ),
         choose("device", "network device: auto, cpu, cuda or cuda:N"),
         choose(
             "image_transport",
@@ -129,6 +135,11 @@ def start_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         return LaunchConfiguration(argument).perform(context).strip()
 
     params_file = _file("params_file", value("params_file"))
+    files = [str(params_file)]
+    if value("preset"):
+        defaults = SHARE / "config" / "msga.yaml"
+        own = [] if params_file.samefile(defaults) else files
+        files = [str(defaults), str(SHARE / "presets" / f"{value('preset')}.yaml"), *own]
     texts = {name: value(argument) for argument, name in PARAMETERS.items()}
     overrides = {name: parsed(name, text) for name, text in texts.items() if text}
     namespace = value("namespace").strip("/")
@@ -143,7 +154,7 @@ def start_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         executable="msga",
         name="msga",
         namespace=namespace,
-        parameters=[str(params_file), overrides],
+        parameters=[*files, overrides],
         remappings=[(topic, value(argument)) for argument, topic in INPUTS.items()],
         arguments=["--ros-args", "--log-level", f"{logger}:={value('log_level')}"],
         output="screen",

@@ -11,6 +11,7 @@ import typer
 
 from msga_ros.frontend import FRONTENDS
 from msga_ros.frontend.matchers import matcher_names
+from msga_ros.two_view.presets import PRESETS, configuration_file
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +23,12 @@ MatcherName = Annotated[
     str | None, typer.Option("--matcher", help=f"One of {', '.join(matcher_names())}.")
 ]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="Pipeline configuration or node parameters, YAML.")
+    Path | None,
+    typer.Option(
+        "--config",
+        callback=lambda path: configuration_file(path) if path else None,
+        help=f"Preset ({', '.join(PRESETS)}), or a YAML file: pipeline or node parameters.",
+    ),
 ]
 Settings = Annotated[
     list[str] | None,

@@ -17,6 +17,7 @@ from msga_ros.configuration.yaml_dataclass import build, flatten, read_yaml, req
 from msga_ros.frontend import FRONTENDS
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.geometry.robust import SOLVERS
+from msga_ros.two_view.presets import configuration_file
 from msga_ros.two_view.sieves import AUTOMATIC, SIEVES, sieve_names
 from msga_ros.two_view.sieves.msga import NetworkConfig
 
@@ -124,7 +125,7 @@ class PipelineConfig:
 
     @classmethod
     def load(cls, path: str | Path | None = None, **overrides: object) -> PipelineConfig:
-        """Read `path` (YAML), then apply `overrides`.
+        """Read `path` (YAML, or the name of a preset), then apply `overrides`.
 
         An override is a whole group (`pose={"refine": "poselib"}`) or one entry with a dotted name
         (`**{"pose.refine": "poselib"}`). Groups of the file that are the node's alone (`sync`,
@@ -134,7 +135,7 @@ class PipelineConfig:
         """
         groups: dict[str, dict[str, object]] = {name: {} for name in _GROUPS}
         if path is not None:
-            for name, value in flatten(read_yaml(Path(path))).items():
+            for name, value in flatten(read_yaml(configuration_file(path))).items():
                 group, _, entry = name.partition(".")
                 if group in groups:
                     require(bool(entry), f"{path}: {group} must be a group of entries")

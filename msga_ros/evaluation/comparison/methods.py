@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 import msga_ros
 from msga_ros.evaluation.comparison.opencv_baseline import OPENCV_BASELINES, relate_by_opencv
 from msga_ros.frontend import FRONTENDS
+from msga_ros.frontend.matchers import MATCHERS
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.robust import SOLVERS
 from msga_ros.two_view.config import NO_REFINEMENT, PipelineConfig
@@ -140,6 +141,7 @@ def _parsed(text: str) -> tuple[str, dict[str, object]]:
 def _stages() -> dict[str, tuple[str, Callable[[], tuple[str, ...]]]]:
     """What may follow a front end: its entry of the configuration, and the names there are."""
     return {
+        "matcher": ("frontend.matcher", MATCHERS.names),
         "sieve": ("sieve.name", SIEVES.names),
         "solver": ("pose.refine", SOLVERS.names),
     }
