@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from msga_ros.geometry.rotations import rotation_matrix, rotation_vector
-from msga_ros.odometry.chain import PoseChain, Step, by_distortion
+from msga_ros.odometry.chain import PoseChain, Step, between, by_distortion
 from msga_ros.odometry.poses import UncertainPose
 
 AHEAD = np.array([0.0, 0.0, 1.0])  # metres a step
@@ -76,3 +78,30 @@ def test_a_known_start_is_part_of_the_way() -> None:
     assert pose.covariance[2, 2] == pytest.approx(0.04 + NOISE**2)
     # The start's turn, a metre long.
     assert pose.covariance[0, 0] == pytest.approx(0.04 + 0.04 + NOISE**2)
+
+
+def test_what_is_wrong_in_the_same_way_is_counted_once_between_two_frames() -> None:
+    """A scale that is 2 % off: the second metre is 2 cm off, whatever the metre before it was."""
+    steps = []
+    for metres in (1.0, 2.0):
+        too_long = np.zeros((6, 1))
+        too_long[2] = 0.02 * metres
+        one = step(too_long)
+        steps.append(replace(one, pose=replace(one.pose, position=metres * AHEAD)))
+    motion = between(*steps)
+    np.testing.assert_allclose(motion.position, AHEAD)
+    assert motion.covariance[2, 2] == pytest.approx(0.02**2 + 2 * NOISE**2)
+    assert motion.covariance[3, 3] == pytest.approx(2 * NOISE**2)
+    # The turn of the first frame moves what is seen from it, a metre ahead.
+    assert motion.covariance[0, 0] == pytest.approx(3 * NOISE**2)
+
+
+def test_a_motion_is_in_the_axes_of_the_frame_that_it_starts_from() -> None:
+    turn = np.array([0.0, np.pi / 2, 0.0])
+    first = step(np.zeros((6, 0)), turn)
+    second = replace(
+        first, pose=replace(first.pose, position=first.pose.position + np.array([1.0, 0, 0]))
+    )
+    motion = between(first, second)
+    np.testing.assert_allclose(motion.position, rotation_matrix(turn).T @ [1.0, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(motion.rotation, np.eye(3), atol=1e-12)
