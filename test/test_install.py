@@ -22,8 +22,10 @@ import importlib, pkgutil, sys
 import msga_ros
 missing = {}
 for module in pkgutil.walk_packages(msga_ros.__path__, "msga_ros.", onerror=lambda name: None):
-    if module.name.startswith(("msga_ros.node", "msga_ros.tools", "msga_ros.plugs.node",
-                               "msga_ros.viewing.node")) or module.name.endswith("__main__"):
+    if module.name.startswith(("msga_ros.client", "msga_ros.node", "msga_ros.tools",
+                               "msga_ros.plugs.node", "msga_ros.viewing.node")):
+        continue
+    if module.name.endswith("__main__"):
         continue
     try:
         importlib.import_module(module.name)
