@@ -29,14 +29,15 @@ def test_bytes_behind_the_end_do_no_harm(suffix: str, behind: bytes) -> None:
     np.testing.assert_array_equal(decode_picture(data + behind, 10_000), decode_picture(data))
 
 
-@pytest.mark.parametrize("behind", [b"", bytes(4096)])
+# WebP and TIFF say their length in front: zeros behind a break cannot be told from their pixels.
+@pytest.mark.parametrize(
+    ("suffix", "behind"),
+    [*((suffix, b"") for suffix in FORMATS), (".png", bytes(4096)), (".jpg", bytes(4096))],
+)
 @pytest.mark.parametrize("share", [0.4, 0.7, 0.98])
-@pytest.mark.parametrize("suffix", FORMATS)
 def test_a_stream_that_breaks_off_is_refused(suffix: str, share: float, behind: bytes) -> None:
     data = encoded(suffix)
     cut = data[: int(share * len(data))]
-    if suffix in (".webp", ".tiff") and behind:
-        pytest.skip("these say their length in front: zeros cannot be told from their pixels")
     with pytest.raises(PictureError) as caught:
         decode_picture(cut + behind, 10_000)
     assert caught.value.kind == "truncated" or suffix == ".tiff"
