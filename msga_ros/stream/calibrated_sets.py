@@ -119,8 +119,8 @@ class CalibratedSets:
 
     def finish(self) -> None:
         """Nothing more will come: what waits goes with the last camera_info, or is dropped."""
-        for name in self._infos:
-            self._wait_no_longer(name)
+        for infos in self._infos.values():
+            infos.waits = False
         self._signal()
         self._drop_waiting()
 
@@ -172,8 +172,8 @@ class CalibratedSets:
         patience = min(_PATIENCE, self._queue_size)
         if len(self._pending) >= patience:
             for name, infos in self._infos.items():
-                if infos.last is not None:
-                    self._wait_no_longer(name)
+                if infos.last is not None and self._own(name, self._pending[0]) is None:
+                    infos.waits, infos.late = False, 0
         self._signal()
         if len(self._pending) > self._queue_size:
             self._pending.popleft()
@@ -191,14 +191,6 @@ class CalibratedSets:
             if infos.late >= _LATE_IN_A_ROW:
                 infos.waits, infos.late = True, 0
         self._signal()
-
-    def _wait_no_longer(self, name: str) -> None:
-        infos = self._infos[name]
-        if not infos.waits:
-            return
-        if all(self._own(name, images) is not None for images in self._pending):
-            return  # it is there; another input makes them wait
-        infos.waits, infos.late = False, 0
 
     def _signal(self) -> None:
         """Hand on the sets whose calibrations are there, in order."""

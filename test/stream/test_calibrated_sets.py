@@ -216,6 +216,16 @@ def test_the_sides_of_a_rig_are_judged_apart() -> None:
     assert bench.collector.newest["right/camera_info"] == START - MS
 
 
+def test_one_side_that_is_slow_takes_nothing_from_the_other() -> None:
+    """The right one comes with each image, after it, and goes on being waited for."""
+    bench = Bench(names=STEREO_INPUTS).info(-1, name="left/camera_info")
+    for at in range(0, 600, 100):
+        bench.image(at, name="left/image").image(at, name="right/image")
+        bench.info(at, name="right/camera_info")
+    assert bench.sets == [(at, -1, at, at) for at in range(0, 600, 100)]
+    assert bench.said == ["left/camera_info"]
+
+
 def test_calibrations_from_files_are_not_waited_for() -> None:
     bench = Bench(names=("left/image", "right/image"))
     bench.image(0, name="left/image").image(0, name="right/image")
