@@ -36,7 +36,8 @@ class SieveConfig:
     name: str = setting(
         AUTOMATIC,
         "What tells true matches from false ones: msga, the network; none: all matches go to the "
-        "refinement of the pose; auto: none behind lightglue and lighterglue, else msga.",
+        "refinement of the pose; auto: none behind lightglue and lighterglue and for aliked and "
+        "disk, else msga.",
         choices=sieve_names,
         at_start=True,
     )
@@ -83,6 +84,14 @@ class PoseConfig:
         unit="deg",
         minimum=0.0,
         maximum=180.0,
+    )
+    min_parallax_over_noise: float = setting(
+        3.0,
+        "What a turn on the spot leaves unexplained, over the epipolar error of the inliers "
+        "(medians of both); less: status DEGENERATE. Matches of a turn that are not exact seem to "
+        "have a parallax. 0: do not look.",
+        minimum=0.0,
+        maximum=100.0,
     )
     min_lead: float = setting(
         1.0,

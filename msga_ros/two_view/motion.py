@@ -30,6 +30,7 @@ class Motion:
     inlier: NDArray[np.bool_]  # (N,), those that agree with it
     inlier_probability: Array  # (N,), 0.5 at the network's inlier threshold from `essential`
     median_parallax: float  # rad, over the inliers
+    parallax_over_noise: float  # what a turn leaves of the inliers over their epipolar errors
     false_alarms: float  # expected number of motions with as many inliers by chance
     ambiguous: bool  # a quite different motion explains the matches as well
 
@@ -49,6 +50,7 @@ def unknown_motion(motion: Motion) -> Motion:
         translation=nan[0, :3],
         covariance=nan,
         median_parallax=float("nan"),
+        parallax_over_noise=float("nan"),
     )
 
 
@@ -57,6 +59,7 @@ def motion_status(motion: Motion, config: PoseConfig) -> Status:
     by_chance = motion.false_alarms > config.max_false_alarms
     if not motion.known or motion.inlier.sum() < config.min_inliers or by_chance:
         return Status.TOO_FEW_MATCHES
-    if motion.ambiguous or motion.median_parallax < math.radians(config.min_parallax_deg):
+    still = motion.median_parallax < math.radians(config.min_parallax_deg)
+    if motion.ambiguous or still or motion.parallax_over_noise < config.min_parallax_over_noise:
         return Status.DEGENERATE
     return Status.OK

@@ -18,6 +18,7 @@ from msga_ros.geometry.robust.rival import strongest_rival
 from msga_ros.geometry.robust.selection import most_likely
 from msga_ros.geometry.significance import chance_of_agreement, expected_false_alarms
 from msga_ros.geometry.triangulation import parallax_angles
+from msga_ros.geometry.turn import turn_residuals
 from msga_ros.network.inference import MatchScores
 from msga_ros.two_view.config import NO_REFINEMENT, PipelineConfig, PoseConfig
 from msga_ros.two_view.motion import Motion
@@ -296,6 +297,7 @@ def _motion(
         inlier=inlier,
         inlier_probability=1.0 / (1.0 + distance / config.network.inlier_threshold),
         median_parallax=median_parallax(points0, points1, rotation) if known else float("nan"),
+        parallax_over_noise=_parallax_over_noise(points0, points1, distance[inlier]),
         false_alarms=expected_false_alarms(
             len(solution.agree),
             int(solution.agree.sum()),
@@ -303,3 +305,13 @@ def _motion(
         ),
         ambiguous=solution.other is not None,
     )
+
+
+def _parallax_over_noise(points0: Array, points1: Array, distance: Array) -> float:
+    """Medians of the residuals of a turn and of the epipolar errors, of which `distance` (N,) are
+    the squares, both images together; NaN for less than two matches."""
+    if len(points0) < 2:
+        return float("nan")
+    noise = float(np.sqrt(np.median(distance) / 2))
+    left = float(np.median(turn_residuals(points0, points1)))
+    return left / noise if noise > 0 else float("inf") if left > 0 else 0.0

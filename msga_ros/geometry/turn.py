@@ -1,0 +1,37 @@
+"""What a turn on the spot leaves unexplained: without more than noise, there is no parallax."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+_ROUNDS = 15
+_SHARPNESS = 1e-5  # rad: deviations below this weigh alike
+
+
+def turn_residuals(points0: Array, points1: Array) -> Array:
+    """Angles (N,), rad, between the rays of view 1 and those of view 0 after the best rotation.
+
+    Args:
+        points0, points1: (N, 2) normalised coordinates, N at least 2, without NaN.
+
+    The rotation has the least sum of deviations, not of their squares: some matches off the others
+    do not move it. Iteratively weighted Procrustes problems (Kabsch, "A solution for the best
+    rotation to relate two sets of vectors", Acta Crystallographica A 1976).
+    """
+    rays0, rays1 = _rays(points0), _rays(points1)
+    weights = np.ones(len(rays0))
+    residuals = np.full(len(rays0), np.nan)
+    for _ in range(_ROUNDS):
+        u, _, vt = np.linalg.svd((rays1 * weights[:, None]).T @ rays0)
+        rotation = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
+        residuals = np.linalg.norm(rays1 - rays0 @ rotation.T, axis=1)
+        weights = 1.0 / np.maximum(residuals, _SHARPNESS)
+    return 2 * np.arcsin(np.minimum(residuals / 2, 1.0))
+
+
+def _rays(points: Array) -> Array:
+    rays = np.column_stack([points, np.ones(len(points))])
+    return rays / np.linalg.norm(rays, axis=1, keepdims=True)
