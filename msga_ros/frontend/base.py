@@ -35,6 +35,7 @@ class Features:
     are found when both images are seen, N is 0, and nothing can be tracked from view to view.
     `ids` (N,): of the points, from a front end that follows them from view to view (`Follower`);
     None from any other.
+    Not `independent`: descriptors are read from one map of the image, so neighbours err together.
     """
 
     keypoints: NDArray[np.float32]
@@ -46,6 +47,7 @@ class Features:
     payload: Any = field(default=None, compare=False, repr=False)
     fixed_keypoints: bool = True
     ids: NDArray[np.int64] | None = None
+    independent: bool = True
 
     @classmethod
     def without_keypoints(cls, image_size: tuple[int, int], payload: Any) -> Features:
@@ -85,6 +87,9 @@ class Matches:
     `distance` of the descriptors, in [0, 1]: the Euclidean one of unit vectors over sqrt(2) and at
     most 1, the Hamming one over the number of bits. `followed`: of points that were followed from
     view to view, so that few are wrong; None: of nearest neighbours, many of which may be.
+
+    Not `independent`: the matcher has looked at other matches, too, or the descriptors are not
+    independent; neighbours err together.
     """
 
     keypoints0: NDArray[np.float32]
@@ -98,6 +103,7 @@ class Matches:
     distance: NDArray[np.float32] | None = None
     confidence: NDArray[np.float32] | None = None
     followed: FollowedPair | None = None
+    independent: bool = True
 
     def __len__(self) -> int:
         return len(self.keypoints0)

@@ -127,6 +127,7 @@ class LearnedFrontend:
             descriptors.cpu().numpy(),
             scaled.received_size,
             payload=DeviceDescriptors.of(descriptors),
+            independent=False,
         )
 
 

@@ -80,6 +80,7 @@ def match_features(
         _rotations(features0.angles, features1.angles, indices0, indices1),
         _log_scales(features0.sizes, features1.sizes, indices0, indices1),
         _relative(best[keep], descriptors0[indices0], descriptors1[indices1]),
+        independent=features0.independent and features1.independent,
     )
 
 

@@ -49,5 +49,22 @@ def chance_of_agreement(points: NDArray[np.float64], threshold: float) -> float:
     return float(min(1.0, 2 * threshold * math.hypot(width, height) / area)) if area > 0 else 1.0
 
 
+def spread(correspondences: NDArray[np.float64], cell: float) -> NDArray[np.bool_]:
+    """`(N,)` bool: the first of `correspondences` (N, 4) in each square cell of each image.
+
+    Matches whose maker looks at their neighbours err together: a patch laid on a similar one is
+    many matches and a single accident. The test above wants independent ones: those that are at
+    least about `cell` apart, in the units of the points.
+    """
+    kept = np.arange(len(correspondences))
+    for columns in (slice(0, 2), slice(2, 4)):
+        cells = np.floor(correspondences[kept, columns] / cell)
+        first = np.unique(cells, axis=0, return_index=True)[1]
+        kept = kept[np.sort(first)]
+    mask = np.zeros(len(correspondences), np.bool_)
+    mask[kept] = True
+    return mask
+
+
 def _log_choose(n: int, k: int) -> float:
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)

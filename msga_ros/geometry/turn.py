@@ -32,6 +32,21 @@ def turn_residuals(points0: Array, points1: Array) -> Array:
     return 2 * np.arcsin(np.minimum(residuals / 2, 1.0))
 
 
+def parallax_over_noise(points0: Array, points1: Array, squared_distances: Array) -> float:
+    """What a turn leaves of the matches (N, 2) over their epipolar errors, medians of both.
+
+    `squared_distances` (N,): symmetric epipolar, normalised, of the motion with parallax. NaN for
+    less than two matches.
+    """
+    if len(points0) < 2:
+        return float("nan")
+    noise = float(np.sqrt(np.median(squared_distances) / 2))
+    left = float(np.median(turn_residuals(points0, points1)))
+    if noise == 0:
+        return float("inf") if left > 0 else 0.0
+    return left / noise
+
+
 def _rays(points: Array) -> Array:
     rays = np.column_stack([points, np.ones(len(points))])
     return rays / np.linalg.norm(rays, axis=1, keepdims=True)

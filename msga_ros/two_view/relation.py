@@ -100,7 +100,7 @@ def relate_matches(
         clock.lap()
         scores = stages.sieve(normalised)
         sieving = clock.lap()
-        motion = estimate_motion(scores, rows, config, mean_focal)
+        motion = estimate_motion(scores, rows, config, mean_focal, matches.independent)
         if continuation is not None and pair is not None:
             continuation.asked(pair, valid, rows, motion)
     status = motion_status(motion, config.pose)

@@ -16,9 +16,9 @@ from msga_ros.geometry.robust.base import RobustEstimate, failure, uses_scores, 
 from msga_ros.geometry.robust.refinement import Motions, refined
 from msga_ros.geometry.robust.rival import strongest_rival
 from msga_ros.geometry.robust.selection import most_likely
-from msga_ros.geometry.significance import chance_of_agreement, expected_false_alarms
+from msga_ros.geometry.significance import chance_of_agreement, expected_false_alarms, spread
 from msga_ros.geometry.triangulation import parallax_angles
-from msga_ros.geometry.turn import turn_residuals
+from msga_ros.geometry.turn import parallax_over_noise
 from msga_ros.network.inference import MatchScores
 from msga_ros.two_view.config import NO_REFINEMENT, PipelineConfig, PoseConfig
 from msga_ros.two_view.motion import Motion
@@ -30,6 +30,9 @@ Array = NDArray[np.float64]
 # threshold, with so many times the distance of an inlier. Chosen on the development places.
 _SCORE_MARGINS = (-0.75, 0.75)
 _SAMPLING_REACH = 1.5
+# Matches of a network that looks at all of them are independent at this distance, normalised units:
+# some 25 pixels of an image of 640. Chosen on the development places.
+_CONTEXT = 0.04
 # Another motion is one that the covariance does not stand for: so many standard deviations away,
 # but within these limits.
 _DIFFERENT_SIGMAS = 5.0
@@ -39,7 +42,11 @@ _WIDE = 3.0  # times the distance of an inlier: what a motion is off by before i
 
 
 def estimate_motion(
-    scores: MatchScores, correspondences: Array, config: PipelineConfig, mean_focal: float
+    scores: MatchScores,
+    correspondences: Array,
+    config: PipelineConfig,
+    mean_focal: float,
+    independent: bool = True,
 ) -> Motion:
     """The motion in the network's own solution, or a robust estimate from its best matches.
 
@@ -48,6 +55,7 @@ def estimate_motion(
         correspondences: (N, 4), normalised coordinates; NaN rows are never inliers.
         config: `pose.refine` says how; where that finds no motion, the network's own stands.
         mean_focal: pixels, to turn `pose.threshold_px` into normalised units.
+        independent: see `Matches`; of others, those far from each other alone are evidence.
 
     Inliers are candidates that agree with the motion: with a robust estimator, those that it calls
     so; without one, all but the matches that would clearly lie behind a camera.
@@ -58,7 +66,7 @@ def estimate_motion(
         solution = _refined(scores, correspondences, config, threshold)
     if solution is None:
         solution = _own(scores, correspondences, config, threshold)
-    return _motion(solution, correspondences, config, threshold)
+    return _motion(solution, correspondences, config, threshold, independent)
 
 
 def continued_motion(
@@ -267,7 +275,11 @@ def _own(
 
 
 def _motion(
-    solution: _Solution, correspondences: Array, config: PipelineConfig, threshold: float
+    solution: _Solution,
+    correspondences: Array,
+    config: PipelineConfig,
+    threshold: float,
+    independent: bool,
 ) -> Motion:
     """The solution with all that follows from it."""
     inlier = solution.candidate.copy()
@@ -297,21 +309,19 @@ def _motion(
         inlier=inlier,
         inlier_probability=1.0 / (1.0 + distance / config.network.inlier_threshold),
         median_parallax=median_parallax(points0, points1, rotation) if known else float("nan"),
-        parallax_over_noise=_parallax_over_noise(points0, points1, distance[inlier]),
-        false_alarms=expected_false_alarms(
-            len(solution.agree),
-            int(solution.agree.sum()),
-            chance_of_agreement(correspondences[solution.candidate, 2:], solution.reach),
-        ),
+        parallax_over_noise=parallax_over_noise(points0, points1, distance[inlier]),
+        false_alarms=_false_alarms(solution, correspondences, independent),
         ambiguous=solution.other is not None,
     )
 
 
-def _parallax_over_noise(points0: Array, points1: Array, distance: Array) -> float:
-    """Medians of the residuals of a turn and of the epipolar errors, of which `distance` (N,) are
-    the squares, both images together; NaN for less than two matches."""
-    if len(points0) < 2:
-        return float("nan")
-    noise = float(np.sqrt(np.median(distance) / 2))
-    left = float(np.median(turn_residuals(points0, points1)))
-    return left / noise if noise > 0 else float("inf") if left > 0 else 0.0
+def _false_alarms(solution: _Solution, correspondences: Array, independent: bool) -> float:
+    """Of the candidates; of dependent matches among all, as a sieve picks what is alike, too."""
+    asked, agree = correspondences[solution.candidate], solution.agree
+    chance = chance_of_agreement(asked[:, 2:], solution.reach)
+    if not independent:
+        inlier = solution.candidate.copy()
+        inlier[solution.candidate] = agree
+        valid = np.isfinite(correspondences).all(1)
+        agree = inlier[valid][spread(correspondences[valid], _CONTEXT)]
+    return expected_false_alarms(len(agree), int(agree.sum()), chance)

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from msga_ros.geometry.significance import chance_of_agreement, expected_false_alarms
+from msga_ros.geometry.significance import chance_of_agreement, expected_false_alarms, spread
 
 
 def test_no_more_inliers_than_determine_a_motion_mean_nothing() -> None:
@@ -46,3 +46,17 @@ def test_chance_is_the_share_of_the_image_near_a_line() -> None:
 @pytest.mark.parametrize("points", [np.zeros((0, 2)), np.zeros((5, 2)), np.eye(2)[:1]])
 def test_points_without_an_area(points: np.ndarray) -> None:
     assert chance_of_agreement(points, 0.01) == 1.0
+
+
+def test_matches_of_one_spot_count_once() -> None:
+    generator = np.random.default_rng(0)
+    far = generator.uniform(-0.6, 0.6, (300, 4))
+    patch = np.array([0.11, 0.11, -0.09, 0.31]) + generator.uniform(-0.005, 0.005, (200, 4))
+    kept = spread(np.vstack([far, patch]), 0.04)
+    # In either image: a patch that is laid on many places is one, and so is the other way round.
+    assert kept[300:].sum() <= 1
+    assert 200 < kept[:300].sum() <= 300
+    for columns in (slice(0, 2), slice(2, 4)):
+        cells = np.floor(np.vstack([far, patch])[kept, columns] / 0.04)
+        assert len(np.unique(cells, axis=0)) == kept.sum()
+    assert spread(np.empty((0, 4)), 0.04).shape == (0,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from msga_ros.geometry.turn import turn_residuals
+from msga_ros.geometry.turn import parallax_over_noise, turn_residuals
 
 ROTATION = Rotation.from_rotvec((0.1, -0.2, 0.3)).as_matrix()
 
@@ -42,3 +42,15 @@ def test_a_step_leaves_its_parallax() -> None:
     left = np.median(turn_residuals(seen(points), seen(points @ ROTATION.T + step)))
     # Of some 0.3 / 4.5, the rotation takes what is common to all depths.
     assert 0.003 < left < 0.05
+
+
+def test_parallax_counts_by_the_noise() -> None:
+    points = world(400)
+    noise = np.random.default_rng(1).normal(scale=1e-3, size=(400, 2))
+    turned = seen(points @ ROTATION.T) + noise
+    stepped = seen(points @ ROTATION.T + np.array([0.3, 0.0, 0.0])) + noise
+    squares = 2 * noise[:, 1] ** 2
+    assert parallax_over_noise(seen(points), turned, squares) < 3
+    assert parallax_over_noise(seen(points), stepped, squares) > 6
+    assert parallax_over_noise(seen(points), stepped, np.zeros(400)) == np.inf
+    assert np.isnan(parallax_over_noise(seen(points)[:1], turned[:1], squares[:1]))

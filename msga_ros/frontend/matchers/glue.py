@@ -80,6 +80,7 @@ class GlueMatcher:
             indices0,
             indices1,
             confidence=confidence,
+            independent=False,
         )
 
     def reconfigured(self, config: FrontendConfig) -> GlueMatcher:
