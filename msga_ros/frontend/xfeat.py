@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from msga_ros.frontend.learned import Detected, LearnedFrontend
 
 MATCHER = "lighterglue"
+SIEVE = "none"  # behind nearest, too: see docs/matchers.md
 
 
 def create(config: FrontendConfig) -> LearnedFrontend:

@@ -37,8 +37,8 @@ def test_poses_of_real_images_come_over_dds(kitti: Path) -> None:
         assert pose.status == RelativePose.STATUS_OK
         rotation, translation = transform_of(pose.transform)
         true_rotation, true_translation = sequence.current_in_reference((3, "left"), (3, "right"))
-        assert rotation_error_deg(rotation, true_rotation) < 0.5
-        assert direction_error_deg(translation, true_translation) < 3.0
+        assert rotation_error_deg(rotation, true_rotation) < 1.5
+        assert direction_error_deg(translation, true_translation) < 10.0
         assert matches.network_inliers == matches.matched > 200  # the sieve is none
         assert "xfeat, none on cpu" in run.log()
 

@@ -55,7 +55,7 @@ def error_deg(result: TwoViewResult, pair: PosedPair) -> float:
         ("xfeat", "auto", "auto", "none"),
         ("disk", "auto", "auto", "none"),
         ("aliked", "lightglue", "auto", "none"),
-        ("xfeat", "nearest", "auto", "msga"),
+        ("xfeat", "nearest", "auto", "none"),
         ("aliked", "nearest", "auto", "none"),
         ("xfeat", "auto", "msga", "msga"),
         ("aliked", "nearest", "msga", "msga"),
