@@ -279,7 +279,7 @@ def _motion(
     correspondences: Array,
     config: PipelineConfig,
     threshold: float,
-    independent: bool,
+    independent: bool = True,
 ) -> Motion:
     """The solution with all that follows from it."""
     inlier = solution.candidate.copy()
