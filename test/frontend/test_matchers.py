@@ -56,8 +56,12 @@ def test_each_front_end_has_one_that_suits_it() -> None:
         "xfeat": "lighterglue",
         "disk": "lightglue",
         "aliked": "lightglue",
+        "tracks": "",  # it follows points, and matches by itself
     }
-    assert {fitting_matcher(name, "nearest") for name in FRONTENDS.names()} == {"nearest"}
+    others = [name for name, matcher in suited.items() if matcher]
+    assert {fitting_matcher(name, "nearest") for name in others} == {"nearest"}
+    with pytest.raises(FrontendError, match="'tracks' matches by itself"):
+        fitting_matcher("tracks", "nearest")
 
 
 @pytest.mark.parametrize(
