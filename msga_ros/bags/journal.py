@@ -61,7 +61,7 @@ class Journal:
         self._file.truncate(end)
 
     def append(self, entry: Entry) -> None:
-        """Add one entry; it is on its way to the disk when this returns."""
+        """Add one entry; it is written and flushed when this returns."""
         lengths = [[one.topic, one.time_ns, len(one.data)] for one in entry.messages]
         header = json.dumps({**entry.header, "messages": lengths}).encode()
         data = b"".join(one.data for one in entry.messages)

@@ -63,16 +63,16 @@ class OutputOptions:
         }
 
 
-def odometry(located: OdometryResult, time_ns: int, options: OutputOptions) -> Message:
+def odometry(result: OdometryResult, time_ns: int, options: OutputOptions) -> Message:
     """`nav_msgs/Odometry` of the left camera, see `odometry_fields.odometry_fields`."""
-    types, fields = typestore().types, odometry_fields(located)
+    types, fields = typestore().types, odometry_fields(result)
     px, py, pz = fields["position"]
     x, y, z, w = fields["orientation"]
     linear, angular = (
         types["geometry_msgs/msg/Vector3"](*fields[name]) for name in ("linear", "angular")
     )
     message = types[ODOMETRY](
-        header=types["std_msgs/msg/Header"](stamp=located.header.stamp, frame_id=ODOMETRY_FRAME),
+        header=types["std_msgs/msg/Header"](stamp=result.header.stamp, frame_id=ODOMETRY_FRAME),
         child_frame_id=fields["child_frame_id"],
         pose=types["geometry_msgs/msg/PoseWithCovariance"](
             pose=types["geometry_msgs/msg/Pose"](
@@ -110,9 +110,9 @@ def correspondences(outcome: Outcome) -> Any:
     return typestore().types[CORRESPONDENCES](**correspondences_fields(outcome))
 
 
-def temporal_pose(located: OdometryResult, time_ns: int, options: OutputOptions) -> Message:
+def temporal_pose(result: OdometryResult, time_ns: int, options: OutputOptions) -> Message:
     """`msga_ros/RelativePose` from the keyframe to the newest left image, see `motion_fields`."""
-    message = _pose_message(motion_fields(located))
+    message = _pose_message(motion_fields(result))
     data = bytes(typestore().serialize_cdr(message, RELATIVE_POSE))
     return Message(f"{options.namespace}/temporal_pose", time_ns, data)
 

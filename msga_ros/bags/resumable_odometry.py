@@ -75,9 +75,9 @@ def _header(stamp: int, frame_id: str) -> Any:
     return types["std_msgs/msg/Header"](stamp=time, frame_id=frame_id)
 
 
-def stamped(located: OdometryResult) -> StampedPose | None:
+def stamped(result: OdometryResult) -> StampedPose | None:
     """The pose of a frame, with the stamp (ns) of its image; None where it is not known."""
-    pose = located.update.pose
+    pose = result.update.pose
     if pose is None:
         return None
-    return StampedPose(stamp_ns(located), pose.rotation, pose.position)
+    return StampedPose(stamp_ns(result), pose.rotation, pose.position)

@@ -32,8 +32,8 @@ from msga_ros.calibration.base import CalibrationError
 from msga_ros.frontend.base import FrontendError
 from msga_ros.geometry.camera import CameraError
 from msga_ros.network import find_weights
+from msga_ros.stream.calibration_files import CalibrationFiles
 from msga_ros.stream.feature_matches import NO_FIXED_KEYPOINTS
-from msga_ros.stream.given_calibration import GivenCalibration
 from msga_ros.stream.processor import Outcome, Pipeline
 from msga_ros.stream.settings import Settings
 from msga_ros.stream.stream_odometry import (
@@ -80,15 +80,15 @@ def run(
     _check_target(request)
     bag = Bag(request.source, warn)
     try:
-        given = GivenCalibration.read(request.settings)
+        calibration = CalibrationFiles.read(request.settings)
     except CalibrationError as error:
         raise BagError(str(error)) from None
-    topics = choose_topics(request.settings.stereo, request.topics, bag.types, given.sources)
+    topics = choose_topics(request.settings.stereo, request.topics, bag.types, calibration.sources)
     work = request.target.with_name(request.target.name + ".partial")
-    journal = Journal(work, _fingerprint(request, bag, topics, given))
+    journal = Journal(work, _fingerprint(request, bag, topics, calibration))
     tally, complaints = Tally(), _Complaints(warn)
     try:
-        done = _Work(request, topics, journal, load_pipeline(), complaints, given)
+        done = _Work(request, topics, journal, load_pipeline(), complaints, calibration)
         total = sum(bag.counts[topic] for topic in topics.by_topic)
         try:
             for one in message_sets(
@@ -103,7 +103,7 @@ def run(
 
 
 class _Work:
-    """The way through the bag: every set once, and written down before the next."""
+    """Every set of the bag once, each in the journal before the next."""
 
     def __init__(
         self,
@@ -112,13 +112,13 @@ class _Work:
         journal: Journal,
         pipeline: Pipeline,
         complaints: _Complaints,
-        given: GivenCalibration,
+        calibration: CalibrationFiles,
     ) -> None:
         self._request = request
         self._journal = journal
         self._complaints = complaints
         settings = request.settings
-        self._replayer = Replayer(pipeline, topics, settings, complaints, given.infos)
+        self._replayer = Replayer(pipeline, topics, settings, complaints, calibration.infos)
         self._odometry: ResumableOdometry | None = None
         self._state = (0, b"")  # of the odometry, and after how many sets
         if request.trajectory:
@@ -178,33 +178,33 @@ class _Work:
         self._journal.cut(count)
 
     def _entry(self, one: RecordedSet) -> Entry:
-        outputs, located, usable = self._request.outputs, None, False
+        outputs, odometry_result, usable = self._request.outputs, None, False
         try:
             outcome = self._replayer.relate(one)
             usable = self._replayer.usable
-            located = self._locate(one, outcome)
+            odometry_result = self._update_odometry(one, outcome)
         except (CameraError, FrontendError) as error:
             self._complaints("unusable", "", str(error))
             outcome = None
         header: dict[str, object] = {"state": self._replayer.state(), "status": None, "pose": None}
         header["bad"] = None if usable else self._complaints.last
         messages: tuple[Message, ...] = ()
-        if located is not None:
-            pose = stamped(located)
-            header["pose"] = None if pose is None else pose.as_json(located.session)
-            header["motion"] = located.update.status.name
-            if located.update.scale_known:
-                messages += (odometry(located, one.time_ns, outputs),)
-                if located.reference_header is not None:
-                    messages += (temporal_pose(located, one.time_ns, outputs),)
+        if odometry_result is not None:
+            pose = stamped(odometry_result)
+            header["pose"] = None if pose is None else pose.as_json(odometry_result.session)
+            header["motion"] = odometry_result.update.status.name
+            if odometry_result.update.scale_known:
+                messages += (odometry(odometry_result, one.time_ns, outputs),)
+                if odometry_result.reference_header is not None:
+                    messages += (temporal_pose(odometry_result, one.time_ns, outputs),)
         if outcome is not None:
-            if outcome.stereo and located is not None:
-                outcome = with_ids_of_the_odometry(outcome, located.update)
+            if outcome.stereo and odometry_result is not None:
+                outcome = with_ids_of_the_odometry(outcome, odometry_result.update)
             header["status"] = outcome.result.status.name
             messages += serialised(outcome, one.time_ns, outputs)
         return Entry(header, messages)
 
-    def _locate(self, one: RecordedSet, outcome: Outcome | None) -> OdometryResult | None:
+    def _update_odometry(self, one: RecordedSet, outcome: Outcome | None) -> OdometryResult | None:
         if self._odometry is None or not self._replayer.views:
             return None
         if not self._replayer.views[0].features.fixed_keypoints:
@@ -284,7 +284,7 @@ def _check_target(request: Request) -> None:
         raise BagError(f"{target}: exists and is not a bag; it is not overwritten")
 
 
-def _fingerprint(request: Request, bag: Bag, topics: Topics, given: GivenCalibration) -> str:
+def _fingerprint(request: Request, bag: Bag, topics: Topics, calibration: CalibrationFiles) -> str:
     """Of all that decides what is written: another one, and an earlier run is of no use."""
     weights = find_weights(request.settings["network.weights"], request.settings["network.device"])
     described = {
@@ -293,7 +293,7 @@ def _fingerprint(request: Request, bag: Bag, topics: Topics, given: GivenCalibra
         "weights": hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else "",
         "settings": dict(request.settings.values),
         "topics": dict(topics.by_input),
-        "calibrations": {name: asdict(info) for name, info in given.infos.items()},
+        "calibrations": {name: asdict(info) for name, info in calibration.infos.items()},
         "outputs": asdict(request.outputs),
         "trajectory": request.trajectory,
     }

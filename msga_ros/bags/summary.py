@@ -77,8 +77,8 @@ class Summary:
     """What a run did. `resumed`: sets that an earlier run had done; `by_status`: of the poses.
 
     `poses`: of the trajectory, `guessed` of them without a measured motion, or without its length.
-    `length`, `guessed_length`: of the way, metres in mode stereo. `reasons`: why little or nothing
-    came out, in lines. `usable`: something did.
+    `length`, `guessed_length`: of the trajectory, metres in mode stereo. `reasons`: why little or
+    nothing came out, in lines. `usable`: something did.
     """
 
     sets: int
@@ -173,7 +173,9 @@ def _nothing(account: Account, tally: Tally, lost: bool, known: int) -> list[str
             "matches that agree on a motion"
         )
     if lost and known:
-        lines.append("no motion was found from any image to the next: the whole way is guessed")
+        lines.append(
+            "no motion was found from any image to the next: the whole trajectory is guessed"
+        )
     if tally.sets == 1 and not account.by_status and not account.bad:
         lines.append("one complete set: a motion over time needs two")
     return lines

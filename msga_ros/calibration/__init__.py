@@ -85,7 +85,7 @@ def _chosen(
 
 
 def _check(camera: CalibratedCamera) -> None:
-    """Nobody should have to wait for the first image to hear that the file is of no use."""
+    """Check a camera when its file is read, not at the first image. Raises `CalibrationError`."""
     try:
         Camera.from_camera_info(camera.info, rectified=False)
     except CameraError as error:

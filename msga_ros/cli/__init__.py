@@ -17,14 +17,14 @@ from msga_ros import __version__
 from msga_ros.cli.errors import reported_errors
 
 # Read when torch is loaded. By default its threads wait for each other by spinning, which takes
-# seconds instead of milliseconds where somebody else uses the cores too (docs/performance.md).
+# seconds instead of milliseconds where other programs use the cores too (docs/performance.md).
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # Commands as they are listed: the name is that of the file, the text its first line of help.
 COMMANDS = {
     "match": "Match two images: a picture of the matches, the pose x_current = R x_reference + t.",
     "eval": "Judge estimators of the relative pose on the same matches, in one run.",
-    "compare": "Compare whole ways from two images to a pose: accuracy, refusals, time, memory.",
+    "compare": "Compare whole methods from two images to a pose: accuracy, refusals, time, memory.",
     "vo": "Visual odometry by several estimators on the same matches, judged against true poses.",
     "dump": "Turn posed images into a dump of correspondences; the command goes on after a stop.",
     "compact": "Join dumps in a compact form, half as large or less, for training and evaluation.",

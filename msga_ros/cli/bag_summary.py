@@ -47,8 +47,8 @@ def _made(target: str, summary: Summary) -> Table:
 
 
 def _guessed(summary: Summary) -> str:
-    way = _share(summary.guessed_length, summary.length)
-    return f"{summary.guessed} ({_share(summary.guessed, summary.poses)}; {way} of the way)"
+    length = _share(summary.guessed_length, summary.length)
+    return f"{summary.guessed} ({_share(summary.guessed, summary.poses)}; {length} of the length)"
 
 
 def _topics(summary: Summary) -> Table:

@@ -1,4 +1,4 @@
-"""`msga compare`: whole ways from two images to a pose, in turns on the same pairs."""
+"""`msga compare`: whole methods from two images to a pose, in turns on the same pairs."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def command(
         Path | None, typer.Option("--report", help="Write an HTML page: tables, plots, pictures.")
     ] = None,
 ) -> None:
-    """Compare whole ways from two images to a pose: accuracy, refusals, time, memory.
+    """Compare whole methods from two images to a pose: accuracy, refusals, time, memory.
 
     Without poses: agreement with the first method, refusals, inliers and time.
     """

@@ -187,7 +187,7 @@ def _write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
 
 
 def _errors(result: TwoViewResult, view0: View, view1: View) -> tuple[float, float] | None:
-    """Rotation and translation error in degrees, where the scene tells both poses."""
+    """Rotation and translation error in degrees, where the scene has both poses."""
     if result.status is Status.TOO_FEW_MATCHES:
         return None
     if view0.rotation is None or view1.rotation is None or view0.source != view1.source:

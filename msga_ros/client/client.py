@@ -37,7 +37,7 @@ _SERVICES = {
     "filter_matches": FilterMatches,
 }
 _POLL = 0.02  # seconds between two looks for the service
-_GRACE = 0.5  # seconds that an answer may take on its way, beyond the time limit of the request
+_GRACE = 0.5  # seconds that an answer may take to arrive, beyond the time limit of the request
 _CODES = {
     getattr(RequestStatus, name): name
     for name in ("BAD_INPUT", "NOT_ACTIVE", "QUEUE_FULL", "DEADLINE_PASSED", "FAILED")
@@ -49,7 +49,7 @@ class MsgaClient:
     """The services of the node `name`, as blocking calls with the arguments of the library.
 
     It has a node, an executor and a thread of its own, so that it can be used in a script, beside
-    a node that spins, and in a callback of one: nobody has to spin for it. `node`: take the context
+    a node that spins, and in a callback of one: it spins by itself. `node`: take the context
     of this one; left out, a context of its own where none is there yet. Threads may share a client.
 
     Every call raises `RequestRefused` where the node says no, `RequestTimeout` after `timeout` s,
@@ -156,7 +156,7 @@ class MsgaClient:
         limit = self._timeout if timeout is None else timeout
         started = time.monotonic()
         client = self._wait_for(service, started + limit, limit)
-        # The node need not begin what nobody waits for any more.
+        # The node drops the request once its caller has given up.
         request.timeout = max(started + limit - time.monotonic(), 1e-3)
         future, done = client.call_async(request), threading.Event()
         future.add_done_callback(lambda _: done.set())

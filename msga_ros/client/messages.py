@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
 from msga_ros.frontend.base import EVIDENCE, Features
-from msga_ros.frontend.given import matches_from_arrays
+from msga_ros.frontend.from_arrays import matches_from_arrays
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.pose import invert_pose
 from msga_ros.geometry.rotations import rotation_from_quaternion
@@ -63,7 +63,7 @@ def matches_message(
     evidence: ArrayLike | None,
     confidence: ArrayLike | None,
 ) -> Matches:
-    """As `TwoViewPipeline.relate_matches` takes them. Raises `GivenError`."""
+    """As `TwoViewPipeline.relate_matches` takes them. Raises `ArraysError`."""
     matches = matches_from_arrays(keypoints0, keypoints1, evidence, confidence)
     message = Matches(
         reference_camera_info=camera_info(camera0),

@@ -1,4 +1,4 @@
-"""A model on the device that somebody asked for, with a way back to the CPU."""
+"""A model on the device that was asked for, with a fallback to the CPU."""
 
 from __future__ import annotations
 

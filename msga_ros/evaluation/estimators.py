@@ -74,7 +74,7 @@ class Estimate:
 
 
 class Estimator(Protocol):
-    """One way from putative matches to a relative pose."""
+    """An estimator: putative matches to a relative pose."""
 
     name: str
 

@@ -33,9 +33,9 @@ class Features:
     `payload`: whatever else the front end needs of the image when it matches (a pyramid,
     descriptors on a device); it is kept as long as the view is. Not `fixed_keypoints`: the points
     are found when both images are seen, N is 0, and nothing can be tracked from view to view.
-    `ids` (N,): of the points, from a front end that follows them from view to view (`Follower`);
-    None from any other.
-    Not `independent`: descriptors are read from one map of the image, so neighbours err together.
+    `ids` (N,): of the points, from a front end that follows them from view to view
+    (`TrackingFrontend`); None from any other. Not `independent`:
+    descriptors are read from one map of the image, so neighbours err together.
     """
 
     keypoints: NDArray[np.float32]

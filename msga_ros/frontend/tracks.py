@@ -1,4 +1,4 @@
-"""Corners that are followed from image to image, instead of being found anew in each.
+"""Corners that are followed from image to image, instead of being detected in each.
 
 New corners are spread over a grid (`tracking/corners.py`) where old ones have gone; all are
 followed by pyramidal Lucas-Kanade there and back (`tracking/flow.py`), from one image of a camera

@@ -8,7 +8,7 @@ from msga_ros.foreign_text import shown
 from msga_ros.network.evidence import EVIDENCE
 
 # Least and most of each size; far beyond what was ever trained, far below what stops a machine. A
-# checkpoint comes from somebody else, and the network is built before its tensors are compared.
+# checkpoint is foreign input, and the network is built before its tensors are compared.
 _RANGES: dict[str, tuple[int, int]] = {
     "channels": (1, 2048),
     "residual_blocks": (0, 64),

@@ -22,7 +22,7 @@ def nearest_neighbours(features: Tensor, k: int, valid: Tensor | None = None) ->
         features: `(B, N, C)`; distances are computed in float32 (the order decides the rings of the
             annular convolution, and half precision changes it).
         k: at most the smallest number of valid matches of a sample.
-        valid: `(B, N)`; a masked match is nobody's neighbour.
+        valid: `(B, N)`; a masked match is no neighbour of any.
     """
     with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
         points = features.float()

@@ -161,7 +161,7 @@ class ResidualStack(nn.ModuleList):
 
 
 def relu(fresh: Tensor) -> Tensor:
-    """ReLU of a tensor that nobody else holds: in place where no gradient is recorded."""
+    """ReLU of a tensor that has no other user: in place where no gradient is recorded."""
     return F.relu(fresh) if torch.is_grad_enabled() else fresh.relu_()
 
 

@@ -32,7 +32,7 @@ class SparseDynamicGraphInteraction(nn.Module):
         deep_neighbours: Tensor,
         valid: Tensor | None,
     ) -> Tensor:
-        """`(B, N, C)`: the features of the shallow graph plus what the deep graph tells them.
+        """`(B, N, C)`: the features of the shallow graph plus the message of the deep graph.
 
         Args:
             shallow, deep: `(B, N, C)` features that the graphs were built on.

@@ -106,7 +106,7 @@ class ConfiguredResources:
 
     @property
     def relations(self) -> Relations:
-        """What relates two views that somebody asks about."""
+        """What relates the two views of a request."""
         return self._relations
 
     def start(self) -> None:
@@ -194,18 +194,18 @@ class ConfiguredResources:
         )
         with times.stage("publish"):
             self._outputs.publish_pose(outcome)
-        located = None
+        odometry_result = None
         if not outcome.stereo:
             outcome = self._track_ids.follow(outcome)
         if self._stereo_tracking is not None:
             started = time.perf_counter()
             wanted = self._outputs.wants_motion(settings)
-            outcome, located = self._stereo_tracking.update(outcome, epoch, wanted)
-            stage = "rig_check" if located is None else "odometry"
+            outcome, odometry_result = self._stereo_tracking.update(outcome, epoch, wanted)
+            stage = "rig_check" if odometry_result is None else "odometry"
             times.add(stage, 1e3 * (time.perf_counter() - started))
             self._statistics.motion(self._stereo_tracking.report)
         with times.stage("publish"):
-            self._outputs.publish(outcome, located, settings)
+            self._outputs.publish(outcome, odometry_result, settings)
 
     def _on_error(self, item: MessageSet | Request, error: Exception) -> None:
         self._statistics.dropped("error")

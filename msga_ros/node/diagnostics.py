@@ -27,10 +27,10 @@ class Condition:
 
     `state` is the lifecycle state, `failure` why the last transition failed ("" if none did),
     `device` where the network runs, `asked_device` where it should and `device_problem` why it does
-    not, `active` whether frames are taken, `idle` whether nobody wants a result, `silence` what is
-    known about inputs that do not make up sets for too long ("" while they do). `calibrations`: by
-    camera_info input, which one counts. `requests` are the counts of each service and topic by
-    which somebody asked.
+    not, `active` whether frames are taken, `idle` whether no output has a subscriber, `silence`
+    what is known about inputs that do not make up sets for too long ("" while they do).
+    `calibrations`: by camera_info input, which one counts. `requests`: counts
+    of each service and topic of requests.
     """
 
     state: str
@@ -168,7 +168,7 @@ def _requests(condition: Condition) -> tuple[bytes, str, Values]:
             values += [(f"latency_{name}_ms", f"median {counts.median_ms:.1f}")]
     asked = sum(one.asked for one in condition.requests.values())
     waiting = sum(one.waiting for one in condition.requests.values())
-    text = f"{asked} asked, {waiting} waiting" if asked else "nobody has asked"
+    text = f"{asked} asked, {waiting} waiting" if asked else "no requests"
     return DiagnosticStatus.OK, text, values
 
 

@@ -73,9 +73,9 @@ def relative_pose_message(outcome: Outcome) -> RelativePose:
     return _relative_pose(relative_pose_fields(outcome))
 
 
-def temporal_pose_message(located: OdometryResult) -> RelativePose:
+def temporal_pose_message(result: OdometryResult) -> RelativePose:
     """The motion of the left camera since the keyframe; see `motion_fields`."""
-    return _relative_pose(motion_fields(located))
+    return _relative_pose(motion_fields(result))
 
 
 def odometry_message(fields: Fields, stamp: Time, frame: str) -> Odometry:

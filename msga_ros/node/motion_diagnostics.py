@@ -53,7 +53,7 @@ def odometry_status(condition: OdometryCondition, report: MotionReport | None) -
     if report.wanted and report.problem:
         return DiagnosticStatus.WARN, f"no odometry: {report.problem}", values
     if not report.running:
-        return DiagnosticStatus.OK, "off" if run == "never" else "nobody asks for it", values
+        return DiagnosticStatus.OK, "off" if run == "never" else "no subscriber", values
     if report.status == "LOST":
         text = f"LOST: the last motion is guessed, the pose good to {report.sigma_m:.2f} m"
         return DiagnosticStatus.WARN, text, values
@@ -61,7 +61,7 @@ def odometry_status(condition: OdometryCondition, report: MotionReport | None) -
     if far or 0 < condition.max_sigma_deg < report.sigma_deg:
         text = (
             f"the pose is good to {report.sigma_m:.2f} m and {report.sigma_deg:.1f} degrees alone "
-            "(see odometry.max_sigma_m, odometry.max_sigma_deg); ~/reset begins anew"
+            "(see odometry.max_sigma_m, odometry.max_sigma_deg); ~/reset starts again at the origin"
         )
         return DiagnosticStatus.WARN, text, values
     return DiagnosticStatus.OK, f"session {report.session}, {report.frames} frames", values

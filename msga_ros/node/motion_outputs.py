@@ -39,7 +39,7 @@ class MotionOutputs:
     """`publisher(type, name, depth)` makes a managed publisher of the node's private topic `name`.
 
     Poses are those of the left camera, or of `odometry.base_frame` once the camera's place on it is
-    known. The transform is published where `tf2_msgs` imports and where nobody else moves its
+    known. The transform is published where `tf2_msgs` imports and where no other node publishes its
     child frame. `problem` says what cannot be published, and why.
     """
 
@@ -72,25 +72,25 @@ class MotionOutputs:
         """Whether an output has a subscriber, or the transform is on."""
         return self._tf is not None or any(map(listened_to, self._private))
 
-    def publish(self, located: OdometryResult, settings: Settings) -> None:
+    def publish(self, result: OdometryResult, settings: Settings) -> None:
         """Publish what has a subscriber."""
-        if located.reference_header is not None and listened_to(self._temporal_pose):
-            self._temporal_pose.publish(temporal_pose_message(located))
+        if result.reference_header is not None and listened_to(self._temporal_pose):
+            self._temporal_pose.publish(temporal_pose_message(result))
         mount = None
         if self._robot.base_frame:
-            camera = located.header.frame_id
-            mount = self._frames.mount(camera, located.session)
+            camera = result.header.frame_id
+            mount = self._frames.mount(camera, result.session)
             if mount is None:
                 self.problem = self._frames.missing(camera)
                 return
-        fields = odometry_fields(located, mount)
-        stamp, frame = located.header.stamp, self._robot.frame
+        fields = odometry_fields(result, mount)
+        stamp, frame = result.header.stamp, self._robot.frame
         self.problem = self._lasting or self._publish_transform(fields, stamp)
         if listened_to(self._odometry):
             self._odometry.publish(odometry_message(fields, stamp, frame))
         # The path grows without a subscriber too: it belongs to the session.
         self._travelled.add(
-            located.session,
+            result.session,
             np.array(fields["position"]),
             pose_message(fields, stamp, frame),
             settings["odometry.path_length"],

@@ -25,7 +25,7 @@ from msga_ros.node.reporting import LogForwarder, Reporter
 from msga_ros.node.request_services import RequestServices
 from msga_ros.node.streamed_pairs import streams_pairs
 from msga_ros.node.transitions import guard_transitions, guarded_service, reported
-from msga_ros.stream.given_calibration import GivenCalibration
+from msga_ros.stream.calibration_files import CalibrationFiles
 from msga_ros.stream.message_set import STEREO_INPUTS, TEMPORAL_INPUTS
 from msga_ros.stream.message_types import Stamped
 from msga_ros.stream.model_loading import InterruptibleLoading, Model, load_model
@@ -59,7 +59,7 @@ class MsgaNode(LifecycleNode):
         self._log_forwarder = LogForwarder(self.get_logger())
         self._resources: ConfiguredResources | None = None
         self._failure = ""
-        self._calibration = GivenCalibration()
+        self._calibration = CalibrationFiles()
 
         guarded = self._reporter.guarded
         self._params = Parameters(self, self._on_parameters, self._reporter.exception)
@@ -122,7 +122,7 @@ class MsgaNode(LifecycleNode):
 
     @property
     def still_loading(self) -> bool:
-        """Whether a model is being made that nobody waits for any more."""
+        """Whether a model is still being made for a configuration that was given up."""
         return self._loading.left_behind
 
     def report_exception(self, place: str, error: Exception) -> None:
@@ -136,7 +136,7 @@ class MsgaNode(LifecycleNode):
         settings = self.settings
         started = time.monotonic()
         try:
-            self._calibration = GivenCalibration.read(settings)
+            self._calibration = CalibrationFiles.read(settings)
             model = self._loading.load(settings.pipeline)
             self._resources = ConfiguredResources(
                 self,

@@ -1,4 +1,4 @@
-"""Publishers of the node; what nobody subscribes to is not computed."""
+"""Publishers of the node; what has no subscriber is not computed."""
 
 from __future__ import annotations
 
@@ -72,12 +72,14 @@ class Outputs:
         if listened_to(self._relative_pose):
             self._relative_pose.publish(relative_pose_message(outcome))
 
-    def publish(self, outcome: Outcome, located: OdometryResult | None, settings: Settings) -> None:
-        """Publish what else has a subscriber, pictures last. `located`: of the odometry."""
+    def publish(
+        self, outcome: Outcome, odometry_result: OdometryResult | None, settings: Settings
+    ) -> None:
+        """Publish what else has a subscriber, pictures last. `odometry_result`: if any."""
         if listened_to(self._correspondences):
             self._correspondences.publish(correspondences_message(outcome))
-        if self._motion is not None and located is not None:
-            self._motion.publish(located, settings)
+        if self._motion is not None and odometry_result is not None:
+            self._motion.publish(odometry_result, settings)
         if listened_to(self._markers):
             self._markers.publish(markers_message(outcome, settings))
         if listened_to(self._matches_image):

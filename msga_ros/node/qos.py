@@ -101,7 +101,7 @@ def qos_text(qos: QoSProfile) -> str:
 
 
 def compatible(asked: QoSProfile, offered: QoSProfile) -> bool:
-    """Whether a subscription that asks for `asked` hears a publisher that has `offered`."""
+    """Whether a subscription that asks for `asked` receives from a publisher that has `offered`."""
     reliable = QoSReliabilityPolicy.RELIABLE
     kept = QoSDurabilityPolicy.TRANSIENT_LOCAL
     return not (

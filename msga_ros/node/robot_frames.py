@@ -35,7 +35,7 @@ class RobotFrames:
     """Listens to `/tf_static` for the camera's place and, where we publish a transform, to `/tf`.
 
     `message`: the type TFMessage, None where it is not installed. `complain(kind, topic, text)`
-    hears of transforms that cannot be. Filled in the executor thread, asked by the worker.
+    is called for transforms that are invalid. Filled in the executor thread, asked by the worker.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class RobotFrames:
         return self._clock() - self._began >= _LISTEN_FIRST
 
     def rival(self, parent: str, child: str) -> str:
-        """Who gives `child` a parent already, so that we must not; "" where nobody does."""
+        """Which transform gives `child` a parent already, so that ours must not; "" without one."""
         static = self._static.parent(child)
         other, heard = self._others.get(child, ("", 0.0))
         if static:

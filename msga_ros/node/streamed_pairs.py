@@ -17,8 +17,8 @@ from msga_ros.stream.request_counts import RequestCounts
 from msga_ros.stream.requests import Answer, Code, Request, Steps
 from msga_ros.stream.settings import Settings
 
-_SUPERSEDED = Answer(Code.QUEUE_FULL, "a newer one has come", "superseded")
-_IDLE = Answer(Code.NOT_ACTIVE, "nobody listens", "idle")
+_SUPERSEDED = Answer(Code.QUEUE_FULL, "a newer message has come", "superseded")
+_IDLE = Answer(Code.NOT_ACTIVE, "no output has a subscriber", "idle")
 # Topic, parameter that takes it, type, and how a message is worked.
 _TOPICS: tuple[tuple[str, str, Any, Callable[[Relations, Any, Settings], Steps]], ...] = (
     ("features/in", "requests.features_in", FeaturePair, Relations.features),
@@ -34,7 +34,7 @@ def streams_pairs(settings: Settings) -> bool:
 class StreamedPairs:
     """The subscriptions, while the node is active. Of each topic the newest message wins.
 
-    `put(request, stream)` hands one to the worker; `wanted()`: whether somebody listens;
+    `put(request, stream)` hands one to the worker; `wanted()`: whether an output has a subscriber;
     `publish(outcome)` is called in the worker's thread.
     """
 

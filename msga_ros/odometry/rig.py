@@ -92,7 +92,7 @@ class RigMonitor:
 
     The direction of the translation and the scale are taken as known. Epipolar errors hardly tell a
     turn about the vertical axis (y, for cameras side by side), which shifts points along their
-    lines: it is left at 0 here, with the standard deviation of a degree. Motion over time tells it.
+    lines: it is left at 0 here, with the standard deviation of a degree. Motion over time shows it.
     """
 
     def __init__(

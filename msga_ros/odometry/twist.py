@@ -34,7 +34,7 @@ class Twist:
 
     @classmethod
     def unknown(cls) -> Twist:
-        """At rest, as far as anybody knows."""
+        """At rest, with the standard deviations of an unknown velocity."""
         variances = np.repeat([_UNKNOWN_LINEAR**2, _UNKNOWN_ANGULAR**2], 3)
         return cls(np.zeros(3), np.zeros(3), np.diag(variances))
 

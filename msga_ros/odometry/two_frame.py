@@ -53,7 +53,7 @@ def solve_two_frames(
         sigma: standard deviation of an image coordinate, pixels. None: estimated from the
             residuals, at least `minimum_sigma`.
         gate_sigma: largest sigma, pixels, that separates outliers from inliers.
-        scale_known: False: nothing tells the length of the translation; it stays as it was.
+        scale_known: False: the length of the translation is not observable; it stays as it was.
         iterations: at most, before and after the outliers are taken out.
     """
     rotation = np.asarray(rotation, dtype=np.float64)

@@ -53,9 +53,9 @@ class CalibratedSets:
 
     `camera_info`: `equal`, only those with the stamps of the images (within `slop`); `last`, the
     last one received; `auto`, equal stamps where they come, the last one otherwise. `say(name)`
-    hears, once for each input, that the last one counts. `on_drop` gets `no_camera_info`, too, for
-    images that waited in vain for a first one. What is received of camera_info outlives a reset:
-    one that is published once does not come again.
+    is called once for each input of which the last one counts. `on_drop` gets `no_camera_info`,
+    too, for images that waited in vain for a first one. What is received of camera_info outlives a
+    reset: one that is published once does not come again.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from msga_ros.odometry.observations import Rig
 
 
 def rig_from_camera_info(left: CameraInfo, right: CameraInfo, rectified: bool) -> Rig | None:
-    """`x_right = R x_left + t` of the images as received; None where P tells no baseline.
+    """`x_right = R x_left + t` of the images as received; None where P has no baseline.
 
     In rectified frames the cameras are apart by the difference of what both P say; R of each
     camera_info takes the raw frame to the rectified one. Zeros in R are an entry that is not filled

@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 class Mailbox(Generic[Item]):
     """Hands items from the executor thread to the worker thread.
 
-    Items of a stream: `put` never blocks; one that nobody has taken yet is replaced and returned to
+    Items of a stream: `put` never blocks; one that was not taken yet is replaced and returned to
     be counted. Requests: `queue` keeps at most `queue_size` of them, in order. `take` gives an item
     of a stream and a request in turn where both wait, so that neither waits for more than one of
     the other.

@@ -66,7 +66,7 @@ class InterruptibleLoading:
 
     @property
     def left_behind(self) -> bool:
-        """Whether a thread still makes a model that nobody waits for."""
+        """Whether a thread still makes a model that was given up."""
         return self._thread is not None and self._thread.is_alive()
 
     def load(self, config: PipelineConfig) -> Model:
@@ -85,7 +85,7 @@ class InterruptibleLoading:
         while self._thread.is_alive() and not self._stop.is_set():
             self._thread.join(_SLICE)
         if self._stop.is_set() or not outcome:
-            raise LoadingInterrupted("told to end while the model was made")
+            raise LoadingInterrupted("interrupted while the model was made")
         if isinstance(outcome[0], BaseException):
             raise outcome[0]
         return outcome[0]

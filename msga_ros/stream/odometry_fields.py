@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 _RESOLUTION = np.diag(np.repeat([0.001**2, np.radians(0.01) ** 2], 3))
 
 
-def odometry_fields(located: OdometryResult, mount: Mount | None = None) -> Fields:
+def odometry_fields(result: OdometryResult, mount: Mount | None = None) -> Fields:
     """Of `nav_msgs/Odometry`: `child_frame_id`, pose, twist, and both covariances.
 
     `position` (3,) m and `orientation` x, y, z, w: the pose of the left optical frame
@@ -35,16 +35,16 @@ def odometry_fields(located: OdometryResult, mount: Mount | None = None) -> Fiel
     found, along the axes of `child_frame_id`, as is `twist_covariance` (36,). Where nothing is
     known (the first image) zero, with standard deviations that no robot exceeds.
     """
-    pose, motion = located.update.pose, located.update.motion
+    pose, motion = result.update.pose, result.update.motion
     assert pose is not None
     if mount is not None:
         pose = mount.of_body(pose)
         motion = None if motion is None else mount.of_body(motion)
     twist = Twist.unknown()
     if motion is not None:
-        twist = Twist.between(motion, located.update.motion_seconds)
+        twist = Twist.between(motion, result.update.motion_seconds)
     return {
-        "child_frame_id": located.header.frame_id if mount is None else mount.frame,
+        "child_frame_id": result.header.frame_id if mount is None else mount.frame,
         "rotation": pose.rotation,
         "position": tuple(pose.position.tolist()),
         "orientation": quaternion(pose.rotation),
@@ -55,14 +55,14 @@ def odometry_fields(located: OdometryResult, mount: Mount | None = None) -> Fiel
     }
 
 
-def motion_fields(located: OdometryResult) -> Fields:
+def motion_fields(result: OdometryResult) -> Fields:
     """Of `RelativePose`, from the keyframe to the newest left image, in metres.
 
     As `message_fields.relative_pose_fields`. Where no motion was found the status is
     TOO_FEW_MATCHES, and only both headers are set. Raises `ValueError` for the first frame of a
     session, which has no reference, and where the scale is not known.
     """
-    update, reference = located.update, located.reference_header
+    update, reference = result.update, result.reference_header
     if reference is None or not update.scale_known:
         raise ValueError("no metric motion from one frame to another")
     relative = update.relative
@@ -74,7 +74,7 @@ def motion_fields(located: OdometryResult) -> Fields:
     matched, inliers = len(update.inlier), int(update.inlier.sum())
     essential = essential_matrix(*invert_pose(motion.rotation, motion.position))
     return {
-        "header": located.header,
+        "header": result.header,
         "reference_header": reference,
         "status": STATUS_OK if known else STATUS_TOO_FEW_MATCHES,
         "translation": motion.position,

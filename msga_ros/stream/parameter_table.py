@@ -148,8 +148,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     given_at_start(
         "odometry.frame",
         "",
-        "Frame that the odometry is told in; empty: odom where odometry.base_frame is given, else "
-        f"{ODOMETRY_FRAME}. It lies where camera or robot were at the first image of a session.",
+        "Frame that the odometry is published in; empty: odom where odometry.base_frame is given, "
+        f"else {ODOMETRY_FRAME}. It is where camera or robot were at the first image of a session.",
     ),
     given_at_start(
         "odometry.base_frame",

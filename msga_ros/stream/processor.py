@@ -62,7 +62,7 @@ class Outcome:
     stereo: bool
     rectified: bool
     baseline: float | None
-    rig: Rig | None = None  # of a stereo pair whose camera_info tells the baseline
+    rig: Rig | None = None  # of a stereo pair whose camera_info has a baseline
     rig_problem: str = ""  # what is implausible about it, or contradicts the images
 
 

@@ -1,4 +1,4 @@
-"""Two views that somebody asks about: messages of requests to an `Outcome`, step by step.
+"""Two views of a request: its messages to an `Outcome`, step by step.
 
 Between two steps the worker takes a frame of the live stream, so that none waits for more than one
 step. Nothing here remembers anything: reference view, tracks and odometry of the stream are as
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from msga_ros.frontend.base import EVIDENCE, Features, evidence_columns
-from msga_ros.frontend.given import features_from_arrays
+from msga_ros.frontend.from_arrays import features_from_arrays
 from msga_ros.geometry.camera import Camera, CameraError, CameraInfo
 from msga_ros.odometry.observations import Rig
 from msga_ros.stream.camera_info import rig_from_camera_info
@@ -69,7 +69,7 @@ class Pipeline(Protocol):
 
 class Relations:
     """The work of the three kinds of request, in the worker's thread. All raise `BadInput`,
-    `GivenError`, `CameraError` or `FrontendError` for what cannot be worked."""
+    `ArraysError`, `CameraError` or `FrontendError` for what cannot be worked."""
 
     def __init__(self, pipeline: Pipeline, bridge: ImageBridge) -> None:
         self._pipeline = pipeline
@@ -159,7 +159,7 @@ def _rig(
     except CameraError as error:
         raise BadInput("camera_info", str(error)) from None
     if rig is None:
-        raise BadInput("camera_info", "P tells no baseline, but `stereo` says that there is one")
+        raise BadInput("camera_info", "P has no baseline, but `stereo` says that there is one")
     return rig
 
 

@@ -1,4 +1,4 @@
-"""Questions that somebody asks the node: each is worked step by step, and answered once."""
+"""Requests to the node: each is processed step by step, and answered once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from msga_ros.frontend.base import FrontendError
-from msga_ros.frontend.given import GivenError
+from msga_ros.frontend.from_arrays import ArraysError
 from msga_ros.geometry.camera import CameraError
 from msga_ros.stream.errors import BadInput
 from msga_ros.stream.processor import Outcome
@@ -45,12 +45,12 @@ class Answer:
 
 
 class Request:
-    """One question. The worker calls `advance` until it is answered, or somebody calls `refuse`.
+    """One request. The worker calls `advance` until it is answered, unless `refuse` comes before.
 
     `begin()` makes the steps of the work, when its turn comes. `answer` is called once, in the
     thread that knows the answer. `deadline`: by `clock`; a step is not begun after it. `dropped`:
-    the answer where it is thrown away before it was worked. `on_exception` hears of what nobody
-    foresaw.
+    the answer where it is discarded before it was processed. `on_exception` gets exceptions that
+    are no fault of the request.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Request:
         self._answer(answer)
 
     def _refusal(self, error: Exception) -> Answer:
-        if isinstance(error, (BadInput, GivenError)):
+        if isinstance(error, (BadInput, ArraysError)):
             return Answer(Code.BAD_INPUT, str(error), error.kind)
         if isinstance(error, CameraError):
             return Answer(Code.BAD_INPUT, str(error), "camera_info")

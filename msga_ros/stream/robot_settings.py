@@ -1,4 +1,4 @@
-"""Which frames the odometry is told in, from the parameters."""
+"""Which frames the odometry is published in, from the parameters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from msga_ros.geometry.rotations import rotation_from_quaternion
 from msga_ros.odometry.mount import Mount
 
-# Frames of REP 105 where the robot's own frame is known; else ours, which nobody else publishes.
+# Frames of REP 105 where the robot's own frame is known; else ours, which no other node publishes.
 ODOMETRY_FRAME = "msga_odom"
 ROBOT_ODOMETRY_FRAME = "odom"
 

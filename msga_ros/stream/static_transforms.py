@@ -1,4 +1,4 @@
-"""Transforms that do not change, as `/tf_static` tells them, and the way from frame to frame."""
+"""Transforms that do not change, as `/tf_static` has them, and the chain from frame to frame."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from msga_ros.geometry.rotations import rotation_from_quaternion
 
 Array = NDArray[np.float64]
 
-# A robot has hundreds of frames at most; somebody who sends ever new names shall not fill memory.
+# A robot has hundreds of frames at most; a sender of ever new names must not fill memory.
 _MOST_FRAMES = 10_000
 _MOST_CHARACTERS = 200  # of a name
 _LISTED = 8  # frames that an explanation names at most

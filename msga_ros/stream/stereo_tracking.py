@@ -88,22 +88,22 @@ class StereoTracking:
             self.report = MotionReport(wanted=wanted, problem=NO_BASELINE)
             return outcome, None
         followed = outcome.result.indices0 is not None
-        located = self._locate(outcome, epoch) if wanted and followed else None
-        if located is None:
+        odometry_result = self._update_odometry(outcome, epoch) if wanted and followed else None
+        if odometry_result is None:
             self._odometry.restart("the odometry was not asked for, or failed, before")
             problem = NO_FIXED_KEYPOINTS if wanted and not followed else ""
             report = self._without_odometry(outcome, rig, wanted)
             self.report = replace(report, problem=problem, rig_problem=outcome.rig_problem)
             return outcome, None
         self._monitor = None
-        report = self._with_odometry(located, outcome)
+        report = self._with_odometry(odometry_result, outcome)
         self.report = replace(report, rig_problem=outcome.rig_problem)
-        return with_ids_of_the_odometry(outcome, located.update), located
+        return with_ids_of_the_odometry(outcome, odometry_result.update), odometry_result
 
-    def _locate(self, outcome: Outcome, epoch: int) -> OdometryResult | None:
+    def _update_odometry(self, outcome: Outcome, epoch: int) -> OdometryResult | None:
         views, session = [outcome.reference, outcome.current], self._odometry.session
         try:
-            located = self._odometry.update(views, outcome, epoch)
+            odometry_result = self._odometry.update(views, outcome, epoch)
         except Exception as error:
             self._on_error(error)
             return None
@@ -112,7 +112,7 @@ class StereoTracking:
                 f"odometry: session {self._odometry.session} begins at the origin: "
                 f"{self._odometry.reason}"
             )
-        return located
+        return odometry_result
 
     def _without_odometry(self, outcome: Outcome, rig: Rig, wanted: bool) -> MotionReport:
         left, right = outcome.reference.camera, outcome.current.camera
@@ -126,16 +126,16 @@ class StereoTracking:
             self.report, wanted=wanted, running=False, problem="", rig=check, focal=focal
         )
 
-    def _with_odometry(self, located: OdometryResult, outcome: Outcome) -> MotionReport:
-        update, before = located.update, self.report
-        same = before.session == located.session
+    def _with_odometry(self, odometry_result: OdometryResult, outcome: Outcome) -> MotionReport:
+        update, before = odometry_result.update, self.report
+        same = before.session == odometry_result.session
         lost = int(update.status is OdometryStatus.LOST)
         spread = np.zeros((6, 6)) if update.pose is None else update.pose.covariance
         left, right = outcome.reference.camera, outcome.current.camera
         return MotionReport(
             wanted=True,
             running=True,
-            session=located.session,
+            session=odometry_result.session,
             reason=self._odometry.reason,
             status=update.status.name,
             frames=1 + (before.frames if same else 0),

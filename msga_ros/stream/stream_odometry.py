@@ -25,7 +25,7 @@ from msga_ros.stream.message_types import Header
 from msga_ros.stream.processor import Outcome, Pipeline
 from msga_ros.stream.reference_view import View
 
-NO_BASELINE = "the calibration tells no baseline (P[0, 3] or P[1, 3] of the right camera)"
+NO_BASELINE = "the calibration has no baseline (P[0, 3] or P[1, 3] of the right camera)"
 
 CameraParameters = tuple[tuple[int | str, ...], tuple[float, ...]]
 
@@ -86,7 +86,7 @@ class StreamOdometry:
         """
         if epoch != self._epoch:
             self._epoch = epoch
-            self.restart("a reset, a new activation, time that jumped back, or nobody listened")
+            self.restart("a reset, a new activation, time that jumped back, or no subscriber")
         if outcome is not None:
             self._relate.remember(outcome)
         rig = None if outcome is None else outcome.rig
@@ -110,7 +110,7 @@ class StreamOdometry:
         else:
             assert isinstance(self._odometry, MonoOdometry)
             update = self._odometry.update(stamp, left.features, left.camera)
-        return self._located(update, left.header)
+        return self._result(update, left.header)
 
     def _begin_where_cameras_change(self, views: list[View], rig: Rig | None) -> None:
         cameras = camera_parameters(views, rig)
@@ -125,7 +125,7 @@ class StreamOdometry:
             return MonoOdometry(self._relate, self._config)
         return StereoOdometry(rig, self._relate, self._config)
 
-    def _located(self, update: OdometryUpdate, header: Header) -> OdometryResult:
+    def _result(self, update: OdometryUpdate, header: Header) -> OdometryResult:
         if self._pending:
             self.session, self.reason, self._pending = self.session + 1, self._pending, ""
         start = update.reference_stamp

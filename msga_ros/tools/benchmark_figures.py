@@ -25,7 +25,7 @@ class Counters:
     complete_sets: int = 0
     processed: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)  # sets by reason
-    unwanted: int = 0  # sets that came while nobody listened
+    unwanted: int = 0  # sets that came without a subscriber
 
     @classmethod
     def from_diagnostics(cls, inputs: Mapping[str, str], processing: Mapping[str, str]) -> Counters:
@@ -103,7 +103,7 @@ class Run:
     """One size of image. Milliseconds, seconds, MB (10^6 bytes); NaN where not known.
 
     `latency_*`: from the stamp of the images to the arrival of the pose here. `stages`: median of
-    each stage in the node, over its newest sets (at most 100), and `return`, the way of the pose
+    each stage in the node, over its newest sets (at most 100), and `return`, the travel of the pose
     from the node to here. CPU in cores: seconds of user and system time a second;
     `cpu_ms_per_set` of the node for each set that it processed, which a busy machine changes least.
     """
@@ -132,7 +132,7 @@ def stage_medians(processing: Mapping[str, str], latency_median_ms: float) -> di
     """Median milliseconds of `STAGES` and `FOLLOWING`, and `return`, out of `processing`.
 
     `other` is what the node's own total has beyond its stages. A pose does not wait for what
-    follows it, so that time is no part of its way.
+    follows it, so that time is no part of it.
     """
     medians = {}
     for key, text in processing.items():

@@ -1,4 +1,4 @@
-"""What a process uses of the machine, as Linux tells in /proc; NaN elsewhere."""
+"""What a process uses of the machine, as Linux has it in /proc; NaN elsewhere."""
 
 from __future__ import annotations
 

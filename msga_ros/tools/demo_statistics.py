@@ -66,7 +66,7 @@ class DemoStatistics:
     node_sets: int | None = None  # complete sets of messages
     node_processed: int | None = None
     dropped: int | None = None
-    unwanted: int = 0  # sets that came while nobody listened
+    unwanted: int = 0  # sets that came without a subscriber
     complaint: str = ""  # about the input
     problem: str = ""  # why it does not work at all
     diagnostics: int = 0  # how many came

@@ -101,7 +101,7 @@ class Player(Node):
         """Give the last messages time to arrive before the publishers go."""
         for publisher in self._reliable():
             publisher.wait_for_all_acked(Duration(seconds=1.0))
-        time.sleep(_SETTLE)  # nobody acknowledges best-effort images
+        time.sleep(_SETTLE)  # best-effort images are not acknowledged
 
     def _declare(self, name: str) -> Any:
         default, description = _DESCRIPTIONS[name]
@@ -161,7 +161,7 @@ class Player(Node):
         if not missing and now - self._settled < _SETTLE:
             return
         if missing:
-            self.get_logger().warning(f"nobody subscribes to {', '.join(missing)}; playing anyway")
+            self.get_logger().warning(f"no subscriber of {', '.join(missing)}; playing anyway")
         self.destroy_timer(self._waiting)
         self.create_timer(self._period, self._play, clock=self._steady)
 

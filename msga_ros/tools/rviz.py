@@ -57,7 +57,7 @@ def wait_for_frame(name: str, patience: float) -> str:
     """Frame of the odometry where the node `name` publishes a transform, else of its markers.
 
     "" where nothing has come for `patience` s. Raises `KeyboardInterrupt` or
-    `ExternalShutdownException` where this process was told to end.
+    `ExternalShutdownException` where this process is shut down.
     """
     end = time.monotonic() + patience
     rclpy.init(args=[])

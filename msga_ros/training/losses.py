@@ -1,5 +1,5 @@
 """Losses of the network: weighted classification of the matches, geometry of the solution, and
-agreement of what it says of a pair and of the pair the other way round."""
+agreement of its results for a pair and for the same pair with its views swapped."""
 
 from __future__ import annotations
 

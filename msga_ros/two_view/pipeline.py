@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from msga_ros.configuration.yaml_dataclass import ConfigError
 from msga_ros.frontend.base import Features
-from msga_ros.frontend.given import matches_from_arrays
+from msga_ros.frontend.from_arrays import matches_from_arrays
 from msga_ros.geometry.camera import Camera
 from msga_ros.network import MSGANet
 from msga_ros.network.match_scores import Network
@@ -235,7 +235,7 @@ class TwoViewPipeline:
             confidence: (M,) in [0, 1], of whoever made the matches; for sieves that ask for it.
 
         Raises:
-            GivenError: arrays of another shape, or values that cannot be (a `ValueError`).
+            ArraysError: arrays of another shape, or values that cannot be (a `ValueError`).
         """
         matches = matches_from_arrays(keypoints0, keypoints1, evidence, confidence)
         return relation.relate_matches(self._stages, matches, camera0, camera1)
@@ -243,7 +243,9 @@ class TwoViewPipeline:
 
 def _check_solved(config: PipelineConfig) -> None:
     if config.pose.refine == NO_REFINEMENT and fitting_sieve(config) == "none":
-        raise ConfigError("pose.refine must not be none where the sieve is none: nobody solves")
+        raise ConfigError(
+            "pose.refine must not be none where sieve.name is none: no stage estimates the pose"
+        )
 
 
 def _entry(config: PipelineConfig, name: str) -> object:

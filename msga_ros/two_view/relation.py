@@ -16,7 +16,7 @@ from msga_ros.two_view.continuation import Continuation
 from msga_ros.two_view.motion import motion_status, unknown_motion
 from msga_ros.two_view.relative_pose import estimate_motion
 from msga_ros.two_view.result import Counts, Status, TwoViewResult
-from msga_ros.two_view.stages import Follower, Frontend, NormalisedMatches, Sieve
+from msga_ros.two_view.stages import Frontend, NormalisedMatches, Sieve, TrackingFrontend
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def relate(
     timings = {"match": clock.lap()}
     detected = (len(features0), len(features1))
     result = relate_matches(stages, matches, camera0, camera1, detected, timings, continuation)
-    if isinstance(stages.frontend, Follower) and matches.followed is not None:
+    if isinstance(stages.frontend, TrackingFrontend) and matches.followed is not None:
         stages.frontend.end(features1, matches.feature_indices[1][result.rejected])
     return result
 

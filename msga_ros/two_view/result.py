@@ -50,7 +50,7 @@ class TwoViewResult:
     eight-point solution, of which `rotation` and `translation` are the nearest motion.
     `median_parallax`: of the inliers, in rad; NaN with status TOO_FEW_MATCHES.
 
-    `sieve`: name of the sieve that judged the matches ("none": nobody but the solver).
+    `sieve`: name of the sieve that judged the matches ("none": the solver alone judged them).
 
     `timings`: milliseconds of the stages `match` (but for given matches), `network` (the sieve),
     `pose`, and `extract` (both views) where the pipeline did the extraction; the work of the device

@@ -1,7 +1,7 @@
 """The stages of the pipeline: what a front end, a matcher, a sieve and a solver must be.
 
 Each implementation is found by a name: `FRONTENDS`, `MATCHERS`, `SIEVES` and `SOLVERS` list them,
-and tell how another package adds one. What flows between them: `Features`, `Matches`,
+and say how another package adds one. What flows between them: `Features`, `Matches`,
 `NormalisedMatches`, `MatchScores`, `RobustEstimate`.
 """
 
@@ -56,7 +56,7 @@ class Matcher(Protocol):
 
 
 class Frontend(Protocol):
-    """A way from images to putative matches. One thread at a time uses an instance."""
+    """From images to putative matches. One thread at a time uses an instance."""
 
     @property
     def name(self) -> str:
@@ -73,14 +73,14 @@ class Frontend(Protocol):
 
 
 @runtime_checkable
-class Follower(Protocol):
+class TrackingFrontend(Protocol):
     """A front end that finds the points of one view again in the next, which keep their `ids`."""
 
     def follow(self, previous: Features, image: NDArray[np.generic]) -> Features:
         """Features of the next image of the camera that `previous` is from.
 
         Points that were found again have the ids that they had, others new ones. An image of
-        another size begins anew.
+        another size is extracted afresh.
         """
 
     def beside(self, left: Features, image: NDArray[np.generic]) -> Features:
@@ -216,14 +216,14 @@ class MatchedFrontend:
 
 def follow(frontend: Frontend, previous: Features | None, image: NDArray[np.generic]) -> Features:
     """Features of `image`, which comes after `previous` of the same camera (None: the first)."""
-    if previous is not None and isinstance(frontend, Follower):
+    if previous is not None and isinstance(frontend, TrackingFrontend):
         return frontend.follow(previous, image)
     return frontend.extract(image)
 
 
 def beside(frontend: Frontend, left: Features, image: NDArray[np.generic]) -> Features:
     """Features of the right image of a stereo pair, whose left one has the features `left`."""
-    if isinstance(frontend, Follower):
+    if isinstance(frontend, TrackingFrontend):
         return frontend.beside(left, image)
     return frontend.extract(image)
 

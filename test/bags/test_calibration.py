@@ -72,7 +72,7 @@ def test_a_bag_without_a_baseline_says_why_it_has_no_trajectory(
     source = bag(tmp_path, drive, empty)
     _, summary, warnings = process(source, parameters={"rectified": False})
     assert summary.poses == 0
-    assert any("no trajectory: the calibration tells no baseline" in text for text in warnings)
+    assert any("no trajectory: the calibration has no baseline" in text for text in warnings)
 
 
 def without(items: list[Item], *topics: str) -> list[Item]:

@@ -159,7 +159,7 @@ def test_a_way_that_is_guessed_from_its_first_step_is_no_result(
             message.data[:] = 0
     _, summary, _ = process(write(tmp_path / "in", items))
     assert not summary.usable and summary.guessed == 2
-    assert any("the whole way is guessed" in one for one in summary.reasons)
+    assert any("the whole trajectory is guessed" in one for one in summary.reasons)
 
 
 def test_the_motion_is_an_edge_of_a_pose_graph(tmp_path: Path, drive: Drive, process: Any) -> None:

@@ -26,7 +26,7 @@ from std_srvs.srv import Trigger
 
 from msga_ros.client.client import MsgaClient
 from msga_ros.client.errors import ClientError, RequestRefused, RequestTimeout
-from msga_ros.frontend.given import features_from_arrays
+from msga_ros.frontend.from_arrays import features_from_arrays
 from msga_ros.geometry.camera import Camera
 from msga_ros.two_view.pipeline import TwoViewPipeline
 from msga_ros.two_view.result import Status, TwoViewResult

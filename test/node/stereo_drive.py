@@ -103,6 +103,6 @@ class StereoDrive:
 
     def go(self, *frames: int, epoch: int = 1) -> OdometryResult:
         """Give frames to the tracking; where the last one is."""
-        located = [self.follow(frame, epoch)[1] for frame in frames][-1]
-        assert located is not None
-        return located
+        odometry_result = [self.follow(frame, epoch)[1] for frame in frames][-1]
+        assert odometry_result is not None
+        return odometry_result

@@ -86,18 +86,21 @@ class Desk:
         for name in names:
             self.publishers[name].subscribers = 1
 
-    def send(self, located: OdometryResult) -> None:
-        self.outputs.publish(with_ros_headers(located), self.settings)
+    def send(self, odometry_result: OdometryResult) -> None:
+        self.outputs.publish(with_ros_headers(odometry_result), self.settings)
 
 
-def with_ros_headers(located: OdometryResult) -> OdometryResult:
+def with_ros_headers(odometry_result: OdometryResult) -> OdometryResult:
     def ros(made: Any) -> Any:
         if made is None:
             return None
         return header(made.stamp.sec * 1_000_000_000 + made.stamp.nanosec, made.frame_id)
 
     return OdometryResult(
-        located.update, ros(located.header), ros(located.reference_header), located.session
+        odometry_result.update,
+        ros(odometry_result.header),
+        ros(odometry_result.reference_header),
+        odometry_result.session,
     )
 
 
@@ -151,16 +154,20 @@ def test_the_transform_takes_points_from_child_to_parent(inverted: bool) -> None
     desk = Desk(**{"publish.tf": True, "publish.tf_inverted": inverted})
     assert desk.outputs.wanted and desk.outputs.problem == ""
     drive = StereoDrive()
-    located = drive.go(*range(6))
-    desk.send(located)
+    odometry_result = drive.go(*range(6))
+    desk.send(odometry_result)
     (message,) = desk.publishers["/tf"].sent
     (stamped,) = message.transforms
     assert isinstance(stamped, TransformStamped)
     ends = [stamped.header.frame_id, stamped.child_frame_id]
     assert ends == (["left_optical", "msga_odom"] if inverted else ["msga_odom", "left_optical"])
     rotation, position = transform_of(stamped.transform)
-    assert located.update.pose is not None
-    matrix = np.linalg.inv(located.update.pose.matrix) if inverted else located.update.pose.matrix
+    assert odometry_result.update.pose is not None
+    matrix = (
+        np.linalg.inv(odometry_result.update.pose.matrix)
+        if inverted
+        else odometry_result.update.pose.matrix
+    )
     np.testing.assert_allclose(rotation, matrix[:3, :3], atol=1e-9)
     np.testing.assert_allclose(position, matrix[:3, 3], atol=1e-9)
     desk.outputs.close()
@@ -168,9 +175,9 @@ def test_the_transform_takes_points_from_child_to_parent(inverted: bool) -> None
 
 
 def test_no_transform_to_a_camera_without_a_frame() -> None:
-    desk, located = Desk(**{"publish.tf": True}), StereoDrive().go(0, 1)
-    located.header.frame_id = ""
-    desk.send(located)
+    desk, odometry_result = Desk(**{"publish.tf": True}), StereoDrive().go(0, 1)
+    odometry_result.header.frame_id = ""
+    desk.send(odometry_result)
     assert desk.publishers["/tf"].sent == [] and "frame_id" in desk.outputs.problem
 
 
@@ -186,7 +193,7 @@ def test_diagnostics_of_the_odometry() -> None:
     drive = StereoDrive()
     assert odometry_status(OdometryCondition(), None)[:2] == (
         DiagnosticStatus.OK,
-        "nobody asks for it",
+        "no subscriber",
     )
     drive.go(0, 1, 2)
     level, text, values = odometry_status(OdometryCondition(), drive.tracking.report)

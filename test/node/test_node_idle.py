@@ -148,14 +148,14 @@ def test_a_stereo_pair_answers_the_first_listener(
         player.wait_idle(True)
         player.send()
         odometry = run.fresh_diagnostic("odometry")
-        assert (odometry["running"], odometry["message"]) == ("False", "nobody asks for it")
+        assert (odometry["running"], odometry["message"]) == ("False", "no subscriber")
         assert player.count("processing", "idle") == 1
         # The way between is not known: the trajectory begins anew.
         run.listen(Odometry, "/msga/odometry")
         player.wait_idle(False)
         player.send()
         run.wait_for(lambda: run.diagnostic("odometry").get("session") == "2")
-        assert "nobody listened" in run.diagnostic("odometry")["session_began_with"]
+        assert "no subscriber" in run.diagnostic("odometry")["session_began_with"]
         run.wait_for(player.accounted)
 
 

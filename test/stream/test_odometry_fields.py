@@ -16,8 +16,8 @@ from msga_ros.stream.odometry_fields import motion_fields, odometry_fields
 
 def test_the_motion_is_the_newest_camera_in_the_keyframe_in_metres() -> None:
     drive = StereoDrive()
-    located = drive.go(0, 1, 2, 3)
-    fields = motion_fields(located)
+    odometry_result = drive.go(0, 1, 2, 3)
+    fields = motion_fields(odometry_result)
     assert fields["status"] == STATUS_OK
     assert fields["translation_scale_known"] is True
     _, position = drive.scene.true_motion(0, 3)
@@ -32,8 +32,8 @@ def test_the_motion_is_the_newest_camera_in_the_keyframe_in_metres() -> None:
 
 def test_essential_and_parallax_belong_to_the_matches() -> None:
     drive = StereoDrive()
-    located = drive.go(0, 1, 2, 3)
-    fields, update = motion_fields(located), located.update
+    odometry_result = drive.go(0, 1, 2, 3)
+    fields, update = motion_fields(odometry_result), odometry_result.update
     inlier = update.inlier
     assert update.matches is not None
     rays = []
@@ -53,12 +53,12 @@ def test_essential_and_parallax_belong_to_the_matches() -> None:
 
 def test_parallax_of_a_camera_that_turns_as_it_drives() -> None:
     """Seen from both places in the axes of the keyframe: the turn is no parallax."""
-    located = StereoDrive().go(0, 1, 2, 3)
+    odometry_result = StereoDrive().go(0, 1, 2, 3)
     rng = np.random.default_rng(0)
     points = rng.uniform([-2, -1, 4], [2, 1, 9], (50, 3))  # in the current camera
     turn, position = rotation_matrix([0.2, -0.9, 0.1]), np.array([1.5, 0.2, -0.4])
     update = replace(
-        located.update,
+        odometry_result.update,
         relative=UncertainPose(turn, position, np.eye(6)),
         points=points,
         inlier=np.ones(50, dtype=bool),
@@ -68,23 +68,23 @@ def test_parallax_of_a_camera_that_turns_as_it_drives() -> None:
     cosine = (from_current * from_keyframe).sum(1) / (
         np.linalg.norm(from_current, axis=1) * np.linalg.norm(from_keyframe, axis=1)
     )
-    found = motion_fields(replace(located, update=update))["median_parallax"]
+    found = motion_fields(replace(odometry_result, update=update))["median_parallax"]
     assert found == pytest.approx(np.median(np.arccos(cosine)))
 
 
 def test_a_lost_motion_says_nothing() -> None:
     drive = StereoDrive()
     drive.go(0, 1, 2)
-    _, located = drive.follow(3, blind=True)
-    assert located is not None
-    fields = motion_fields(located)
+    _, odometry_result = drive.follow(3, blind=True)
+    assert odometry_result is not None
+    fields = motion_fields(odometry_result)
     assert fields["status"] == STATUS_TOO_FEW_MATCHES
     assert fields["translation_scale_known"] is False
     assert fields["covariance"][0] == -1 and not fields["covariance"][1:].any()
     assert not fields["essential"].any() and not fields["translation"].any()
     assert (fields["inliers"], fields["inlier_ratio"], fields["median_parallax"]) == (0, 0.0, 0.0)
     # The odometry goes on all the same, and says how well.
-    assert odometry_fields(located)["covariance"][0] > 0.1
+    assert odometry_fields(odometry_result)["covariance"][0] > 0.1
 
 
 def test_the_first_frame_has_no_motion() -> None:
@@ -116,8 +116,8 @@ def test_the_twist_is_the_velocity_along_the_cameras_own_axes() -> None:
         turn, shift = drive.scene.true_motion(frame - 1, frame)
         np.testing.assert_allclose(fields["linear"], shift / seconds, atol=0.3)  # of 5 m/s
         np.testing.assert_allclose(fields["angular"], rotation_vector(turn) / seconds, atol=0.05)
-    _, located = drive.follow(8, blind=True)
-    assert located is not None
-    guessed = odometry_fields(located)
+    _, odometry_result = drive.follow(8, blind=True)
+    assert odometry_result is not None
+    guessed = odometry_fields(odometry_result)
     assert guessed["linear"] == pytest.approx(fields["linear"])  # goes on as before, but who knows
     assert guessed["twist_covariance"][0] > 20 * fields["twist_covariance"][0]

@@ -14,7 +14,7 @@ import pytest
 from stream.fakes import CAMERA, SIZE, FakePipeline, make_result, raw_image, raw_info
 
 from msga_ros.frontend.base import FrontendError
-from msga_ros.frontend.given import matches_from_arrays
+from msga_ros.frontend.from_arrays import matches_from_arrays
 from msga_ros.geometry.camera import CameraError
 from msga_ros.stream.cv_bridge_fallback import CvBridge
 from msga_ros.stream.processor import Outcome

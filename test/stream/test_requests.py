@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from msga_ros.frontend.base import FrontendError
-from msga_ros.frontend.given import GivenError
+from msga_ros.frontend.from_arrays import ArraysError
 from msga_ros.geometry.camera import CameraError
 from msga_ros.stream.errors import BadInput
 from msga_ros.stream.request_counts import RequestCounts
@@ -85,7 +85,7 @@ def test_what_is_thrown_away_is_answered() -> None:
     ("error", "kind"),
     [
         (BadInput("encoding", "unknown", "reference"), "encoding"),
-        (GivenError("evidence", "bad"), "evidence"),
+        (ArraysError("evidence", "bad"), "evidence"),
         (CameraError("zeros"), "camera_info"),
         (FrontendError("of two kinds"), "descriptors"),
     ],

@@ -20,27 +20,29 @@ from msga_ros.stream.feature_matches import NO_FIXED_KEYPOINTS
 from msga_ros.stream.stream_odometry import OdometryResult
 
 
-def at_origin(located: OdometryResult) -> bool:
-    pose = located.update.pose
+def at_origin(odometry_result: OdometryResult) -> bool:
+    pose = odometry_result.update.pose
     assert pose is not None
     return bool(np.array_equal(pose.matrix, np.eye(4)) and not pose.covariance.any())
 
 
-def error_m(drive: StereoDrive, located: OdometryResult, first: int, last: int) -> float:
+def error_m(drive: StereoDrive, odometry_result: OdometryResult, first: int, last: int) -> float:
     """How far the pose is from the truth, of a session that began with frame `first`."""
-    assert located.update.pose is not None
+    assert odometry_result.update.pose is not None
     return float(
-        np.linalg.norm(located.update.pose.position - drive.scene.true_motion(first, last)[1])
+        np.linalg.norm(
+            odometry_result.update.pose.position - drive.scene.true_motion(first, last)[1]
+        )
     )
 
 
 def test_a_drive_is_one_session_in_metres() -> None:
     drive = StereoDrive()
     assert at_origin(drive.go(0))
-    located = drive.go(*range(1, 10))
-    assert located.update.scale_known
-    assert error_m(drive, located, 0, 9) < 0.02 * 4.5
-    assert located.header.frame_id == "left_optical"
+    odometry_result = drive.go(*range(1, 10))
+    assert odometry_result.update.scale_known
+    assert error_m(drive, odometry_result, 0, 9) < 0.02 * 4.5
+    assert odometry_result.header.frame_id == "left_optical"
     assert drive.tracking.report.session == 1 and drive.tracking.report.frames == 10
     assert drive.tracking.report.lost == 0 and len(drive.said) == 1
 
@@ -48,24 +50,24 @@ def test_a_drive_is_one_session_in_metres() -> None:
 def test_the_reference_header_is_that_of_the_keyframe() -> None:
     drive = StereoDrive(frames=24)
     for frame in range(24):
-        _, located = drive.follow(frame)
-        assert located is not None
+        _, odometry_result = drive.follow(frame)
+        assert odometry_result is not None
         if frame == 0:
-            assert located.reference_header is None
+            assert odometry_result.reference_header is None
             continue
-        stamp = located.reference_header.stamp  # type: ignore[union-attr]
+        stamp = odometry_result.reference_header.stamp  # type: ignore[union-attr]
         seconds = stamp.sec + stamp.nanosec * 1e-9
-        assert seconds == pytest.approx(located.update.reference_stamp)
+        assert seconds == pytest.approx(odometry_result.update.reference_stamp)
         assert seconds < STEP_NS * 1e-9 * frame
     assert seconds > 0  # there was more than one keyframe
 
 
 def test_dropped_frames_are_no_jump() -> None:
     drive = StereoDrive(frames=12)
-    located = drive.go(0, 1, 2, 7, 8, 11)
-    assert located.session == 1
+    odometry_result = drive.go(0, 1, 2, 7, 8, 11)
+    assert odometry_result.session == 1
     assert drive.tracking.report.lost == 0
-    assert error_m(drive, located, 0, 11) < 0.02 * 5.5
+    assert error_m(drive, odometry_result, 0, 11) < 0.02 * 5.5
 
 
 def test_blind_frames_are_guessed_and_measured_afterwards() -> None:
@@ -74,17 +76,17 @@ def test_blind_frames_are_guessed_and_measured_afterwards() -> None:
     sure = drive.tracking.report.sigma_m
     sigmas = []
     for frame in (4, 5, 6):
-        _, located = drive.follow(frame, blind=True)
-        assert located is not None and located.session == 1
-        assert located.update.status is OdometryStatus.LOST
+        _, odometry_result = drive.follow(frame, blind=True)
+        assert odometry_result is not None and odometry_result.session == 1
+        assert odometry_result.update.status is OdometryStatus.LOST
         # The guess is inside of what the covariance says.
-        assert error_m(drive, located, 0, frame) < 3 * drive.tracking.report.sigma_m
+        assert error_m(drive, odometry_result, 0, frame) < 3 * drive.tracking.report.sigma_m
         sigmas.append(drive.tracking.report.sigma_m)
     assert sure < 0.1 < sigmas[0] < sigmas[1] < sigmas[2]
     assert sigmas[2] > 2.5 * sigmas[0]  # a wrong speed stays wrong: it adds up as it is
-    located = drive.go(7)
-    assert located.update.status is OdometryStatus.OK and located.session == 1
-    assert error_m(drive, located, 0, 7) < 0.1
+    odometry_result = drive.go(7)
+    assert odometry_result.update.status is OdometryStatus.OK and odometry_result.session == 1
+    assert error_m(drive, odometry_result, 0, 7) < 0.1
     assert drive.tracking.report.sigma_m < 0.1
     assert drive.tracking.report.lost == 3
 
@@ -97,16 +99,16 @@ def test_another_scene_is_lost_with_a_covariance_to_match() -> None:
         stop(*views), inlier=np.zeros(len(stop(*views).inlier), dtype=bool)
     )
     # Five seconds later: a guess over fifty times as long is fifty times as uncertain.
-    _, located = drive.follow(3, stamp=52 * STEP_NS)
-    assert located is not None and located.update.status is OdometryStatus.LOST
+    _, odometry_result = drive.follow(3, stamp=52 * STEP_NS)
+    assert odometry_result is not None and odometry_result.update.status is OdometryStatus.LOST
     assert drive.tracking.report.sigma_m > 20.0
     drive.relate = stop  # type: ignore[method-assign]
-    assert located.update.pose is not None
-    before = located.update.pose.position
-    _, located = drive.follow(4, stamp=53 * STEP_NS)
-    assert located is not None and located.update.pose is not None
-    assert located.update.status is OdometryStatus.OK and located.session == 1
-    moved = np.linalg.norm(located.update.pose.position - before)
+    assert odometry_result.update.pose is not None
+    before = odometry_result.update.pose.position
+    _, odometry_result = drive.follow(4, stamp=53 * STEP_NS)
+    assert odometry_result is not None and odometry_result.update.pose is not None
+    assert odometry_result.update.status is OdometryStatus.OK and odometry_result.session == 1
+    moved = np.linalg.norm(odometry_result.update.pose.position - before)
     assert moved == pytest.approx(np.linalg.norm(drive.scene.true_motion(3, 4)[1]), rel=0.05)
     assert drive.tracking.report.sigma_m > 20.0  # where all of it lies is as unknown as before
 
@@ -120,18 +122,18 @@ def test_settings_of_the_odometry_reach_it() -> None:
 def test_a_reset_begins_a_new_session_and_says_so() -> None:
     drive = StereoDrive()
     drive.go(0, 1, 2)
-    located = drive.go(3, epoch=2)
-    assert at_origin(located) and located.session == 2
+    odometry_result = drive.go(3, epoch=2)
+    assert at_origin(odometry_result) and odometry_result.session == 2
     assert "session 2" in drive.said[-1] and "reset" in drive.said[-1]
-    assert located.reference_header is None
+    assert odometry_result.reference_header is None
     assert error_m(drive, drive.go(4, 5, epoch=2), 3, 5) < 0.05
 
 
 def test_time_that_jumps_back_begins_a_new_session() -> None:
     drive = StereoDrive()
     drive.go(7, 8, 9)
-    located = drive.go(0, epoch=2)  # the node counts an epoch for it
-    assert at_origin(located) and located.session == 2
+    odometry_result = drive.go(0, epoch=2)  # the node counts an epoch for it
+    assert at_origin(odometry_result) and odometry_result.session == 2
 
 
 @pytest.mark.parametrize("what", ["size", "calibration", "baseline"])
@@ -144,8 +146,8 @@ def test_another_camera_begins_a_new_session(what: str) -> None:
         drive.size = (642, 480)
     else:
         drive.camera = Camera.pinhole(501.0, 500.0, 320.0, 240.0, 640, 480)
-    located = drive.go(3)
-    assert at_origin(located) and located.session == 2
+    odometry_result = drive.go(3)
+    assert at_origin(odometry_result) and odometry_result.session == 2
     assert "calibration" in drive.said[-1]
 
 
@@ -165,24 +167,24 @@ def test_nobody_listens_nothing_is_computed_and_what_comes_next_is_new() -> None
     drive = StereoDrive()
     drive.go(0, 1, 2)
     drive.fail = True  # the odometry would ask for matches over time
-    outcome, located = drive.follow(3, wanted=False)
-    assert located is None and len(outcome.track_ids) == 0 and drive.errors == []
+    outcome, odometry_result = drive.follow(3, wanted=False)
+    assert odometry_result is None and len(outcome.track_ids) == 0 and drive.errors == []
     assert not drive.tracking.report.running
     drive.fail = False
-    located = drive.go(4)
-    assert at_origin(located) and located.session == 2
+    odometry_result = drive.go(4)
+    assert at_origin(odometry_result) and odometry_result.session == 2
 
 
 def test_a_fault_costs_the_session_and_not_the_pair() -> None:
     drive = StereoDrive()
     drive.go(0, 1)
     drive.fail = True
-    outcome, located = drive.follow(2)
-    assert located is None and len(outcome.result.inlier) > 0
+    outcome, odometry_result = drive.follow(2)
+    assert odometry_result is None and len(outcome.result.inlier) > 0
     assert isinstance(drive.errors[0], np.linalg.LinAlgError)
     drive.fail = False
-    located = drive.go(3)
-    assert at_origin(located) and located.session == 2
+    odometry_result = drive.go(3)
+    assert at_origin(odometry_result) and odometry_result.session == 2
 
 
 def test_ids_persist_and_are_never_used_twice() -> None:
@@ -243,15 +245,15 @@ def test_a_turned_right_camera_is_found(wanted: bool, axis: int, degrees: float)
 def test_no_baseline_no_odometry() -> None:
     drive = StereoDrive()
     drive.infos["right"].p = drive.infos["right"].p * np.array([1, 1, 1, 0] * 3)
-    _, located = drive.follow(0)
-    assert located is None and drive.errors == []
+    _, odometry_result = drive.follow(0)
+    assert odometry_result is None and drive.errors == []
     assert "baseline" in drive.tracking.report.problem and drive.tracking.report.wanted
 
 
 def test_headers_are_those_of_the_images() -> None:
-    located = StereoDrive().go(0, 3)
-    assert located.header == raw_header(3 * STEP_NS, "left_optical")
-    assert located.reference_header == raw_header(0, "left_optical")
+    odometry_result = StereoDrive().go(0, 3)
+    assert odometry_result.header == raw_header(3 * STEP_NS, "left_optical")
+    assert odometry_result.reference_header == raw_header(0, "left_optical")
 
 
 def test_without_fixed_keypoints_the_rig_is_checked_and_nothing_followed() -> None:
@@ -261,10 +263,10 @@ def test_without_fixed_keypoints_the_rig_is_checked_and_nothing_followed() -> No
     for frame in range(10):
         outcome = drive.outcome(frame)
         result = SimpleNamespace(**{**vars(outcome.result), "indices0": None, "indices1": None})
-        same, located = drive.tracking.update(
+        same, odometry_result = drive.tracking.update(
             dataclasses.replace(outcome, result=result), 1, wanted=True
         )
-        assert located is None and len(same.track_ids) == 0
+        assert odometry_result is None and len(same.track_ids) == 0
     report = drive.tracking.report
     assert report.problem == NO_FIXED_KEYPOINTS and report.wanted and not report.running
     assert report.rig is not None and not drive.errors

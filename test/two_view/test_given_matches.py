@@ -106,10 +106,10 @@ def test_each_view_has_a_camera_of_its_own(
 
 
 def test_no_sieve_and_no_solver_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="nobody solves"):
+    with pytest.raises(ConfigError, match="no stage estimates the pose"):
         TwoViewPipeline.from_config(**{"sieve.name": "none", "pose.refine": "none"})
     pipeline = TwoViewPipeline.from_config(**{"sieve.name": "none"})
-    with pytest.raises(ConfigError, match="nobody solves"):
+    with pytest.raises(ConfigError, match="no stage estimates the pose"):
         pipeline.reconfigure(PipelineConfig.load(**{"sieve.name": "none", "pose.refine": "none"}))
     assert pipeline.config.pose.refine == "poselib"
 

@@ -84,8 +84,8 @@ def end_with_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, who ends them
     parent = multiprocessing.parent_process()
     if parent is not None:
-        watch = threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True)
-        watch.start()
+        monitor = threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True)
+        monitor.start()
 
 
 def _exit_after(sentinel: int) -> None:

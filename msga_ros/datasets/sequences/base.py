@@ -44,7 +44,7 @@ class Sequence(Protocol):
 
     @property
     def rate(self) -> float:
-        """Frames per second at which it was taken (or a usual value where nobody knows)."""
+        """Frames per second at which it was taken (or a usual value where unknown)."""
         ...
 
     @property

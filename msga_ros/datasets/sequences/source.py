@@ -1,4 +1,4 @@
-"""One way to name a sequence: `synthetic`, a folder with scene.json, or a video file."""
+"""Names of sequences: `synthetic`, a folder with scene.json, or a video file."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class Answer:
 
 
 class Method(Protocol):
-    """A way from two images to a relative pose."""
+    """A method: two images to a relative pose."""
 
     @property
     def name(self) -> str:

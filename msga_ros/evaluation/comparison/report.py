@@ -80,7 +80,7 @@ def report(
             (plots.svg(plots.recall_over_error(series)), "Share of pairs with a smaller error."),
             (plots.svg(plots.accuracy_over_time(series)), "Accuracy over CPU time."),
         ]
-    grouped = [(_TITLES[name], rows(records, way)) for name, way in groupings(domains).items()]
+    grouped = [(_TITLES[name], rows(records, group)) for name, group in groupings(domains).items()]
     tables = [
         (title, _table(made, True))
         for title, made in grouped

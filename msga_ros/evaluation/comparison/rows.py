@@ -67,15 +67,15 @@ class ComparisonRow:
 def groupings(
     domains: Mapping[str, str] | None = None,
 ) -> dict[str, Callable[[ComparisonRecord], str]]:
-    """Ways to form groups; `domains` names that of each scene."""
+    """Functions that name the group of a record; `domains` names that of each scene."""
     known = domains or {}
-    ways: dict[str, Callable[[ComparisonRecord], str]] = {
+    made: dict[str, Callable[[ComparisonRecord], str]] = {
         "angle": lambda record: angle_class(record.angle_deg),
         "scene": lambda record: record.scene,
     }
     if known:
-        ways["domain"] = lambda record: known.get(record.scene, "")
-    return ways
+        made["domain"] = lambda record: known.get(record.scene, "")
+    return made
 
 
 def rows(

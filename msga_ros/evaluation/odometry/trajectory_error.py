@@ -102,9 +102,9 @@ def relative_errors(
 def segments(truth: Array, length: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """First and last frames of the segments of `length`: one from each frame where one fits.
 
-    The last frame is the one whose way from the first is nearest to `length`, the earlier of two;
-    it fits within `SEGMENT_TOLERANCE`. As evo's RPE has it for metres, with `--all_pairs` and
-    `--pairs_from_reference`.
+    The last frame is the one whose travelled length from the first is nearest to `length`, the
+    earlier of two; it fits within `SEGMENT_TOLERANCE`. As evo's RPE has it for metres, with
+    `--all_pairs` and `--pairs_from_reference`.
     """
     travelled = distances(truth)
     starts = np.arange(len(travelled) - 1)
@@ -118,7 +118,7 @@ def segments(truth: Array, length: float) -> tuple[npt.NDArray[np.int64], npt.ND
 
 
 def scale_drift(truth: Array, estimate: Array) -> float:
-    """By how many percent the scale of poses (N, 4, 4) grows over the way, against the truth.
+    """By how many percent the scale of poses (N, 4, 4) grows against the truth, first to last.
 
     From a line through the logarithms of the scales of all segments of a tenth of the distance.
     NaN where they do not tell: fewer than two, or no distance between their ends.
@@ -139,7 +139,7 @@ def scale_drift(truth: Array, estimate: Array) -> float:
 
 
 def distances(poses: Array) -> Array:
-    """Way travelled up to each of the poses (N, 4, 4), (N,)."""
+    """Length travelled up to each of the poses (N, 4, 4), (N,)."""
     steps = np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1)
     return np.concatenate([[0.0], np.cumsum(steps)])
 

@@ -125,7 +125,7 @@ def _before_plane(
     plane: npt.NDArray[np.bool_],
     threshold: float,
 ) -> Array:
-    """`deficits` `(S,)`, weighed anew for the others that explain the `plane` `(N,)` as `own` does.
+    """`deficits` `(S,)`; of the others that explain the `plane` `(N,)` as `own` does, in leads.
 
     A clear lead over all matches, or a smaller one off the plane, tells the two apart.
     """
@@ -135,8 +135,8 @@ def _before_plane(
         return deficits
     whole = explained[:, plane].mean(1) > _EXPLAINS
     off_plane = _deficits(others, own, rows[~plane], threshold)
-    told = np.maximum(deficits / _LEAD_OVERALL, off_plane / _LEAD_OFF_PLANE)
-    return np.where(whole[0] & whole[1:], told, deficits)
+    lead = np.maximum(deficits / _LEAD_OVERALL, off_plane / _LEAD_OFF_PLANE)
+    return np.where(whole[0] & whole[1:], lead, deficits)
 
 
 def _median_step(own: Motions, rows: Array) -> float:

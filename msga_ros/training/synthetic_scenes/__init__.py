@@ -1,6 +1,6 @@
 """Synthetic two-view geometry in torch, batched: putative matches of random scenes, no images.
 
-`generator.synthetic_batch` is the way in. The scene (`structure`) and the motion (`motion`) say
+`generator.synthetic_batch` makes the batches. The scene (`structure`) and the motion (`motion`) say
 where right matches lie, `outliers` what goes wrong with the others, `evidence` what descriptors
 would say of each.
 """

@@ -53,7 +53,7 @@ def choose_pose(
     A scene for which none serves gets a short step sideways, which always does.
     """
     tries = _proposals(draws, motion.expand(_TRIES, -1), view0, config)
-    # The way out: no rotation, a 200th of the depth to the side.
+    # Otherwise: no rotation, a 200th of the depth to the side.
     step = F.pad(0.005 * F.normalize(draws.normal(1, len(motion), 2), dim=-1), (0, 1))
     rotation = torch.cat(
         (tries.rotation, torch.eye(3, device=step.device).expand_as(tries.rotation[:1]))

@@ -11,7 +11,7 @@ from calibration import rig_files
 from stream.fakes import FakePipeline, make_result, raw_image
 
 from msga_ros.calibration.base import CalibrationError
-from msga_ros.stream.given_calibration import GivenCalibration
+from msga_ros.stream.calibration_files import CalibrationFiles
 from msga_ros.stream.message_set import MessageSet
 from msga_ros.stream.processor import Outcome, Processor
 from msga_ros.stream.settings import Settings
@@ -30,13 +30,13 @@ def files(tmp_path: Path) -> dict[str, str]:
     return {name: str(tmp_path / f"{name}.yaml") for name in texts}
 
 
-def given(**values: Any) -> GivenCalibration:
+def given(**values: Any) -> CalibrationFiles:
     named = {name.replace("_", "/"): value for name, value in values.items()}
-    return GivenCalibration.read(Settings.from_values(named))
+    return CalibrationFiles.read(Settings.from_values(named))
 
 
 def related(
-    calibration: GivenCalibration, size: tuple[int, int] = rig_files.SIZE
+    calibration: CalibrationFiles, size: tuple[int, int] = rig_files.SIZE
 ) -> tuple[Outcome | None, list[str]]:
     """What comes of a stereo pair without camera_info, and the complaints."""
     pipeline = FakePipeline(results=[make_result()])

@@ -1,4 +1,4 @@
-"""Features and matches from elsewhere: plain arrays, checked, as the pipeline takes them."""
+"""`Features` and `Matches` from plain arrays, checked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TOLERANCE = 1e-3  # of what other programs rounded
 _RANGES = ((0.0, 1.0), (0.0, 1.0), (-math.pi, math.pi), (-64.0, 64.0), (0.0, 1.0))
 
 
-class GivenError(FrontendError):
+class ArraysError(FrontendError):
     """Arrays that cannot be used; `kind` is points, descriptors, evidence or confidence."""
 
     def __init__(self, kind: str, text: str) -> None:
@@ -34,7 +34,7 @@ def features_from_arrays(
     angles: ArrayLike | None = None,
     sizes: ArrayLike | None = None,
 ) -> Features:
-    """`Features` of N keypoints that somebody else has found and described.
+    """`Features` of N keypoints that another program has detected and described.
 
     Args:
         keypoints: (N, 2) pixels (u, v), the centre of the top-left pixel at (0, 0). One with NaN
@@ -47,7 +47,7 @@ def features_from_arrays(
         sizes: (N,) diameter in pixels, NaN where unknown.
 
     Raises:
-        GivenError: arrays whose shapes do not belong together, or values that cannot be.
+        ArraysError: arrays whose shapes do not belong together, or values that cannot be.
     """
     points = _points("keypoints", keypoints)
     count = len(points)
@@ -57,9 +57,9 @@ def features_from_arrays(
         np.ascontiguousarray(given, np.uint8) if binary else np.ascontiguousarray(given, np.float32)
     )
     if vectors.ndim != 2 or len(vectors) != count or (count and not vectors.shape[1]):
-        raise GivenError("descriptors", f"descriptors must be ({count}, D), not {vectors.shape}")
+        raise ArraysError("descriptors", f"descriptors must be ({count}, D), not {vectors.shape}")
     if not binary and not (np.abs(vectors) <= _MAX_DESCRIPTOR).all():
-        raise GivenError("descriptors", "the descriptors hold NaN, infinity or absurd values")
+        raise ArraysError("descriptors", "the descriptors hold NaN, infinity or absurd values")
     return Features(
         points,
         np.ones(count, np.float32) if scores is None else _column("scores", scores, count),
@@ -76,7 +76,7 @@ def matches_from_arrays(
     evidence: ArrayLike | None = None,
     confidence: ArrayLike | None = None,
 ) -> Matches:
-    """`Matches` that somebody else has found.
+    """`Matches` that another program has found.
 
     Args:
         keypoints0, keypoints1: (M, 2) pixels of the two images. A match with NaN is none.
@@ -84,19 +84,19 @@ def matches_from_arrays(
         confidence: (M,) in [0, 1].
 
     Raises:
-        GivenError: arrays whose shapes do not belong together, or values that cannot be.
+        ArraysError: arrays whose shapes do not belong together, or values that cannot be.
     """
     points0, points1 = (_points("keypoints", one) for one in (keypoints0, keypoints1))
     count = len(points0)
     if len(points1) != count:
-        raise GivenError(
+        raise ArraysError(
             "points", f"keypoints must be (M, 2) twice, not {points0.shape}, {points1.shape}"
         )
     known: dict[str, NDArray[np.float32]] = {}
     if evidence is not None:
         table = np.asarray(evidence, np.float32)
         if table.ndim != 2 or len(table) != count or not 1 <= table.shape[1] <= len(EVIDENCE):
-            raise GivenError(
+            raise ArraysError(
                 "evidence", f"evidence must be ({count}, 1 to {len(EVIDENCE)}), not {table.shape}"
             )
         for name, column, (low, high) in zip(EVIDENCE, table.T, _RANGES, strict=False):
@@ -105,7 +105,7 @@ def matches_from_arrays(
     if confidence is not None:
         known["confidence"] = np.asarray(confidence, np.float32)
         if known["confidence"].shape != (count,):
-            raise GivenError(
+            raise ArraysError(
                 "confidence", f"confidence must be ({count},), not {known['confidence'].shape}"
             )
         _check_range("confidence", "confidence", known["confidence"], 0.0, 1.0)
@@ -115,18 +115,18 @@ def matches_from_arrays(
 def _points(name: str, values: ArrayLike) -> NDArray[np.float32]:
     points = np.asarray(values, np.float32)
     if points.ndim != 2 or points.shape[1] != 2:
-        raise GivenError("points", f"{name} must be (N, 2), not {points.shape}")
+        raise ArraysError("points", f"{name} must be (N, 2), not {points.shape}")
     if (np.abs(points) > MAX_COORDINATE).any():  # NaN is not
-        raise GivenError("points", f"{name} lie more than {MAX_COORDINATE:.0f} pixels off")
+        raise ArraysError("points", f"{name} lie more than {MAX_COORDINATE:.0f} pixels off")
     return points
 
 
 def _column(name: str, values: ArrayLike, count: int) -> NDArray[np.float32]:
     column = np.asarray(values, np.float32)
     if column.shape != (count,):
-        raise GivenError("points", f"{name} must be ({count},), not {column.shape}")
+        raise ArraysError("points", f"{name} must be ({count},), not {column.shape}")
     if np.isinf(column).any():
-        raise GivenError("points", f"{name} hold infinity")
+        raise ArraysError("points", f"{name} hold infinity")
     return column
 
 
@@ -134,4 +134,4 @@ def _check_range(
     kind: str, name: str, values: NDArray[np.float32], low: float, high: float
 ) -> None:
     if not ((values >= low - _TOLERANCE) & (values <= high + _TOLERANCE)).all():
-        raise GivenError(kind, f"{name} must lie in {low:.4g} to {high:.4g}")
+        raise ArraysError(kind, f"{name} must lie in {low:.4g} to {high:.4g}")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from msga_ros.frontend.given import GivenError, features_from_arrays, matches_from_arrays
+from msga_ros.frontend.from_arrays import ArraysError, features_from_arrays, matches_from_arrays
 
 RNG = np.random.default_rng(0)
 POINTS = RNG.uniform(0, 500, (6, 2))
@@ -51,7 +51,7 @@ def test_an_image_may_be_without_keypoints() -> None:
 )
 def test_features_that_cannot_be(changed: dict[str, Any], kind: str) -> None:
     values: dict[str, Any] = {"keypoints": POINTS, "descriptors": np.zeros((6, 4)), **changed}
-    with pytest.raises(GivenError) as refused:
+    with pytest.raises(ArraysError) as refused:
         features_from_arrays(image_size=(640, 480), **values)
     assert refused.value.kind == kind
 
@@ -74,14 +74,14 @@ def test_what_is_known_of_matches_is_kept() -> None:
 def test_evidence_out_of_its_range(column: int, value: float) -> None:
     evidence = np.full((6, 5), np.nan)
     evidence[4, column] = value
-    with pytest.raises(GivenError, match="must lie in") as refused:
+    with pytest.raises(ArraysError, match="must lie in") as refused:
         matches_from_arrays(POINTS, POINTS, evidence)
     assert refused.value.kind == "evidence"
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, np.nan, np.inf])
 def test_confidence_out_of_its_range(value: float) -> None:
-    with pytest.raises(GivenError) as refused:
+    with pytest.raises(ArraysError) as refused:
         matches_from_arrays(POINTS, POINTS, confidence=[0.5] * 5 + [value])
     assert refused.value.kind == "confidence"
 
@@ -89,6 +89,6 @@ def test_confidence_out_of_its_range(value: float) -> None:
 @pytest.mark.parametrize("spoiled", [np.full((6, 2), 1e7), np.full((6, 2), np.inf), POINTS[:5]])
 def test_matches_that_cannot_be(spoiled: np.ndarray) -> None:
     for points in ((POINTS, spoiled), (spoiled, POINTS)):
-        with pytest.raises(GivenError) as refused:
+        with pytest.raises(ArraysError) as refused:
             matches_from_arrays(*points)
         assert refused.value.kind == "points"

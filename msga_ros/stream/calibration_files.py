@@ -14,14 +14,14 @@ _LEFT, _RIGHT, _RIG = "left/calibration", "right/calibration", "calibration"
 
 
 @dataclass(frozen=True)
-class GivenCalibration:
+class CalibrationFiles:
     """By input name (`left/camera_info`): what stands for its messages, and where it is from."""
 
     infos: Mapping[str, FileCameraInfo] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, settings: Settings) -> GivenCalibration:
+    def read(cls, settings: Settings) -> CalibrationFiles:
         """The files that the parameters name. Raises `CalibrationError`."""
         rectified = bool(settings["rectified"])
         left, right, rig = (str(settings[name]) for name in (_LEFT, _RIGHT, _RIG))
@@ -37,7 +37,7 @@ class GivenCalibration:
         return cls._of({side: read_camera(one) for side, one in given.items() if one}, rectified)
 
     @classmethod
-    def _of(cls, cameras: Mapping[str, CalibratedCamera], rectified: bool) -> GivenCalibration:
+    def _of(cls, cameras: Mapping[str, CalibratedCamera], rectified: bool) -> CalibrationFiles:
         infos = {f"{side}camera_info": usable(one, rectified) for side, one in cameras.items()}
         if len(cameras) == 2:
             pair = as_stereo_pair(cameras["left/"], cameras["right/"], rectified)
