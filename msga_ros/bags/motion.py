@@ -46,7 +46,7 @@ class Motion:
 
 @dataclass(frozen=True)
 class StampedPose:
-    """Pose of a camera in the frame of the first one: `x_first = R x_camera + p`."""
+    """Pose of camera or robot in the frame of its first one: `x_first = R x + p`."""
 
     stamp_ns: int
     rotation: Array  # (3, 3)

@@ -22,10 +22,10 @@ from msga_ros.bags.types import (
     RELATIVE_POSE,
     typestore,
 )
+from msga_ros.odometry.mount import Mount
 from msga_ros.stream.message_fields import Fields, correspondences_fields, relative_pose_fields
 from msga_ros.stream.odometry_fields import motion_fields, odometry_fields
 from msga_ros.stream.processor import Outcome
-from msga_ros.stream.robot_settings import ODOMETRY_FRAME
 from msga_ros.stream.stream_odometry import OdometryResult
 from msga_ros.two_view.drawing import draw_matches
 
@@ -63,16 +63,25 @@ class OutputOptions:
         }
 
 
-def odometry(result: OdometryResult, time_ns: int, options: OutputOptions) -> Message:
-    """`nav_msgs/Odometry` of the left camera, see `odometry_fields.odometry_fields`."""
-    types, fields = typestore().types, odometry_fields(result)
+def odometry(
+    result: OdometryResult,
+    time_ns: int,
+    options: OutputOptions,
+    frame: str,
+    mount: Mount | None = None,
+) -> Message:
+    """`nav_msgs/Odometry` in `frame`, of the left camera or of what it is mounted on.
+
+    See `odometry_fields.odometry_fields`.
+    """
+    types, fields = typestore().types, odometry_fields(result, mount)
     px, py, pz = fields["position"]
     x, y, z, w = fields["orientation"]
     linear, angular = (
         types["geometry_msgs/msg/Vector3"](*fields[name]) for name in ("linear", "angular")
     )
     message = types[ODOMETRY](
-        header=types["std_msgs/msg/Header"](stamp=result.header.stamp, frame_id=ODOMETRY_FRAME),
+        header=types["std_msgs/msg/Header"](stamp=result.header.stamp, frame_id=frame),
         child_frame_id=fields["child_frame_id"],
         pose=types["geometry_msgs/msg/PoseWithCovariance"](
             pose=types["geometry_msgs/msg/Pose"](

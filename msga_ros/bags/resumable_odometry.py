@@ -11,6 +11,7 @@ from typing import Any
 from msga_ros.bags.motion import StampedPose
 from msga_ros.bags.state import StateError, from_bytes, to_bytes
 from msga_ros.bags.types import typestore
+from msga_ros.odometry.mount import Mount
 from msga_ros.odometry.observations import Rig
 from msga_ros.odometry.stereo import StereoOdometry
 from msga_ros.stream.message_set import header_ns, stamp_ns
@@ -75,9 +76,14 @@ def _header(stamp: int, frame_id: str) -> Any:
     return types["std_msgs/msg/Header"](stamp=time, frame_id=frame_id)
 
 
-def stamped(result: OdometryResult) -> StampedPose | None:
-    """The pose of a frame, with the stamp (ns) of its image; None where it is not known."""
+def stamped(result: OdometryResult, mount: Mount | None = None) -> StampedPose | None:
+    """The pose of a frame, with the stamp (ns) of its image; None where it is not known.
+
+    Of the camera, or with a `mount` of what it is mounted on.
+    """
     pose = result.update.pose
     if pose is None:
         return None
+    if mount is not None:
+        pose = mount.of_body(pose)
     return StampedPose(stamp_ns(result), pose.rotation, pose.position)

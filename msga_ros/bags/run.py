@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import msga_ros
+from msga_ros.bags.complaints import Complaints, Warn
 from msga_ros.bags.errors import BagError
 from msga_ros.bags.journal import Entry, Journal, Message
 from msga_ros.bags.outputs import (
@@ -24,6 +25,7 @@ from msga_ros.bags.outputs import (
 from msga_ros.bags.reading import Bag
 from msga_ros.bags.replay import RecordedSet, Replayer, message_sets
 from msga_ros.bags.resumable_odometry import ResumableOdometry, stamped
+from msga_ros.bags.robot import BagMounts
 from msga_ros.bags.state import StateError
 from msga_ros.bags.summary import Account, Summary, Tally, summarise
 from msga_ros.bags.topics import Topics, choose_topics
@@ -35,17 +37,13 @@ from msga_ros.network import find_weights
 from msga_ros.stream.calibration_files import CalibrationFiles
 from msga_ros.stream.feature_matches import NO_FIXED_KEYPOINTS
 from msga_ros.stream.processor import Outcome, Pipeline
+from msga_ros.stream.robot_settings import RobotSettings
 from msga_ros.stream.settings import Settings
-from msga_ros.stream.stream_odometry import (
-    NO_BASELINE,
-    OdometryResult,
-)
+from msga_ros.stream.stream_odometry import NO_BASELINE, OdometryResult
 from msga_ros.stream.track_ids import with_ids_of_the_odometry
 
-Warn = Callable[[str], None]
 Progress = Callable[[int, int], None]  # messages read, messages in all
 _KEEP_EVERY = 25  # sets; so many are done again at most after the power went
-_SAME_WARNINGS = 3  # so often the same complaint is made; after that it is only counted
 
 
 @dataclass(frozen=True)
@@ -86,9 +84,10 @@ def run(
     topics = choose_topics(request.settings.stereo, request.topics, bag.types, calibration.sources)
     work = request.target.with_name(request.target.name + ".partial")
     journal = Journal(work, _fingerprint(request, bag, topics, calibration))
-    tally, complaints = Tally(), _Complaints(warn)
+    tally, complaints = Tally(), Complaints(warn)
     try:
-        done = _Work(request, topics, journal, load_pipeline(), complaints, calibration)
+        mounts = BagMounts(bag, _robot(request), warn)
+        done = _Work(request, topics, journal, load_pipeline(), complaints, calibration, mounts)
         total = sum(bag.counts[topic] for topic in topics.by_topic)
         try:
             for one in message_sets(
@@ -111,9 +110,11 @@ class _Work:
         topics: Topics,
         journal: Journal,
         pipeline: Pipeline,
-        complaints: _Complaints,
+        complaints: Complaints,
         calibration: CalibrationFiles,
+        mounts: BagMounts,
     ) -> None:
+        self._mounts = mounts
         self._request = request
         self._journal = journal
         self._complaints = complaints
@@ -190,11 +191,15 @@ class _Work:
         header["bad"] = None if usable else self._complaints.last
         messages: tuple[Message, ...] = ()
         if odometry_result is not None:
-            pose = stamped(odometry_result)
+            metric, mount = odometry_result.update.scale_known, None
+            if metric:  # the way to the robot's frame is in metres
+                mount = self._mounts.mount(odometry_result.header.frame_id)
+            pose = stamped(odometry_result, mount)
             header["pose"] = None if pose is None else pose.as_json(odometry_result.session)
             header["motion"] = odometry_result.update.status.name
-            if odometry_result.update.scale_known:
-                messages += (odometry(odometry_result, one.time_ns, outputs),)
+            if metric:
+                frame = self._request.settings.robot.frame
+                messages += (odometry(odometry_result, one.time_ns, outputs, frame, mount),)
                 if odometry_result.reference_header is not None:
                     messages += (temporal_pose(odometry_result, one.time_ns, outputs),)
         if outcome is not None:
@@ -251,23 +256,9 @@ def _same_storage(bag: Bag) -> str:
     return bag.storage if bag.storage in STORAGES else "mcap"
 
 
-class _Complaints:
-    """Hands the processor's complaints on, the same one a few times only."""
-
-    def __init__(self, warn: Warn) -> None:
-        self._warn = warn
-        self._seen: dict[tuple[str, str], int] = {}
-        self.last = ("", "")  # kind and topic of the newest one
-        self.no_trajectory = ""  # why
-
-    def __call__(self, kind: str, topic: str, text: str) -> None:
-        self.last = (kind, topic)
-        if kind == "odometry":
-            self.no_trajectory = text
-        count = self._seen[kind, topic] = self._seen.get((kind, topic), 0) + 1
-        if count <= _SAME_WARNINGS:
-            rest = " (no more of these are shown)" if count == _SAME_WARNINGS else ""
-            self._warn(f"{topic}: {text}{rest}" if topic else text + rest)
+def _robot(request: Request) -> RobotSettings | None:
+    """The robot's frame, where there is a trajectory in metres to tell in it."""
+    return request.settings.robot if request.trajectory and request.settings.stereo else None
 
 
 def _check_target(request: Request) -> None:

@@ -14,6 +14,7 @@ from msga_ros.foreign_text import shown
 from msga_ros.network.checkpoint import CheckpointError, check_format
 from msga_ros.network.evidence import EVIDENCE
 from msga_ros.network.match_scores import MatchScores
+from msga_ros.network.onnx_wire import keeps_data_elsewhere
 
 _REQUIRED = ("correspondences",)
 _INPUTS = (*_REQUIRED, "evidence")
@@ -121,6 +122,14 @@ def _session(path: Path, device: torch.device) -> Any:
         ) from None
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
+    try:
+        elsewhere = keeps_data_elsewhere(path.read_bytes())
+    except ValueError as error:
+        raise CheckpointError(f"{path}: not an ONNX file ({error})") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror}") from None
+    if elsewhere:  # ONNX Runtime would read whatever file the model names
+        raise CheckpointError(f"{path}: its tensors are in other files; msga export writes one")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors; the rest is about its own optimiser
     options.intra_op_num_threads = torch.get_num_threads()

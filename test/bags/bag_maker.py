@@ -20,6 +20,7 @@ from msga_ros.two_view.pipeline import TwoViewPipeline
 STORE = get_typestore(Stores.ROS2_JAZZY)
 TYPES = STORE.types
 START_NS = 1_700_000_000_000_000_000
+TF_MESSAGE = "tf2_msgs/msg/TFMessage"
 PLUGINS = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 # Few features, and plumbing that does not depend on how good the weights are.
 QUICK = {
@@ -141,6 +142,7 @@ def write(path: Path, items: Sequence[Item], storage: str = "mcap") -> Path:
 def write_ros1(path: Path, items: Sequence[Item], compression: str = "") -> Path:
     """A ROS 1 bag of `items`; `compression`: bz2, lz4 or none."""
     store = get_typestore(Stores.ROS1_NOETIC)
+    store.register({TF_MESSAGE: STORE.fielddefs[TF_MESSAGE]})  # which rosbags has of ROS 2 alone
     writer = Ros1Writer(path)
     if compression:
         writer.set_compression(Ros1Writer.CompressionFormat[compression.upper()])

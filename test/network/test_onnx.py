@@ -161,6 +161,27 @@ def test_pipeline_and_evaluation_take_the_file(lite: Path, tmp_path: Path) -> No
     assert one["auc5"] == pytest.approx(other["auc5"], abs=1.0)
 
 
+def inside_an_attribute(model: onnx.ModelProto) -> None:
+    graph = onnx.GraphProto(name="branch", initializer=[model.graph.initializer[0]])
+    model.graph.initializer.pop(0)
+    node = model.graph.node.add(op_type="If", input=["never"], output=["never"])
+    node.attribute.add(name="then_branch", type=onnx.AttributeProto.GRAPH, g=graph)
+
+
+@pytest.mark.parametrize("place", ["initializer", "attribute"])
+def test_tensors_in_other_files_are_refused(lite: Path, tmp_path: Path, place: str) -> None:
+    model = onnx.load(lite)
+    tensor = model.graph.initializer[0]
+    onnx.external_data_helper.set_external_data(tensor, "/etc/hostname")
+    tensor.ClearField("raw_data")
+    if place == "attribute":
+        inside_an_attribute(model)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(CheckpointError, match=r"model\.onnx: its tensors are in other files"):
+        load_network(path)
+
+
 def test_files_that_are_no_network(lite: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such file"):
         load_network(tmp_path / "none.onnx")
