@@ -25,6 +25,8 @@ Bools = npt.NDArray[np.bool_]
 CHI2_95 = np.array([np.inf, 3.841, 5.991, 7.815, 9.488, 11.070, 12.592])
 CHI2_99 = np.array([np.inf, 6.635, 9.210, 11.345, 13.277, 15.086, 16.812])
 _SINGULAR = 1e-12
+_SETTLED = 1e-3  # of sigma^2: what no point's squared error gains any more
+_CONVERGED = 1e-6  # share of the cost that a step gains at the end
 
 
 class Bundle:
@@ -87,7 +89,10 @@ class Bundle:
                 candidate.residual[better],
                 candidate.by_point[better],
             )
+            gained = np.where(better, squared - candidate.squared, 0.0)
             squared = np.where(better, candidate.squared, squared)
+            if gained.max(initial=0.0) < _SETTLED * sigma**2:
+                break
         return state
 
     def minimise(self, state: State, sigma: float, iterations: int) -> State | None:
@@ -108,7 +113,7 @@ class Bundle:
                 continue
             gained, cost = cost - new_cost, new_cost
             state, system, damping = tried, candidate, damping / 10.0
-            if gained < 1e-9 * cost:
+            if gained < _CONVERGED * cost:
                 break
         return state if np.isfinite(cost) else None
 
