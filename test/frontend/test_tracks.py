@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from rendered_stream import FRAMES, LEFT, RIGHT, RenderedStream, stream_of
 from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
 from msga_ros.frontend import Features, FrontendError
 from msga_ros.frontend.config import FrontendConfig
+from msga_ros.frontend.tracking.corners import new_corners
 from msga_ros.frontend.tracks import Config, TracksFrontend
 from msga_ros.two_view.stages import create_frontend
 
@@ -76,6 +79,23 @@ def test_corners_spread_over_the_image_and_lie_apart(images) -> None:
     assert np.bincount(quarters.astype(int), minlength=4).min() > len(view) / 12
     distance = np.linalg.norm(view.keypoints[:, None] - view.keypoints[None], axis=2)
     assert distance[~np.eye(len(view), dtype=bool)].min() > 2
+
+
+def test_new_corners_keep_away_from_points_that_are_followed(images) -> None:
+    occupied = frontend().extract(images[0][LEFT]).keypoints[:80]
+    new = new_corners(images[0][LEFT], occupied, 300).points
+    assert len(new) > 50
+    assert np.linalg.norm(new[:, None] - occupied[None], axis=2).min() > 4
+
+
+def test_of_two_points_that_meet_the_older_one_goes_on(images) -> None:
+    front = frontend()
+    view = front.extract(images[0][LEFT])
+    points = view.payload.points.copy()
+    points[5] = points[0]
+    met = replace(view, payload=replace(view.payload, points=points))
+    after = front.follow(met, images[1][LEFT])
+    assert np.isin(view.ids[[0, 5]], after.ids).tolist() == [True, False]
 
 
 def test_left_points_are_found_in_the_right_image(stream, images) -> None:

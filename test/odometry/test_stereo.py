@@ -75,6 +75,26 @@ def test_covariances_are_consistent_along_the_way(keyframe_share: float) -> None
         assert sum(independent) < low
 
 
+def test_covariances_are_consistent_across_keyframes_that_stand_for_several_frames() -> None:
+    """NEES as above, of a frame on the way from the third keyframe or a later one, and of it."""
+    rng, frames = np.random.default_rng(20), 15
+    config = replace(KNOWN_NOISE, keyframe_share=0.9)
+    at_keyframe, between = [], []
+    for _ in range(12):
+        scene = Scene.drive(rng, frames)
+        updates = drive(scene, rng, config)
+        keyframes = [i for i, update in enumerate(updates) if update.keyframe]
+        on_the_way = [i for i in range(keyframes[2] + 1, frames) if i not in keyframes]
+        assert 4 <= len(keyframes) <= frames * 2 / 3 and on_the_way
+        for index, found in ((keyframes[-1], at_keyframe), (on_the_way[-1], between)):
+            pose = updates[index].pose
+            assert pose is not None and updates[index].status is not OdometryStatus.LOST
+            found.append(normalised_squared(pose, scene.true_motion(0, index)))
+    low, high = stats.chi2.ppf([0.001, 0.999], 6 * len(between))
+    assert low < sum(at_keyframe) < high
+    assert low < sum(between) < high
+
+
 def test_a_camera_that_is_not_what_it_is_taken_for_stays_inside_the_covariance() -> None:
     """Every motion is bent by the same linear map, off by two percent; NEES as above."""
     rng = np.random.default_rng(17)

@@ -127,7 +127,7 @@ def test_a_right_camera_that_was_turned_is_found_at_once(stream, images) -> None
 
 def test_points_that_do_not_move_with_the_scene_end(stream, images) -> None:
     """A third of the points are pushed about: outliers, and their ids are gone in the next view."""
-    pipe, _ = pipeline(every=5)
+    pipe, sieve = pipeline(every=5)
     camera = stream.sequence.camera
     views = views_of(pipe, images[:7])
     for index in (3, 4, 5):
@@ -138,6 +138,7 @@ def test_points_that_do_not_move_with_the_scene_end(stream, images) -> None:
     pushed[wrong] += np.random.default_rng(0).choice([-1, 1], (len(wrong), 2)) * [12, 15]
     result = pipe.relate(views[0], replace(last, keypoints=pushed), camera, camera)
     assert result.status is Status.OK
+    assert sieve.asked == 2  # at the beginning, and about what does not go on from there
     false = np.isin(result.indices1, wrong)
     assert result.inlier[false].mean() < 0.1 and result.inlier[~false].mean() > 0.9
     ended = last.ids[result.indices1[false & ~result.inlier]]
