@@ -17,7 +17,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from msga_ros.cli.cameras import calibrated_camera
-from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
+from msga_ros.cli.errors import (
+    UsageError,
+    existing_file,
+    not_a_bag,
+    reported_errors,
+    writable_file,
+)
 from msga_ros.cli.settings import overrides
 from msga_ros.cli.shared import Device, Settings, console
 from msga_ros.datasets.posed.selection import Selection
@@ -31,6 +37,7 @@ from msga_ros.evaluation.comparison.rows import ComparisonRow, groupings, rows
 from msga_ros.evaluation.comparison.run import compare
 from msga_ros.terminal.progress import progress_bar
 from msga_ros.two_view.presets import PRESETS
+from msga_ros.whole_files import write_whole
 
 DEFAULT_METHODS = ("balanced", "opencv-sift")
 
@@ -116,7 +123,7 @@ def command(
         given = {"network.device": device}
         entries = overrides(settings or (), given)
         made = [method(text, entries) for text in dict.fromkeys(methods or DEFAULT_METHODS)]
-        posed = all(_is_posed(source) for source in sources)
+        posed = all(_is_posed(not_a_bag(source)) for source in sources)
         if posed:
             chosen: Sequence[PosedPairs | FootagePairs] = [
                 PosedPairs(
@@ -162,7 +169,11 @@ def run(
     Raises:
         UsageError: there is no pair, or a file cannot be written.
     """
-    for path, what in ((outputs.json_file, "JSON file"), (outputs.report_file, "report")):
+    for path, what in (
+        (outputs.json_file, "JSON file"),
+        (outputs.report_file, "report"),
+        (outputs.records_file, "file of records"),
+    ):
         if path:
             writable_file(path, what)
     if by == "domain" and not domains:
@@ -192,7 +203,7 @@ def run(
     )
     if outputs.json_file:
         text = json.dumps([row.as_json() for row in found], indent=2)
-        outputs.json_file.write_text(f"{text}\n", encoding="utf-8")
+        write_whole(outputs.json_file, f"{text}\n")
     if outputs.report_file:
         shown = {name for part in examples(records) for name in part}
         pictures = {
@@ -205,7 +216,7 @@ def run(
         }
         facts = {"Methods": "; ".join(one.name for one in methods)}
         text = report(records, pictures, facts, domains)
-        outputs.report_file.write_text(text, encoding="utf-8")
+        write_whole(outputs.report_file, text)
         console.print(f"report: {outputs.report_file}", highlight=False, soft_wrap=True)
     return found
 

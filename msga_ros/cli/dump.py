@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from msga_ros.cli.cameras import calibrated_camera
-from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
+from msga_ros.cli.errors import UsageError, existing_file, not_a_bag, reported_errors, writable_file
 from msga_ros.cli.interrupts import interruptible
 from msga_ros.cli.settings import overrides
 from msga_ros.cli.shared import ConfigFile, FrontendName, MatcherName, Overwrite, Settings, console
@@ -47,7 +47,9 @@ class Sources:
             existing_file(self.poses, "poses")
         camera = calibrated_camera(self.camera) if self.camera else None
         return [
-            open_scene(folder, self.kind, images=self.images, camera=camera, poses=self.poses)
+            open_scene(
+                not_a_bag(folder), self.kind, images=self.images, camera=camera, poses=self.poses
+            )
             for folder in self.folders
         ]
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import typer
 import yaml
 
+from msga_ros.bags.storage_files import is_bag
+
 FAILED = 1  # the command ran and there is no result
 INTERRUPTED = 130  # by Ctrl-C: what a shell says of SIGINT
 USAGE = 2  # the command could not run: a missing file, an unreadable image, a wrong entry
@@ -58,6 +60,13 @@ def existing_file(path: Path, what: str) -> Path:
         raise UsageError(f"{what} not found: {path}")
     if not path.is_file():
         raise UsageError(f"{what} is not a file: {path}")
+    return path
+
+
+def not_a_bag(path: Path) -> Path:
+    """`path` unless it is a recorded bag, which `msga bag` alone reads; raises `UsageError`."""
+    if is_bag(path):
+        raise UsageError(f"{path}: a bag, which is read by msga bag alone")
     return path
 
 

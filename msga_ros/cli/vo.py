@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
+from msga_ros.cli.errors import UsageError, existing_file, not_a_bag, reported_errors, writable_file
 from msga_ros.cli.settings import overrides
 from msga_ros.cli.shared import ConfigFile, Device, RowsFile, Settings, Weights, console
 from msga_ros.cli.vo_rows import NOTES, Row, print_rows, rows_of
@@ -135,7 +135,7 @@ def run(
     pipeline = PipelineConfig.load(config, **_of_pipeline(overrides))
     settings = _odometry(config, overrides)
     names = list(dict.fromkeys(estimators)) or list(DEFAULT_ESTIMATORS)
-    opened = [_open(scene, mode) for scene in dict.fromkeys(scenes)]
+    opened = [_open(str(not_a_bag(Path(scene))), mode) for scene in dict.fromkeys(scenes)]
     rows: list[Row] = []
     for sequence, stereo in opened:
         runs = _with_progress(sequence, names, pipeline, settings, stereo, frames)

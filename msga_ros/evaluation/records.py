@@ -71,11 +71,7 @@ class RecordFile:
         if not self._path.exists():
             self._path.parent.mkdir(parents=True, exist_ok=True)
             return
-        text = self._path.read_text()
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:  # the line that was written when the evaluation was killed
-            os.truncate(self._path, len(whole.encode()))
-        for number, line in enumerate(whole.splitlines(), start=1):
+        for number, line in enumerate(whole_lines(self._path), start=1):
             try:
                 record = _from_json(json.loads(line))
             except (ValueError, TypeError) as error:
@@ -94,6 +90,24 @@ class RecordFile:
         self._records[record.key] = record
         values = {name: finite(value) for name, value in dataclasses.asdict(record).items()}
         append_whole(self._path, json.dumps(values) + "\n")
+
+
+def whole_lines(path: Path) -> list[str]:
+    """The lines of a file of records; one that is cut off, as by a kill, is removed from it.
+
+    Raises `RecordError` where the file is another, which is left as it is.
+    """
+    data = path.read_bytes()
+    if data and not data.startswith(b"{"):
+        raise RecordError(f"{path}, line 1: not a record")
+    whole = data[: data.rfind(b"\n") + 1]
+    try:
+        lines = whole.decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise RecordError(f"{path}: not a file of records, no text ({error.reason})") from None
+    if whole != data:
+        os.truncate(path, len(whole))
+    return lines
 
 
 def finite(value: object) -> object:

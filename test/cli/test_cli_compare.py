@@ -72,6 +72,9 @@ def test_pictures_without_poses(scenes: list[Path], tmp_path: Path) -> None:
         (("SCENE", *QUICK, "--json", "nowhere/rows.json"), "folder of the JSON file"),
         (("SCENE", *QUICK, "--pair-list", "nowhere.txt"), "list of pairs not found"),
         (("EMPTY", *QUICK), "no picture"),
+        (("BAG", *QUICK), "a bag, which is read by msga bag alone"),
+        (("SCENE", *QUICK, "--records", "BAG"), "file of records is a folder"),
+        (("SCENE", *QUICK, "--records", "BINARY"), "line 1: not a record"),
         (("SCENE", "SCENE", *QUICK), "called yard"),
     ],
 )
@@ -79,7 +82,16 @@ def test_mistakes_are_one_clear_line(
     arguments: tuple[str, ...], part: str, scenes: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
-    known = {"SCENE": str(scenes[0]), "EMPTY": str(tmp_path / "empty")}
+    (tmp_path / "drive").mkdir()
+    (tmp_path / "drive" / "metadata.yaml").write_text("rosbag2_bagfile_information: {}\n")
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n")
+    known = {
+        "SCENE": str(scenes[0]),
+        "EMPTY": str(tmp_path / "empty"),
+        "BAG": str(tmp_path / "drive"),
+        "BINARY": str(tmp_path / "picture.png"),
+    }
     code, text = msga("compare", *(known.get(one, one) for one in arguments))
     assert code == 2, text
     assert part in text.replace("\n", " ") and "Traceback" not in text
+    assert (tmp_path / "picture.png").read_bytes() == b"\x89PNG\r\n"  # another's file is left alone

@@ -74,16 +74,23 @@ def test_workers_end_with_a_command_that_is_killed(scene: Path, tmp_path: Path) 
     assert gone(process.pid)
 
 
-def test_other_commands_name_their_file(tmp_path: Path) -> None:
+def test_other_commands_name_their_file(scene: Path, tmp_path: Path) -> None:
     dump = write_dump(tmp_path / "dump.h5", [synthetic_pair(seed) for seed in range(3)])
     compact = ["compact", dump, "-o", tmp_path / "compact.h5"]
     judged = ["eval", dump, "-e", "ratio+poselib", "--records", tmp_path / "records.jsonl"]
-    for arguments, name in ((compact, "compact.h5"), (judged, "records.jsonl")):
+    compared = ["compare", scene, "-m", "opencv-orb", "--pairs", "2"]
+    for arguments, name in (
+        (compact, "compact.h5"),
+        (judged, "records.jsonl"),
+        ([*compared, "--records", tmp_path / "compared.jsonl"], "compared.jsonl"),
+        ([*compared, "--report", tmp_path / "page.html"], "page.html"),
+    ):
         ended = run_limited(["-m", "msga_ros.cli", *arguments], 600)
         assert ended.returncode == 2, ended.stderr
         assert ended.stderr.strip().splitlines()[-1].endswith(f"{name}: File too large")
         assert "Traceback" not in ended.stderr
-    assert not (tmp_path / "compact.h5").exists() and not list(tmp_path.glob("*.tmp"))
+    assert not list(tmp_path.glob("compact.h5*")) and not list(tmp_path.glob("page.html*"))
+    assert not (tmp_path / "compared.jsonl").read_text()  # the first record is too long already
     kept = RecordFile(tmp_path / "records.jsonl")  # what was complete can be read
     assert 0 < len(kept) < 3
 

@@ -183,6 +183,10 @@ def test_a_file_that_holds_no_records_is_named(tmp_path: Path) -> None:
         path.write_text(text + "\n")
         with pytest.raises(RecordError, match=r"records\.jsonl, line 1"):
             RecordFile(path)
+    path.write_bytes(b'{"dump": "\xff"}\nrest')
+    with pytest.raises(RecordError, match=r"records\.jsonl: .* no text"):
+        RecordFile(path)
+    assert path.read_bytes().endswith(b"rest")
 
 
 def test_rows_by_hand() -> None:

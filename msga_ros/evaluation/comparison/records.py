@@ -8,7 +8,8 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from msga_ros.evaluation.records import RecordError, finite
+from msga_ros.evaluation.records import RecordError, finite, whole_lines
+from msga_ros.whole_files import append_whole
 
 _NUMBERS = ("rotation_error", "translation_error", "angle_deg", "memory_mb")
 
@@ -69,11 +70,7 @@ class ComparisonFile:
         self._records: dict[Key, ComparisonRecord] = {}
         if not path.exists():
             return
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        if lines and not lines[-1].endswith("\n"):
-            path.write_text("".join(lines[:-1]), encoding="utf-8")
-            lines.pop()
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(whole_lines(path), start=1):
             try:
                 record = _from_json(json.loads(line))
             except (ValueError, TypeError) as error:
@@ -87,8 +84,7 @@ class ComparisonFile:
     def add(self, record: ComparisonRecord) -> None:
         """Keep a record, at once on disk."""
         self._records[record.key] = record
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(as_json(record)) + "\n")
+        append_whole(self._path, json.dumps(as_json(record)) + "\n")
 
 
 def as_json(record: ComparisonRecord) -> dict[str, object]:
