@@ -27,6 +27,7 @@ setup(
         "msga_ros": [
             "weights/*.safetensors",
             "presets/*.yaml",
+            "loops/vocabularies/*.safetensors",
             "evaluation/templates/*",
             "py.typed",
         ]

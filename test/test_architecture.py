@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "network": {"configuration", "devices", "geometry", "frontend"},
     "two_view": {"configuration", "geometry", "frontend", "network"},
     "odometry": {"configuration", "geometry", "frontend"},
+    "loops": {"configuration", "geometry", "frontend", "two_view"},
     "datasets": {"calibration", "geometry", "frontend", "two_view", "simulation"},
     "stream": {
         "configuration",

@@ -1,0 +1,1 @@
+"""Places seen before: keyframes, candidates by one descriptor an image, verification."""

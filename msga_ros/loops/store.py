@@ -1,0 +1,199 @@
+"""Keyframes on disk, the last used ones in memory; a restart finds all that were accepted.
+
+One file, written at its end alone. Each record is a mark, the length and the CRC-32 of what
+follows, and the keyframe. A record that was cut short by a crash or a full disk is recognised and
+cut off; one that is damaged in the middle is passed over.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import struct
+import zlib
+from collections import OrderedDict
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msga_ros.loops.keyframe import Keyframe, KeyframeError
+
+_MARK = b"MSGAKEY1"
+_HEAD = struct.Struct("<8sQI")  # mark, length, CRC-32
+_log = logging.getLogger(__name__)
+
+
+class StoreError(ValueError):
+    """A map file that cannot be used; the message says which and why."""
+
+
+class KeyframeStore:
+    """Keyframes by their number, in the order in which they were added. One process at a time.
+
+    Memory: the features of `in_memory` keyframes, and of each keyframe its global descriptor, stamp
+    and place in the file. Raises `StoreError`: the file is none of ours, or in use; `OSError`.
+    """
+
+    def __init__(self, path: Path, in_memory: int = 200) -> None:
+        self._path = path
+        self._in_memory = max(in_memory, 1)
+        self._cache: OrderedDict[int, Keyframe] = OrderedDict()
+        self._places: list[int] = []  # of the records in the file
+        self._stamps: list[float] = []
+        self._descriptors = np.empty((0, 0), np.float32)
+        self._file: BinaryIO = open(path, "a+b", buffering=0)  # noqa: SIM115
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._read_all()
+        except BlockingIOError:
+            self._file.close()
+            raise StoreError(f"{path}: in use by another process") from None
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> KeyframeStore:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the file back; all that was added lies in it."""
+        self._file.close()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @property
+    def descriptors(self) -> NDArray[np.float32]:
+        """(N, E) of all keyframes."""
+        return self._descriptors[: len(self)]
+
+    @property
+    def stamps(self) -> NDArray[np.float64]:
+        """(N,) seconds."""
+        return np.array(self._stamps, np.float64)
+
+    def add(self, keyframe: Keyframe) -> int:
+        """Keep `keyframe`; its number, once it lies on the disk.
+
+        Raises `OSError` (a full disk): it is not kept then, and all others are as before.
+        `StoreError`: a global descriptor of another length.
+        """
+        self._check(keyframe)
+        payload = keyframe.to_bytes()
+        record = _HEAD.pack(_MARK, len(payload), zlib.crc32(payload)) + payload
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            view = memoryview(record)
+            while view:
+                view = view[self._file.write(view) :]
+            os.fsync(self._file.fileno())
+        except OSError:
+            self._file.truncate(end)
+            raise
+        self._enter(keyframe, end)
+        return len(self) - 1
+
+    def __getitem__(self, number: int) -> Keyframe:
+        """A keyframe by its number, from memory or the disk. Raises `IndexError`, `OSError`."""
+        place = self._places[number]
+        if number in self._cache:
+            self._cache.move_to_end(number)
+            return self._cache[number]
+        found = self._record(place)
+        if found is None:
+            raise StoreError(f"{self._path}: keyframe {number} was changed on the disk")
+        self._remember(number, found[0])
+        return found[0]
+
+    def _read_all(self) -> None:
+        size = self._file.seek(0, os.SEEK_END)
+        place, whole = 0, 0  # `whole`: the end of the last record that can be read
+        while place < size:
+            found = self._record(place)
+            if found is None:
+                after = self._next_mark(place + 1)
+                if after is None:
+                    break
+                _log.warning("%s: bytes %d to %d are damaged", self._path, place, after)
+                place = after
+                continue
+            keyframe, following = found
+            self._check(keyframe)
+            self._enter(keyframe, place)
+            place = whole = following
+        if whole == size:
+            return
+        if not len(self) and self._bytes(0, len(_MARK)) != _MARK[: min(size, len(_MARK))]:
+            raise StoreError(f"{self._path}: not a map of keyframes")
+        _log.warning("%s: %d bytes of a record cut short are cut off", self._path, size - whole)
+        self._file.truncate(whole)
+
+    def _record(self, place: int) -> tuple[Keyframe, int] | None:
+        """The keyframe at `place` and where the next one begins; None where there is none whole."""
+        head = self._bytes(place, _HEAD.size)
+        if len(head) < _HEAD.size:
+            return None
+        mark, length, checksum = _HEAD.unpack(head)
+        size = self._file.seek(0, os.SEEK_END)
+        if mark != _MARK or length > size - place - _HEAD.size:
+            return None
+        payload = self._bytes(place + _HEAD.size, length)
+        if zlib.crc32(payload) != checksum:
+            return None
+        try:
+            return Keyframe.from_bytes(payload), place + _HEAD.size + length
+        except KeyframeError:
+            return None
+
+    def _next_mark(self, start: int, block: int = 1 << 20) -> int | None:
+        """Where the next mark stands from `start` on."""
+        place = start
+        while chunk := self._bytes(place, block + len(_MARK) - 1):
+            found = chunk.find(_MARK)
+            if found >= 0:
+                return place + found
+            place += block
+        return None
+
+    def _bytes(self, place: int, count: int) -> bytes:
+        self._file.seek(place)
+        parts = []
+        while count > 0 and (part := self._file.read(count)):
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+    def _check(self, keyframe: Keyframe) -> None:
+        if len(self) and keyframe.descriptor.shape != self._descriptors.shape[1:]:
+            raise StoreError(
+                f"{self._path}: global descriptors of {self._descriptors.shape[1]} entries, "
+                f"not of {keyframe.descriptor.size}: another vocabulary?"
+            )
+
+    def _enter(self, keyframe: Keyframe, place: int) -> None:
+        number = len(self)
+        if number == len(self._descriptors):
+            grown = np.empty((max(2 * number, 64), keyframe.descriptor.size), np.float32)
+            grown[:number] = self._descriptors[:number] if number else 0
+            self._descriptors = grown
+        self._descriptors[number] = keyframe.descriptor
+        self._places.append(place)
+        self._stamps.append(keyframe.stamp)
+        self._remember(number, keyframe)
+
+    def _remember(self, number: int, keyframe: Keyframe) -> None:
+        self._cache[number] = keyframe
+        while len(self._cache) > self._in_memory:
+            self._cache.popitem(last=False)
