@@ -25,6 +25,7 @@ from msga_ros.odometry.chain import Step
 from msga_ros.odometry.mono_frame import MonoFrame
 from msga_ros.odometry.observations import Rig, RigBelief
 from msga_ros.odometry.poses import UncertainPose
+from msga_ros.odometry.rgbd import DepthFrame
 from msga_ros.odometry.stereo_frame import StereoFrame
 from msga_ros.odometry.updates import OdometryStatus
 
@@ -44,6 +45,7 @@ def _named(classes: Iterable[type]) -> dict[str, type]:
 CLASSES: Mapping[str, type] = _named(
     [
         Camera,
+        DepthFrame,
         Features,
         MonoFrame,
         Rig,

@@ -1,4 +1,4 @@
-"""A camera's pose from points in space, and what else both odometries need of one motion."""
+"""A camera's pose from points in space or from matches alone, and what else a motion needs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import numpy as np
 import poselib  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from msga_ros.geometry.pose import invert_pose
+from msga_ros.geometry.robust import poselib as poselib_solver
 from msga_ros.geometry.rotations import rotation_matrix, rotation_vector
+from msga_ros.geometry.triangulation import parallax_angles
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.observations import TwoFrameSolution
 from msga_ros.odometry.poses import UncertainPose
@@ -37,6 +40,26 @@ def absolute_pose(
     if record["num_inliers"] < config.min_inliers or not np.isfinite(rotation).all():
         return None
     return rotation.T, -rotation.T @ translation
+
+
+def relative_pose(
+    points0: Array, points1: Array, focal: float, config: OdometryConfig
+) -> tuple[Array, Array] | None:
+    """Rotation (3, 3) and direction of the position (3,), a unit vector, of the camera that sees
+    the matches of `points0` (N, 2) at `points1`, normalised; `focal` in pixels.
+
+    None where fewer than `config.min_inliers` agree, or with less parallax than
+    `config.min_parallax_deg`.
+    """
+    threshold = config.reprojection_px / 2 / focal
+    estimate = poselib_solver.estimate(points0, points1, threshold, seed=config.seed)
+    if not estimate.success or estimate.inlier.sum() < config.min_inliers:
+        return None
+    seen0, seen1 = points0[estimate.inlier], points1[estimate.inlier]
+    parallax = np.degrees(np.median(parallax_angles(seen0, seen1, estimate.rotation)))
+    if parallax < config.min_parallax_deg:
+        return None
+    return invert_pose(estimate.rotation, estimate.translation)
 
 
 def points_in_current(solution: TwoFrameSolution) -> Array:

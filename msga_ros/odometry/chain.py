@@ -16,10 +16,15 @@ import numpy.typing as npt
 
 from msga_ros.geometry.pose import skew
 from msga_ros.geometry.rotations import rotation_vector
-from msga_ros.odometry.observations import CURRENT_ROWS, REFERENCE_ROWS
+from msga_ros.odometry.observations import (
+    CURRENT_ROWS,
+    REFERENCE_ROWS,
+    REFERENCE_ROWS_AND_DEPTH,
+)
 from msga_ros.odometry.poses import UncertainPose, composition_jacobians
 
 Array = npt.NDArray[np.float64]
+Rows = slice | list[int]
 
 
 @dataclass(frozen=True)
@@ -101,14 +106,15 @@ class PoseChain:
         if self._arrival is None:
             return None
         last, by_last = self._arrival
-        return np.asarray(by_last @ _common(last, step, "features1", CURRENT_ROWS))
+        common = _common(last, step, "features1", CURRENT_ROWS, REFERENCE_ROWS)
+        return np.asarray(by_last @ common)
 
 
 def between(first: Step, second: Step) -> UncertainPose:
     """The motion from the frame that `first` leads to, to that of `second`: both of one reference.
 
-    Pose of the second frame in the first one. What the two have in common (the keypoints of the
-    reference, what is wrong with the cameras) does not count twice.
+    Pose of the second frame in the first one. What the two have in common (keypoints and depths of
+    the reference, what is wrong with the cameras) does not count twice.
     """
     start, end = first.pose, second.pose
     back, way = start.rotation.T, end.position - start.position
@@ -116,21 +122,23 @@ def between(first: Step, second: Step) -> UncertainPose:
     by_first = np.eye(6)
     by_first[:3, 3:] = -skew(way)
     by_first = -by_second @ by_first
-    cross = _common(first, second, "features0", REFERENCE_ROWS)
+    rows = REFERENCE_ROWS_AND_DEPTH
+    cross = _common(first, second, "features0", rows, rows)
     mixed = by_first @ (cross + first.by_constants @ second.by_constants.T) @ by_second.T
     covariance = by_first @ start.covariance @ by_first.T
     covariance += by_second @ end.covariance @ by_second.T + mixed + mixed.T
     return UncertainPose(back @ end.rotation, back @ way, (covariance + covariance.T) / 2)
 
 
-def _common(last: Step, step: Step, arrived: str, rows: slice) -> Array:
-    """Covariance (6, 6) of the errors of two steps: keypoints of one frame that moved both.
+def _common(last: Step, step: Step, arrived: str, rows: Rows, rows_of_step: Rows) -> Array:
+    """Covariance (6, 6) of the errors of two steps: what was measured in one frame and moved both.
 
-    `arrived`, `rows`: which of the keypoints of `last` they are; of `step` those of its reference.
+    `arrived`, `rows`: which of the measurements of `last` they are; `rows_of_step`: which of those
+    that `step` has of its reference.
     """
     _, rows0, rows1 = np.intersect1d(getattr(last, arrived), step.features0, return_indices=True)
     arriving = last.sensitivity[rows0][:, :, rows]
-    leaving = step.sensitivity[rows1][:, :, REFERENCE_ROWS]
+    leaving = step.sensitivity[rows1][:, :, rows_of_step]
     shared: Array = last.sigma * step.sigma * np.einsum("nir,njr->ij", arriving, leaving)
     return shared
 

@@ -18,7 +18,7 @@ class OdometryError(ValueError):
 
 @dataclass(frozen=True)
 class OdometryConfig:
-    """Settings of stereo and mono odometry: of the node, `msga bag` and `msga vo` alike."""
+    """Settings of all odometries: of the node, `msga bag` and `msga vo` alike."""
 
     rig_threshold_px: float = _setting(
         1.5, "Epipolar error of a stereo match under the known rig.", "px", 0.01, 100.0
@@ -62,6 +62,20 @@ class OdometryConfig:
     )
     min_parallax_deg: float = _setting(
         1.0, "Mono: median parallax that a new keyframe takes.", "deg", 0.0, 180.0
+    )
+    depth_sigma: float = _setting(
+        0.003,
+        "Depth image: standard deviation of an inverse depth (0.003: 3 mm at 1 m, 27 mm at 3 m).",
+        "1/m",
+        1e-6,
+        10.0,
+    )
+    depth_jump: float = _setting(
+        0.05,
+        "Depth image: no depth is read where the pixels around a keypoint differ by that share.",
+        "",
+        0.0,
+        1.0,
     )
     seed: int = _setting(0, "Seed of the robust estimators.", "", 0, 2_147_483_647)
 

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
-from msga_ros.geometry.pose import invert_pose, rotation_angle_deg
-from msga_ros.geometry.robust import poselib
+from msga_ros.geometry.pose import rotation_angle_deg
 from msga_ros.geometry.triangulation import parallax_angles
-from msga_ros.odometry.absolute import absolute_pose, points_in_current, predicted
+from msga_ros.odometry.absolute import absolute_pose, points_in_current, predicted, relative_pose
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import FilteredMatches, MatchesLike, Relate, unique_rows
 from msga_ros.odometry.mono_frame import MonoFrame, MonoState
@@ -179,20 +178,10 @@ class MonoOdometry:
 
     def _from_matches(self, observations: Observations, focal: float) -> tuple[Array, Array] | None:
         """The same from the matches alone; as far away as the last motion says, at first 1."""
-        config = self._config
-        estimate = poselib.estimate(
-            observations.left0,
-            observations.left1,
-            config.reprojection_px / 2 / focal,
-            seed=config.seed,
-        )
-        if not estimate.success or estimate.inlier.sum() < config.min_inliers:
+        found = relative_pose(observations.left0, observations.left1, focal, self._config)
+        if found is None:
             return None
-        seen0, seen1 = observations.left0[estimate.inlier], observations.left1[estimate.inlier]
-        parallax = np.degrees(np.median(parallax_angles(seen0, seen1, estimate.rotation)))
-        if parallax < config.min_parallax_deg:
-            return None
-        rotation, position = invert_pose(estimate.rotation, estimate.translation)
+        rotation, position = found
         speed = float(np.linalg.norm(self._velocity.position))
         return rotation, position * (speed if self._scaled and speed > 0 else 1.0)
 

@@ -15,6 +15,7 @@ Bools = npt.NDArray[np.bool_]
 ROWS = 9  # of a point: left0 u v, right0 u v, left1 u v, right1 u v, known inverse depth
 REFERENCE_ROWS = slice(0, 4)
 CURRENT_ROWS = slice(4, 8)
+REFERENCE_ROWS_AND_DEPTH = [0, 1, 2, 3, 8]
 
 
 @dataclass(frozen=True)

@@ -12,58 +12,35 @@ from numpy.typing import NDArray
 
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
-from msga_ros.odometry.absolute import absolute_pose, points_in_current, predicted
-from msga_ros.odometry.chain import PoseChain, Step, between, by_distortion
+from msga_ros.odometry.absolute import absolute_pose
 from msga_ros.odometry.config import OdometryConfig
-from msga_ros.odometry.matches import FilteredMatches, MatchesLike, Relate, unique_rows
+from msga_ros.odometry.matches import MatchesLike, Relate, unique_rows
+from msga_ros.odometry.metric import MetricOdometry
 from msga_ros.odometry.observations import Observations, Rig, TwoFrameSolution
-from msga_ros.odometry.poses import UncertainPose
-from msga_ros.odometry.rig import (
-    RigCheck,
-    consistent_with_rig,
-    inverse_depths,
-)
+from msga_ros.odometry.rig import RigCheck, consistent_with_rig, inverse_depths
 from msga_ros.odometry.rig_tracker import RigTracker
 from msga_ros.odometry.stereo_frame import StereoFrame, StereoState, observed
-from msga_ros.odometry.tracks import Tracks, feature_ids
 from msga_ros.odometry.two_frame import solve_two_frames
-from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate, first_update
+from msga_ros.odometry.updates import OdometryUpdate
 
 Array = NDArray[np.float64]
 
 _NEAR_PX = 1.0  # smallest disparity of a point whose depth is used
-_UNKNOWN = 10.0  # times the smallest motion that is guessed, where none was measured yet
 
 
-class StereoOdometry:
-    """Feed it frame by frame; one thread at a time.
-
-    Frames may be missing: the motion is always that from the last keyframe. Where no motion is
-    found, the last one goes on for as long as the time between the frames, with a covariance as
-    large as that guess (LOST). The keyframe stays through frames that show nothing, so that the
-    pose is measured again, not guessed on, when the view comes back.
-    """
+class StereoOdometry(MetricOdometry[StereoFrame]):
+    """Feed it frame by frame; one thread at a time. Its way through gaps: `MetricOdometry`."""
 
     def __init__(self, rig: Rig, relate: Relate, config: OdometryConfig | None = None) -> None:
         """`relate` matches two left views over time and removes the outliers."""
         self.rig = rig
-        self._relate = relate
-        self._config = config or OdometryConfig()
-        self._rig = RigTracker(rig, self._config.rig_sigma_deg)
-        self._tracks = Tracks()
-        self.reset()
+        self._rig = RigTracker(rig, (config or OdometryConfig()).rig_sigma_deg)
+        super().__init__(relate, config)
 
     def reset(self) -> None:
         """Forget the trajectory: the next frame is the first. Track ids go on."""
-        self._chain = PoseChain()
+        super().reset()
         self._rig.reset()
-        self._keyframe: StereoFrame | None = None
-        self._seen_at_first = 0
-        self._velocity = UncertainPose.origin()  # last motion from frame to frame
-        self._seconds = 0.0  # that it took
-        self._last = UncertainPose.origin()
-        self._last_stamp = 0.0
-        self._previous: tuple[StereoFrame, Step] | None = None  # if not the keyframe
 
     def state_dict(self) -> StereoState:
         """Everything that the next update depends on, but for the settings: see `load_state_dict`.
@@ -71,28 +48,17 @@ class StereoOdometry:
         Plain values, arrays and dataclasses of them; they are those of this object, not copies.
         """
         return {
+            **self._metric_state(),
             "rig": self._rig.state_dict(),
-            "tracks": self._tracks.state_dict(),
-            "chain": self._chain.state_dict(),
             "keyframe": self._keyframe,
-            "seen_at_first": self._seen_at_first,
-            "velocity": self._velocity,
-            "seconds": self._seconds,
-            "last": self._last,
-            "last_stamp": self._last_stamp,
             "previous": self._previous,
         }
 
     def load_state_dict(self, state: StereoState) -> None:
         """Go on from the state of an odometry with the same rig and settings."""
+        self._load_metric_state(state)
         self._rig.load_state_dict(state["rig"])
-        self._tracks.load_state_dict(state["tracks"])
-        self._chain = PoseChain()
-        self._chain.load_state_dict(state["chain"])
-        self._keyframe, self._seen_at_first = state["keyframe"], state["seen_at_first"]
-        self._velocity, self._seconds = state["velocity"], state["seconds"]
-        self._last, self._last_stamp = state["last"], state["last_stamp"]
-        self._previous = state["previous"]
+        self._keyframe, self._previous = state["keyframe"], state["previous"]
 
     def update(
         self,
@@ -105,84 +71,7 @@ class StereoOdometry:
     ) -> OdometryUpdate:
         """Take in a frame: its features and the filtered matches from left to right."""
         frame, check = self._frame(stamp, left, right, camera_left, camera_right, stereo_matches)
-        if self._keyframe is None:
-            self._begin_keyframe(frame)
-            self._last_stamp = stamp
-            ids = feature_ids(frame, len(left))
-            return first_update(stamp, self._chain.reference, True, ids, rig=check)
-        return self._locate(frame, self._keyframe, check)
-
-    def _locate(
-        self, frame: StereoFrame, keyframe: StereoFrame, check: RigCheck | None
-    ) -> OdometryUpdate:
-        matches = self._relate(keyframe.features, frame.features, keyframe.camera, frame.camera)
-        rows = unique_rows(matches)
-        rows = rows[np.isfinite(frame.left[matches.indices1[rows]]).all(1)]
-        features0, features1 = matches.indices0[rows], matches.indices1[rows]
-        observations = observed(keyframe, frame, features0, features1, matches, rows)
-        solution = self._solve(observations, keyframe.inverse_depth[features0], keyframe)
-        inlier = np.zeros(len(matches.inlier), dtype=bool)
-        points = np.full((len(inlier), 3), np.nan)
-        if solution is None and self._previous is not None:
-            # The keyframe is out of sight: go on from the frame before this one.
-            self._keyframe, step = self._previous
-            self._chain.advance(step)
-            self._previous, self._seen_at_first = None, 0
-            return self._locate(frame, self._keyframe, check)
-        if solution is None:
-            return self._lost(frame, keyframe, matches, check)
-        self._rig.update(solution.rig)
-        inlier[rows[solution.inlier]] = True
-        points[rows] = points_in_current(solution)
-        agreeing = FilteredMatches(
-            matches.indices0, matches.indices1, inlier, matches.inlier_probability
-        )
-        ids = self._tracks.follow(keyframe, frame, agreeing)
-        unexplained = by_distortion(
-            solution.rotation, solution.position, self._config.systematic_share
-        )
-        relative = UncertainPose(
-            solution.rotation,
-            solution.position,
-            solution.covariance + unexplained @ unexplained.T,
-        )
-        constants = np.hstack([solution.by_rig, unexplained])
-        step = Step(relative, features0, features1, solution.sensitivity, solution.sigma, constants)
-        last_stamp, motion = keyframe.stamp, relative
-        if self._previous is not None:
-            last_stamp, motion = self._previous[0].stamp, between(self._previous[1], step)
-        count = int(inlier.sum())
-        self._seen_at_first = max(self._seen_at_first, count)
-        replace = (
-            count < self._config.keyframe_inliers
-            or count < self._config.keyframe_share * self._seen_at_first
-            or self._config.keyframe_share == 1.0
-        )
-        if replace:
-            pose = self._chain.advance(step)
-            self._begin_keyframe(frame)
-        else:
-            pose = self._chain.locate(step)
-        self._previous = None if replace else (frame, step)
-        self._move_to(pose, frame.stamp)
-        return OdometryUpdate(
-            stamp=frame.stamp,
-            status=OdometryStatus.OK,
-            pose=pose,
-            relative=relative,
-            reference_stamp=keyframe.stamp,
-            scale_known=True,
-            matches=matches,
-            inlier=inlier,
-            track_ids=ids,
-            feature_ids=feature_ids(frame, len(frame.left)),
-            points=points,
-            keyframe=replace,
-            sigma_px=solution.sigma,
-            rig=self._rig.completed(check),
-            motion=motion,
-            motion_seconds=frame.stamp - last_stamp,
-        )
+        return self._take(frame, check)
 
     def _frame(
         self,
@@ -211,13 +100,17 @@ class StereoOdometry:
         return frame, check
 
     def _solve(
-        self, observations: Observations, inverse_depth: Array, keyframe: StereoFrame
-    ) -> TwoFrameSolution | None:
+        self,
+        observations: Observations,
+        inverse_depth: Array,
+        keyframe: StereoFrame,
+        frame: StereoFrame,
+    ) -> tuple[TwoFrameSolution | None, bool]:
         config = self._config
         focal = keyframe.camera.mean_focal
         guess = self._guess(observations, inverse_depth, focal)
         if guess is None:
-            return None
+            return None, False
         rotation, position = guess
         solution = solve_two_frames(
             observations,
@@ -232,8 +125,23 @@ class StereoOdometry:
             gate_sigma=config.gate_px,
         )
         if solution is None or solution.inlier.sum() < config.min_inliers:
-            return None
-        return solution
+            return None, False
+        self._rig.update(solution.rig)
+        return solution, True
+
+    def _observed(
+        self,
+        keyframe: StereoFrame,
+        frame: StereoFrame,
+        features0: NDArray[np.int64],
+        features1: NDArray[np.int64],
+        matches: MatchesLike,
+        rows: NDArray[np.int64],
+    ) -> Observations:
+        return observed(keyframe, frame, features0, features1, matches, rows)
+
+    def _completed(self, check: RigCheck | None) -> RigCheck | None:
+        return self._rig.completed(check)
 
     def _guess(
         self, observations: Observations, inverse_depth: Array, focal: float
@@ -248,52 +156,4 @@ class StereoOdometry:
             rays[near] / inverse_depth[near, None],
             self._config.reprojection_px / focal,
             self._config,
-        )
-
-    def _begin_keyframe(self, frame: StereoFrame) -> None:
-        self._keyframe, self._seen_at_first = frame, 0
-        self._tracks.begin(frame, frame.with_depth)
-
-    def _move_to(self, pose: UncertainPose, stamp: float) -> None:
-        rotation = self._last.rotation.T @ pose.rotation
-        position = self._last.rotation.T @ (pose.position - self._last.position)
-        self._velocity = UncertainPose(rotation, position, np.zeros((6, 6)))
-        self._seconds = stamp - self._last_stamp
-        self._last, self._last_stamp = pose, stamp
-
-    def _lost(
-        self,
-        frame: StereoFrame,
-        keyframe: StereoFrame,
-        matches: MatchesLike,
-        check: RigCheck | None,
-    ) -> OdometryUpdate:
-        """Go on as before, about as uncertain as the motion is large."""
-        passed = frame.stamp - self._last_stamp
-        known = self._seconds > 0 and passed > 0
-        guess = predicted(self._velocity, passed / self._seconds if known else _UNKNOWN)
-        pose = self._last.compose(guess)
-        replace = len(frame.with_depth) >= self._config.min_inliers
-        if replace:
-            self._chain = PoseChain(pose)
-            self._begin_keyframe(frame)
-            self._last, self._last_stamp = pose, frame.stamp
-        count = len(matches.inlier)
-        return OdometryUpdate(
-            stamp=frame.stamp,
-            status=OdometryStatus.LOST,
-            pose=pose,
-            relative=None,
-            reference_stamp=keyframe.stamp,
-            scale_known=True,
-            matches=matches,
-            inlier=np.zeros(count, dtype=bool),
-            track_ids=np.zeros(count, dtype=np.uint64),
-            feature_ids=feature_ids(frame, len(frame.left)),
-            points=np.full((count, 3), np.nan),
-            keyframe=replace,
-            sigma_px=float("nan"),
-            rig=check,
-            motion=guess if known else None,
-            motion_seconds=passed,
         )

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
-from msga_ros.odometry.chain import ChainState, Step
+from msga_ros.odometry.chain import Step
 from msga_ros.odometry.matches import MatchesLike
+from msga_ros.odometry.metric import MetricState
 from msga_ros.odometry.observations import Observations
-from msga_ros.odometry.poses import UncertainPose
 from msga_ros.odometry.rig_tracker import RigTrackerState
-from msga_ros.odometry.tracks import TracksState
 
 Array = NDArray[np.float64]
 
@@ -72,16 +70,9 @@ def observed(
     )
 
 
-class StereoState(TypedDict):
+class StereoState(MetricState):
     """Everything that the next update of a `StereoOdometry` depends on, but for its settings."""
 
     rig: RigTrackerState
-    tracks: TracksState
-    chain: ChainState
     keyframe: StereoFrame | None
-    seen_at_first: int
-    velocity: UncertainPose
-    seconds: float
-    last: UncertainPose
-    last_stamp: float
     previous: tuple[StereoFrame, Step] | None
