@@ -182,9 +182,9 @@ def test_of_two_views_without_depth_the_translation_has_the_length_that_is_asked
     rng = np.random.default_rng(16)
     scene = Scene.drive(rng, 2, points=300)
     found = same_index(*(views := [scene.view(i, rng, PIXEL) for i in (0, 1)]), CAMERA, CAMERA)
-    points = [CAMERA.normalize(one.keypoints)[found.indices0] for one in views]
-    nothing = np.full(len(points[0]), np.nan)
-    observed = with_depth(*points, np.ones(len(points[0])), nothing, KNOWN_NOISE)
+    points0, points1 = (CAMERA.normalize(one.keypoints)[found.indices0] for one in views)
+    nothing = np.full(len(points0), np.nan)
+    observed = with_depth(points0, points1, np.ones(len(points0)), nothing, KNOWN_NOISE)
     solution = scaleless_motion(observed, CAMERA.mean_focal, 1.0, LITTLE_PARALLAX)
     assert solution is not None
     assert np.linalg.norm(solution.position) == pytest.approx(1.0)
