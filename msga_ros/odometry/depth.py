@@ -31,7 +31,7 @@ def to_metres(image: npt.NDArray[np.generic], unit: float = MILLIMETRE) -> Depth
     if image.dtype.kind == "f":
         metres = image.astype(np.float32)
     elif image.dtype.kind == "u" and image.dtype.itemsize == 2:
-        metres = (image * np.float64(unit)).astype(np.float32)
+        metres = (image.astype(np.float64) * unit).astype(np.float32)
     else:
         raise DepthError(f"a depth image is of uint16 or of floats, not {image.dtype}")
     with np.errstate(invalid="ignore"):
