@@ -187,3 +187,16 @@ def test_fisheyes_in_the_layout_of_ros_and_opencv(save: Save, model: str) -> Non
     lens = Camera.from_camera_info(read_camera(save(text)).info, rectified=False)
     pixel = 320 + 300 * np.radians(45)
     np.testing.assert_allclose(lens.normalize([[pixel, 240.0]]), [[1.0, 0.0]], atol=1e-12)
+
+
+def test_cameras_of_a_long_chain_follow_by_number(save: Save) -> None:
+    """Ten steps of a centimetre: `cam10` comes after `cam9`, not after `cam1`."""
+    step = "[[1, 0, 0, -0.01], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]"
+    lines = []
+    for number in range(11):
+        lines += [f"cam{number}:", "  camera_model: pinhole", "  intrinsics: [400, 400, 320, 240]"]
+        lines += ["  resolution: [640, 480]"] + [f"  T_cn_cnm1: {step}"] * (number > 0)
+    cameras = read_cameras(save("\n".join(lines)))
+    assert [one.name for one in cameras] == [f"cam{number}" for number in range(11)]
+    places = [one.pose.translation[0] for one in cameras if one.pose is not None]
+    np.testing.assert_allclose(places, -0.01 * np.arange(11), atol=1e-12)

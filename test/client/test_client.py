@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,8 @@ for needed in ("rclpy", "msga_ros.msg"):
 
 import rclpy
 from client.conftest import PARAMETERS, Views
+from msga_ros.msg import RequestStatus
+from msga_ros.srv import FilterMatches
 from node.harness import NodeProcess
 from node.scenes import direction_error_deg, rotation_error_deg
 from rclpy.context import Context
@@ -214,6 +217,43 @@ def test_nobody_there(asking: Any, views: Views) -> None:
     with pytest.raises(ClientError, match="closed"):
         lonely.relate_matches(points, points, *views.cameras)
     lonely.close()  # twice is once
+
+
+def test_a_service_that_never_answers_is_a_timeout(asking: Any, views: Views) -> None:
+    """It is there, and nothing spins it."""
+    points = np.zeros((4, 2))
+    service = asking.create_service(
+        FilterMatches, "/stuck/filter_matches", lambda _, response: response
+    )
+    with MsgaClient(asking, name="/stuck", timeout=0.5) as client:
+        client._wait_for("filter_matches", time.monotonic() + 60.0, 60.0)
+        with pytest.raises(RequestTimeout, match=r"/stuck/filter_matches has not answered in 0\.5"):
+            client.relate_matches(points, points, *views.cameras)
+    asking.destroy_service(service)
+
+
+def test_a_deadline_that_the_node_saw_pass_is_a_timeout_too(asking: Any, views: Views) -> None:
+    def late(_: Any, response: Any) -> Any:
+        response.status.code = RequestStatus.DEADLINE_PASSED
+        response.message = "its time was over"
+        return response
+
+    points = np.zeros((4, 2))
+    service = asking.create_service(FilterMatches, "/late/filter_matches", late)
+    executor = SingleThreadedExecutor(context=asking.context)
+    executor.add_node(asking)
+    spinner = threading.Thread(target=executor.spin)
+    spinner.start()
+    try:
+        with (
+            MsgaClient(asking, name="/late", timeout=60.0) as client,
+            pytest.raises(RequestTimeout, match="/late/filter_matches: its time was over"),
+        ):
+            client.relate_matches(points, points, *views.cameras)
+    finally:
+        executor.shutdown()
+        spinner.join()
+        asking.destroy_service(service)
 
 
 def test_a_script_needs_no_context_of_its_own(

@@ -12,10 +12,16 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from msga_ros.configuration.yaml_dataclass import ConfigError
+from msga_ros.datasets.posed.base import PosedImage, PosedScene
 from msga_ros.datasets.sequences.picture_folder import PictureFolder
 from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
 from msga_ros.evaluation.comparison.methods import Answer, MethodError, method
-from msga_ros.evaluation.comparison.pairs import FootagePairs, ImagePair, angle_class
+from msga_ros.evaluation.comparison.pairs import (
+    FootagePairs,
+    ImagePair,
+    PosedPairs,
+    angle_class,
+)
 from msga_ros.evaluation.comparison.records import ComparisonFile, ComparisonRecord
 from msga_ros.evaluation.comparison.rows import groupings, rows
 from msga_ros.evaluation.comparison.run import compare
@@ -127,6 +133,9 @@ def test_records_are_kept_and_not_made_again(tmp_path: Path) -> None:
     path.write_text(path.read_text()[:-20])
     compared(calls, ComparisonFile(path))
     assert len(calls) == count + 3
+    # The next start finds whole lines: the rest of the broken one is gone.
+    compared(calls, ComparisonFile(path))
+    assert len(calls) == count + 3
     path.write_text("nonsense\n")
     with pytest.raises(RecordError, match="line 1"):
         ComparisonFile(path)
@@ -191,6 +200,23 @@ def test_what_is_ungated_stands_by_every_pose() -> None:
     records = compare([unrelated], [gated, open_])
     assert [record.ok for record in records] == [False, True]
     assert [row.confidently_wrong for row in rows(records)] == [0, 1]
+
+
+def test_unrelated_pairs_show_two_places() -> None:
+    def scene(name: str) -> PosedScene:
+        images = (
+            PosedImage(f"{number}.png", Path(name) / f"{number}.png", CAMERA, TRUTH, number)
+            for number in range(3)
+        )
+        return PosedScene(name, tuple(images))
+
+    found = PosedPairs([scene(name) for name in "abc"], count=1, unrelated=40).names()
+    unrelated = [(first, second, of) for first, second, of, related in found if not related]
+    assert len(unrelated) == 40
+    for first, second, of in unrelated:
+        assert first.path.parent.name == of != second.path.parent.name
+    alone = PosedPairs([scene("a")], count=1, unrelated=40).names()
+    assert all(related for *_, related in alone)
 
 
 def test_footage_is_paired_at_a_distance(tmp_path: Path) -> None:

@@ -115,6 +115,30 @@ def test_what_lies_off_a_plane_tells_the_motions_apart(seed: int) -> None:
     assert np.rad2deg(Rotation.from_matrix(found.rotation @ turn.T).magnitude()) < 1.0
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_dozen_matches_off_a_plane_are_enough(seed: int) -> None:
+    """All others lie on the plane, and say little: those off it decide alone."""
+    points0, points1, _ = planar_matches(seed, 400, off_plane=12)
+    found = found_by(points0, points1)
+    rival = strongest_rival(points0, points1, found, THRESHOLD, 5.0)
+    assert rival is None or rival.deficit > 1.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_step_within_the_noise_is_no_plane(seed: int) -> None:
+    """Whatever hardly moves lies on a plane; the matches decide, without a plane's larger lead."""
+    rng = np.random.default_rng(seed)
+    xy = rng.uniform(-0.3, 0.3, (200, 2))
+    z = rng.uniform(90.0, 110.0, 200)
+    there = np.column_stack([xy * z[:, None], z]) + np.array([0.5, 0.0, 0.0])
+    noise = 2e-4 * rng.normal(size=(2, 200, 2))
+    points0, points1 = xy + noise[0], there[:, :2] / there[:, 2:] + noise[1]
+    found = found_by(points0, points1)
+    rival = strongest_rival(points0, points1, found, THRESHOLD, 20.0)
+    assert rival is None or rival.deficit > 1.5
+    assert pose_error_deg(found.rotation, found.translation, np.eye(3), [1.0, 0.0, 0.0])[1] < 10.0
+
+
 def test_real_pairs_with_parallax_have_one_motion() -> None:
     flagged = []
     for pair in real_pairs(24):

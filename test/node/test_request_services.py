@@ -38,6 +38,7 @@ from stream.fakes import CAMERA, SIZE, FakePipeline, make_result
 
 from msga_ros.node.image_message import image_message
 from msga_ros.node.node import MsgaNode
+from msga_ros.node.outputs import Outputs
 from msga_ros.node.qos import service_qos
 from msga_ros.stream.model_loading import Model
 from msga_ros.stream.request_counts import RequestSnapshot
@@ -403,6 +404,22 @@ def test_streamed_pairs_go_to_the_outputs(bench: Callable[..., Bench]) -> None:
     one.node.trigger_deactivate()
     for publisher in streams.values():
         one.spin_until(lambda publisher=publisher: publisher.get_subscription_count() == 0)
+
+
+def test_a_result_that_cannot_be_published_is_counted(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("the publisher is gone")
+
+    monkeypatch.setattr(Outputs, "publish_pair", broken)
+    one = bench(**{"requests.matches_in": True, "run": "always"})
+    publisher = one.source.create_publisher(Matches, "/msga/matches/in", 10)
+    one.spin_until(lambda: publisher.get_subscription_count() > 0)
+    publisher.publish(matches())
+    one.spin_until(lambda: one.counts("matches/in").refused == {"failed": 1})
+    assert one.node._statistics.snapshot().errors == {"/msga/matches/in": 1}
+    assert one.counts("matches/in").answered == 0
 
 
 def test_of_streamed_pairs_the_newest_wins(bench: Callable[..., Bench]) -> None:

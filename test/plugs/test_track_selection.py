@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -169,3 +170,21 @@ def test_measurements_of_two_cameras_are_of_both_and_have_no_gap() -> None:
             seen.setdefault(identity, []).append(number)
     for numbers in seen.values():
         assert numbers == list(range(numbers[0], numbers[-1] + 1))
+
+
+def test_free_places_go_where_few_tracks_are_held() -> None:
+    """A crowd in one corner is held; what comes next is taken from the rest of the image first."""
+    rng = np.random.default_rng(0)
+    matches = tracked_matches(Scene(200).stereo(0))
+    crowd, rest = np.arange(60), np.arange(60, 160)
+    pixels = np.empty_like(matches.reference_pixels)
+    pixels[crowd] = rng.uniform(0, 60, (60, 2))
+    pixels[60:] = rng.uniform(0, 640, (len(pixels) - 60, 2))
+    pixels[[60, 61]] = (0, 0), (640, 640)
+    matches = replace(matches, reference_pixels=pixels)
+    selection = TrackSelection(64)
+    assert len(selection(matches.only(crowd)).rows) == 60
+    both = matches.only(np.concatenate([crowd, rest]))
+    added = np.setdiff1d(selection(both).rows, crowd)
+    assert len(added) == 4
+    assert (both.reference_pixels[added] > 80).any(axis=1).all()

@@ -231,3 +231,13 @@ def test_calibrations_from_files_are_not_waited_for() -> None:
     bench.image(0, name="left/image").image(0, name="right/image")
     assert bench.sets == [(0, 0)]
     assert Bench(names=("image",), slop=0.1).image(0, 100).sets == [(0,), (100,)]
+
+
+def test_what_waited_under_another_tolerance_is_forgotten() -> None:
+    bench = Bench().image(0)
+    bench.collector.set_slop(0.0)  # as before: it still waits
+    assert bench.info(0).sets == [(0, 0)]
+    bench.image(100)
+    bench.collector.set_slop(0.02)
+    assert bench.info(100).sets == [(0, 0)]
+    assert bench.image(200).info(205).sets == [(0, 0), (200, 205)]

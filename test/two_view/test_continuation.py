@@ -8,14 +8,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from rendered_stream import FRAMES, LEFT, RIGHT, RenderedStream, stream_of
+from scipy.spatial.transform import Rotation
 
 from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
 from msga_ros.frontend import Features
+from msga_ros.frontend.base import FollowedPair
 from msga_ros.geometry.camera_pose import Pose
 from msga_ros.geometry.pose import rotation_angle_deg
 from msga_ros.network.match_scores import MatchScores
 from msga_ros.two_view.config import PipelineConfig
+from msga_ros.two_view.continuation import Continuation
+from msga_ros.two_view.motion import Motion
 from msga_ros.two_view.pipeline import Status, TwoViewPipeline, TwoViewResult
+from msga_ros.two_view.relative_pose import continued_motion
 from msga_ros.two_view.sieves.none import NoSieve
 from msga_ros.two_view.stages import NormalisedMatches
 
@@ -156,3 +161,68 @@ def test_another_scene_is_no_motion(stream, images) -> None:
     other = RenderedStream(SyntheticSequence(elsewhere)).images(0)[LEFT]
     after = pipe.follow(views[2], other)
     assert pipe.relate(views[0], after, camera, camera).status is not Status.OK
+
+
+FOCAL = 500.0
+CONFIG = PipelineConfig.load(**{"frontend.name": "tracks", "sieve.name": "none", "sieve.every": 50})
+POINTS = np.random.default_rng(3).uniform([-2, -2, 4], [2, 2, 9], (300, 3))
+ALL = np.ones(len(POINTS), dtype=bool)
+
+
+def seen(reference: float, current: float, turn_deg: float = 0.0) -> np.ndarray:
+    """(N, 4) of a camera that moves 0.1 sideways and turns by `turn_deg` a view, quarter pixels."""
+    views = []
+    for time in (reference, current):
+        turned = Rotation.from_euler("z", turn_deg * time, degrees=True).as_matrix()
+        there = (POINTS - [0.1 * time, 0.0, 0.0]) @ turned.T
+        views.append(there[:, :2] / there[:, 2:])
+    noise = np.random.default_rng(int(10 * current)).normal(size=(len(POINTS), 4))
+    return np.hstack(views) + 0.25 / FOCAL * noise
+
+
+def solved(rows: np.ndarray, turn_deg: float) -> Motion:
+    """The motion of `rows`, from a start near the true one."""
+    start = Rotation.from_euler("z", turn_deg, degrees=True).as_matrix()
+    motion = continued_motion(start, np.array([-1.0, 0.0, 0.0]), ALL, rows, CONFIG, FOCAL, 0.5)
+    assert motion is not None
+    return motion
+
+
+def begun(reference: int, current: int, turn_deg: float = 0.0) -> Continuation:
+    """Sieve and solver were asked about one pair."""
+    known = Continuation()
+    rows = seen(reference, current, turn_deg)
+    motion = solved(rows, turn_deg * (current - reference))
+    known.asked(FollowedPair(reference, current), ALL, rows, motion)
+    return known
+
+
+@pytest.mark.parametrize(("share", "goes_on"), [(0.05, True), (0.3, False)])
+def test_the_sieve_is_asked_where_fewer_points_agree_than_before(
+    share: float, goes_on: bool
+) -> None:
+    known, rows = begun(0, 4), seen(0, 5)
+    wrong = np.arange(len(rows)) < share * len(rows)
+    rows[wrong, 3] += 20 / FOCAL  # across the epipolar lines
+    motion = known.motion(FollowedPair(0, 5), ALL, rows, CONFIG, FOCAL)
+    assert (motion is not None) == goes_on
+    if motion is not None:
+        assert not motion.inlier[wrong].any()
+
+
+def test_only_a_step_of_as_many_frames_goes_on_from_the_last_one() -> None:
+    """What moved for two frames says little of a motion of one."""
+    assert begun(0, 2).motion(FollowedPair(2, 3), ALL, seen(2, 3), CONFIG, FOCAL) is None
+    assert begun(0, 2).motion(FollowedPair(3, 5), ALL, seen(3, 5), CONFIG, FOCAL) is None
+    assert begun(0, 2).motion(FollowedPair(2, 4), ALL, seen(2, 4), CONFIG, FOCAL) is not None
+
+
+def test_a_camera_that_turns_fast_goes_on_turning() -> None:
+    """Compared with one keyframe, each view is turned by 25 degrees more than the one before."""
+    known, turn = begun(0, 2, 25.0), 25.0
+    rows = seen(0, 3, turn)
+    known.asked(FollowedPair(0, 3), ALL, rows, solved(rows, 3 * turn))
+    motion = known.motion(FollowedPair(0, 4), ALL, seen(0, 4, turn), CONFIG, FOCAL)
+    assert motion is not None
+    true = Rotation.from_euler("z", 4 * turn, degrees=True).as_matrix()
+    assert rotation_angle_deg(motion.rotation @ true.T) < 0.3

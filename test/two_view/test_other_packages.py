@@ -1,4 +1,4 @@
-"""A front end, a sieve and a solver of another package are found by their names, everywhere."""
+"""Front end, matcher, sieve and solver of another package are found by their names, everywhere."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tiny_package import tiny, tiny_folder, with_tiny
 
 from msga_ros.configuration.yaml_dataclass import ConfigError
 from msga_ros.frontend import FRONTENDS, FrontendError
+from msga_ros.frontend.matchers import MATCHERS
 from msga_ros.geometry.pose import pose_error_deg
 from msga_ros.geometry.robust import SOLVERS
 from msga_ros.two_view.config import PipelineConfig
@@ -23,6 +24,7 @@ from msga_ros.two_view.sieves import SIEVES, SieveError
 __all__ = ["tiny", "tiny_folder"]  # fixtures
 
 TINY = {"frontend.name": "tiny", "sieve.name": "tiny"}
+TINY_MATCHER = {"frontend.name": "sift", "frontend.matcher": "tiny"}
 DOOR = "data/scenes/lund_door/images"
 
 
@@ -44,6 +46,7 @@ def error_deg(result: TwoViewResult, pair: PosedPair) -> float:
 def test_all_are_listed_and_ours_keep_their_names() -> None:
     ours = ("sift", "orb", "akaze", "tracks", "xfeat", "disk", "aliked")
     assert FRONTENDS.names() == (*ours, "broken", "tiny")
+    assert MATCHERS.names() == ("nearest", "lightglue", "lighterglue", "tiny")
     assert SIEVES.names() == ("msga", "none", "tiny")
     assert SOLVERS.names() == ("graduated", "poselib", "magsac", "tiny")
     assert FRONTENDS.load("sift").__name__ == "msga_ros.frontend.sift"
@@ -54,6 +57,8 @@ def test_without_the_package_nobody_knows_them() -> None:
         FrontendError, match="unknown front end 'tiny'; there are sift, orb, akaze, tracks"
     ):
         TwoViewPipeline.from_config(**{"frontend.name": "tiny"})
+    with pytest.raises(ConfigError, match=r"must be one of auto, nearest, light.*, not 'tiny'"):
+        TwoViewPipeline.from_config(**TINY_MATCHER)
     with pytest.raises(SieveError, match="unknown sieve 'tiny'; there are msga, none"):
         TwoViewPipeline.from_config(**{"sieve.name": "tiny"})
 
@@ -75,6 +80,37 @@ def test_the_pipeline_runs_with_a_matcher_that_knows_no_fixed_keypoints(
     assert (result.counts.detected0, result.counts.detected1) == (0, 0)
     # The sieve has dropped some: those of which the matcher was not sure.
     assert 0 < result.counts.network_inliers < result.counts.matched
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_matcher_goes_with_our_front_end_and_brings_its_sieve(fountain: PosedPair) -> None:
+    result = run(TwoViewPipeline.from_config(**TINY_MATCHER), fountain)
+    assert result.status is Status.OK
+    assert error_deg(result, fountain) < 2.0
+    assert result.sieve == "tiny"
+    assert result.indices0 is not None and len(result.indices0) == result.counts.matched
+    assert 0 < result.counts.network_inliers < result.counts.matched
+    with pytest.raises(FrontendError, match="'tiny' is for the front ends sift, not for 'orb'"):
+        TwoViewPipeline.from_config(**{**TINY_MATCHER, "frontend.name": "orb"})
+    with pytest.raises(FrontendError, match="'tiny' matches by itself"):
+        TwoViewPipeline.from_config(**{**TINY_MATCHER, "frontend.name": "tiny"})
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_matcher_is_kept_through_a_change_in_mid_run(fountain: PosedPair) -> None:
+    pipeline = TwoViewPipeline.from_config(**TINY_MATCHER)
+    loaded = MATCHERS.load("tiny").TinyMatcher
+    times = loaded.loaded
+    features = pipeline.extract(fountain.image0), pipeline.extract(fountain.image1)
+    sieve = pipeline.sieve
+    for most in (100, 200):
+        config = PipelineConfig.load(**TINY_MATCHER, **{"frontend.max_matches": most})
+        pipeline.reconfigure(config)
+        result = pipeline.relate(*features, fountain.camera0, fountain.camera1)
+        assert result.counts.matched == most
+    assert pipeline.sieve is sieve and loaded.loaded == times > 0
+    with pytest.raises(ConfigError, match=r"frontend\.matcher cannot change"):
+        pipeline.reconfigure(PipelineConfig.load(**{**TINY_MATCHER, "frontend.matcher": "nearest"}))
 
 
 @pytest.mark.usefixtures("tiny")
@@ -176,6 +212,15 @@ def test_msga_match_takes_them_and_its_help_names_them(tiny_folder: Path, tmp_pa
     )
 
 
+def test_msga_match_takes_their_matcher(tiny_folder: Path, tmp_path: Path) -> None:
+    images = [str(shared_path(f"{DOOR}/DSC_000{number}.jpg")) for number in (1, 2)]
+    found = tmp_path / "pose.json"
+    command = ("-m", "msga_ros.cli", "match", *images, "--json", str(found))
+    with_tiny(tiny_folder, *command, "--set", "frontend.matcher=tiny")
+    pose = json.loads(found.read_text())
+    assert pose["status"] == "OK" and pose["rotation_error_deg"] < 2.0
+
+
 def test_msga_eval_judges_their_sieve(tiny_folder: Path, tmp_path: Path) -> None:
     dump, rows = tmp_path / "dump.h5", tmp_path / "rows.json"
     write_dump(dump, [synthetic_pair(seed) for seed in (1, 2)])
@@ -205,6 +250,7 @@ values = {"frontend.name": "tiny", "sieve.name": "tiny", "frontend.tiny.most": 3
 settings = Settings.from_values(values)
 print(settings["frontend.tiny.most"], settings["sieve.tiny.least"], settings.pipeline.frontend.own)
 print(settings.changed({"sieve.tiny.least": 0.5}).pipeline.sieve.own)
+print(Settings.from_values({"frontend.matcher": "tiny"}).pipeline.frontend.matcher)
 for wrong in ({"frontend.tiny.most": 1.5}, {"frontend.tiny.more": 3}, {"frontend.name": "tny"}):
     try:
         Settings.from_values({**values, **wrong})
@@ -214,6 +260,7 @@ for wrong in ({"frontend.tiny.most": 1.5}, {"frontend.tiny.more": 3}, {"frontend
     assert with_tiny(tiny_folder, "-c", code).splitlines() == [
         "300 0.3 Config(most=300)",
         "Config(least=0.5)",
+        "tiny",
         "frontend.tiny.most is an integer, not 1.5",
         "unknown parameter frontend.tiny.more; frontend.tiny.most is meant?",
         "frontend.name must be one of sift, orb, akaze, tracks, xfeat, disk, aliked, broken, tiny, "
