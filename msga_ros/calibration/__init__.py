@@ -9,8 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from msga_ros.calibration.base import CalibratedCamera, CalibrationError, shortened
 from msga_ros.calibration.documents import read_document
+from msga_ros.calibration.entries import motion
 from msga_ros.configuration.registry import Registry
 from msga_ros.geometry.camera import Camera, CameraError
 
@@ -86,6 +89,8 @@ def _chosen(
 
 def _check(camera: CalibratedCamera) -> None:
     """Check a camera when its file is read, not at the first image. Raises `CalibrationError`."""
+    if any(camera.info.r):
+        motion(np.reshape(camera.info.r, (3, 3)), np.zeros(3), f"{camera.source}: R")
     try:
         Camera.from_camera_info(camera.info, rectified=False)
     except CameraError as error:

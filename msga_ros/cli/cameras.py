@@ -17,6 +17,7 @@ from msga_ros.cli.errors import UsageError, existing_file
 from msga_ros.foreign_text import read_text
 from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.geometry.rotations import checked_rotation
+from msga_ros.stream.calibration_check import camera_doubts
 
 Size = tuple[int, int]  # width, height in pixels
 
@@ -25,13 +26,15 @@ Size = tuple[int, int]  # width, height in pixels
 class View:
     """Camera of an image, where it was found, and its pose where the scene tells.
 
-    `rotation` (3, 3) and `translation` (3,): world to camera, `x_cam = R X + t`.
+    `rotation` (3, 3) and `translation` (3,): world to camera, `x_cam = R X + t`. `doubts`: what is
+    implausible about the calibration, a line each.
     """
 
     camera: Camera
     source: str
     rotation: NDArray[np.float64] | None = None
     translation: NDArray[np.float64] | None = None
+    doubts: tuple[str, ...] = ()
 
 
 def find_view(
@@ -147,7 +150,10 @@ def _from_calibration(text: str, rectified: bool) -> View:
     """The camera of a calibration file, or the one of several that `FILE#NAME` names."""
     try:
         found = read_camera(text)
-        return View(Camera.from_camera_info(usable(found, rectified), rectified), found.source)
+        camera = Camera.from_camera_info(usable(found, rectified), rectified)
+        return View(
+            camera, found.source, doubts=tuple(camera_doubts(found.info, camera, rectified))
+        )
     except CalibrationError as error:
         raise UsageError(str(error)) from None
     except CameraError as error:

@@ -86,7 +86,10 @@ def run(
         bar = stack.enter_context(progress_bar())
         task = bar.add_task("reading", total=len(names))
 
+        file = files[0]  # that is being read
+
         def pairs() -> Iterator[Arrays]:
+            nonlocal file
             for number, name in zip(kept, names, strict=True):
                 file, index = places[number]
                 arrays, most = file.arrays(index), thinning.matches
@@ -98,7 +101,7 @@ def run(
         except DumpError:
             raise
         except ValueError as error:
-            raise UsageError(str(error)) from None
+            raise UsageError(f"{file.path}: {error}") from None
     after = output.stat().st_size
     console.print(
         f"{len(names)} pairs: {before / 1e6:.1f} MB to {after / 1e6:.1f} MB", highlight=False

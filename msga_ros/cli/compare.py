@@ -35,6 +35,7 @@ from msga_ros.evaluation.comparison.records import ComparisonFile, ComparisonRec
 from msga_ros.evaluation.comparison.report import COLUMNS, examples, picture, report
 from msga_ros.evaluation.comparison.rows import ComparisonRow, groupings, rows
 from msga_ros.evaluation.comparison.run import compare
+from msga_ros.foreign_text import read_text
 from msga_ros.terminal.progress import progress_bar
 from msga_ros.two_view.presets import PRESETS
 from msga_ros.whole_files import write_whole
@@ -243,11 +244,13 @@ def _is_posed(source: Path) -> bool:
 
 
 def _domains(path: Path) -> dict[str, str]:
-    with existing_file(path, "CSV of domains").open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
+    try:
+        reader = csv.DictReader(read_text(existing_file(path, "CSV of domains")).splitlines())
         if not {"name", "domain"} <= set(reader.fieldnames or ()):
             raise UsageError(f"{path}: the columns name and domain are expected")
-        return {row["name"]: row["domain"] for row in reader}
+        return {row["name"]: row["domain"] or "" for row in reader}
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path}: not a CSV of domains ({error})") from None
 
 
 __all__ = ["MethodError", "command", "run", "table"]

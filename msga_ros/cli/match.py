@@ -144,6 +144,9 @@ def run(request: Request, console: Console) -> Status:
             (request.image1, image1, request.camera1 or request.camera0),
         )
     )
+    doubts = [f"{view.source}: {text}" for view in (view0, view1) for text in view.doubts]
+    for text in dict.fromkeys(doubts):
+        console.print(f"[yellow]warning[/] {escape(text)}", highlight=False, soft_wrap=True)
     with console.status("loading the network"):
         pipeline = TwoViewPipeline.from_config(request.config, **request.overrides)
     with console.status("matching"):

@@ -131,19 +131,26 @@ def write_compact(path: Path, pairs: Iterable[Arrays], names: Sequence[str]) -> 
     `EVIDENCE_GROUPS` may be absent from some, and count as unknown there.
 
     Raises:
-        ValueError: groups or shapes differ, or coordinates are not finite or beyond 2^17.
+        ValueError: groups or shapes differ, coordinates are not finite or beyond 2^17, or a ratio
+            is NaN; the message names the pair.
     """
     columns: dict[str, list[Numbers]] = {}
     counts: list[int] = []
-    for arrays in pairs:
-        known = {group: _rounded(group, values) for group, values in arrays.items()}
+    for arrays, pair in zip(pairs, names, strict=True):
+        known = {group: _rounded(group, values, pair) for group, values in arrays.items()}
         for group in EVIDENCE_GROUPS:
             if group in known and group not in columns:
                 columns[group] = [_unknown(group, count) for count in counts]
             elif group in columns and group not in known:
                 known[group] = _unknown(group, len(known["xs"]))
         for group, values in known.items():
-            columns.setdefault(group, []).append(values)
+            entries = columns.setdefault(group, [])
+            if entries and group not in PER_MATCH and values.shape != entries[0].shape:
+                raise ValueError(
+                    f"pair {pair}: {group} is of shape {values.shape}, that of the pairs before "
+                    f"{entries[0].shape}"
+                )
+            entries.append(values)
         counts.append(len(known["xs"]))
     if len({len(values) for values in columns.values()}) > 1:
         raise ValueError("the pairs do not have the same groups")
@@ -167,13 +174,15 @@ def _unknown(group: str, count: int) -> Numbers:
     return _rounded(group, np.full(count, np.nan))
 
 
-def _rounded(group: str, values: NDArray[np.number]) -> Numbers:
+def _rounded(group: str, values: NDArray[np.number], pair: str = "") -> Numbers:
     if group == "xs":
         steps = np.round(values.reshape(-1, 4).astype(np.float64) / COORDINATE_STEP)
         if not (np.abs(steps) < 2**31).all():
-            raise ValueError("coordinates must be finite and below 2^17")
+            raise ValueError(f"pair {pair}: coordinates must be finite and below 2^17")
         return steps.astype(np.int32)
     if group == "ratios":
+        if np.isnan(values).any():
+            raise ValueError(f"pair {pair}: ratios hold NaN")
         return np.round(values.reshape(-1) / RATIO_STEP).clip(0, 2**16 - 1).astype(np.uint16)
     if group == "mutuals":
         return (values.reshape(-1) != 0).astype(np.uint8)

@@ -27,6 +27,7 @@ def changed(text: str, old: str, new: str) -> str:
 
 KALIBR, ORB, OPENCV = rig_files.kalibr(), rig_files.orb_slam3(), rig_files.opencv_stereo()
 EUROC, ROS = rig_files.euroc(0), rig_files.ros(0)
+ECHOED = "k: [500, 0, 320, 0, 500, 240, 0, 0, 1]\nr: {r}\n"
 FX = rig_files.FOCAL[0][0]
 
 
@@ -57,6 +58,8 @@ FX = rig_files.FOCAL[0][0]
         (changed(ROS, "camera_matrix", "matrix"), "not a camera calibration"),
         (changed(ROS, "plumb_bob", "magic"), "unknown distortion model 'magic'"),
         (changed(ROS, "image_width: 752", "image_width: 1e999"), "image_width holds NaN or inf"),
+        (ECHOED.format(r="[1, 0, 0, 0, 1, 0, 0, 0, -1]"), "R: the rotation is no rotation"),
+        (ECHOED.format(r="[2, 0, 0, 0, 2, 0, 0, 0, 2]"), "R: the rotation is no rotation"),
         ("camera_matrix: 7\n", "camera_matrix is no list"),
         ("k: " + str([1.0] * 100_000), "too long"),
         ("k: " + str([1.0] * 200), "k has 200 numbers"),

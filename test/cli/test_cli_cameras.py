@@ -115,6 +115,23 @@ def test_a_scene_tells_camera_and_pose_and_is_found_beside_the_image(tmp_path: P
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (CALIBRATION, ""),
+        (CALIBRATION.replace("[450.0, 0.0, 310.0", "[225.0, 0.0, 155.0").replace("245", "122"),
+         "k and p are of images of different sizes"),
+        (ECHOED.replace("500.0, 0.0, 320.0, 0.0, 510.0", "5.0, 0.0, 320.0, 0.0, 5.0"), "focal"),
+        (ECHOED.replace("320.0", "4.0"), "principal point"),
+    ],
+)  # fmt: skip
+def test_what_is_implausible_is_said(text: str, expected: str, tmp_path: Path) -> None:
+    path = tmp_path / "camera.yaml"
+    path.write_text(text)
+    doubts = find_view(Path("a.png"), SIZE, str(path), None).doubts
+    assert len(doubts) == bool(expected) and expected in "".join(doubts)
+
+
+@pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("[1, 2]", "no mapping"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import h5py
@@ -189,6 +190,27 @@ def test_mistakes_on_the_command_line_are_one_line(tmp_path: Path) -> None:
     assert result.exit_code == 0
     with DumpFile(dump) as small:
         assert len(small) == 1
+
+
+@pytest.mark.parametrize(
+    ("group", "values", "reason"),
+    [
+        ("xs", np.full((1, 300, 4), np.nan), "coordinates must be finite"),
+        ("ratios", np.full(300, np.nan), "ratios hold NaN"),
+        ("f1s", np.ones(5), r"f1s is of shape \(5,\)"),
+    ],
+)
+def test_the_pair_that_cannot_be_written_is_named(
+    tmp_path: Path, group: str, values: np.ndarray, reason: str
+) -> None:
+    dump = write_dump(tmp_path / "dump.h5", [synthetic_pair(seed) for seed in range(2)])
+    with h5py.File(dump, "a") as file:
+        del file[group]["1"]
+        file[group]["1"] = values
+    result = CliRunner().invoke(app, ["compact", str(dump), "-o", str(tmp_path / "c.h5")])
+    assert result.exit_code == 2
+    (line,) = result.output.strip().splitlines()
+    assert re.search(rf"dump\.h5: pair .*: {reason}", line)
 
 
 def test_a_broken_compact_file_is_named(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from msga_ros.datasets.posed.base import (
     plain_name,
     read_lines,
 )
+from msga_ros.foreign_text import read_text
 from msga_ros.frontend.image_header import image_file_size
 from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.geometry.camera_pose import Pose
@@ -88,7 +89,7 @@ def _visibility(folder: Path, count: int) -> NDArray[np.float32] | None:
     rows = []
     for line in read_lines(listing):
         try:
-            rows.append(np.loadtxt(folder / line, dtype=np.float32).ravel())
+            rows.append(np.array(read_text(folder / line).split(), np.float32))
         except (OSError, ValueError) as error:
             raise PosedImagesError(f"{folder / line}: not a list of numbers ({error})") from None
     if len(rows) != count or any(len(row) != count for row in rows):

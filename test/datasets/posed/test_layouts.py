@@ -159,6 +159,12 @@ def test_published_centres_are_offsets_from_the_middle(views: list[View], tmp_pa
     np.testing.assert_allclose(scene.images[0].camera.k, views[0].camera.k, atol=1e-9)
     assert scene.visibility is not None
     assert scene.visibility[0, 1] == 80.0
+    marked = next((tmp_path / "yard" / "test" / "visibility").iterdir())
+    marked.write_bytes(b"\xef\xbb\xbf" + marked.read_bytes())
+    np.testing.assert_array_equal(open_scene(tmp_path).visibility, scene.visibility)
+    marked.write_bytes(b"")
+    with pytest.raises(PosedImagesError, match=r"visibility\.txt: \d+ lists of"):
+        open_scene(tmp_path)
 
 
 def test_tum_cameras_are_known_by_the_name_of_the_folder(views: list[View], tmp_path: Path) -> None:
