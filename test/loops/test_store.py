@@ -127,8 +127,8 @@ def test_a_damaged_record_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptu
     path = tmp_path / "map"
     begin, end, _ = three(path)
     whole = path.read_bytes()
-    # Its mark, its length, its content: first and last byte.
-    for place in (begin + 2, begin + 9, begin + 21, end - 1):
+    # Its mark, its length, its content: a name, a number, the last byte.
+    for place in (begin + 2, begin + 9, begin + 21, (begin + 3 * end) // 4, end - 1):
         spoiled = bytearray(whole)
         spoiled[place] ^= 0xFF
         path.write_bytes(spoiled)
