@@ -42,18 +42,28 @@ _OTHER_NAMES = {
     "opencv_fisheye": "equidistant",
 }
 
+# Of these, too, coefficients of zero are no pinhole; they are not supported.
+_OTHER_LENSES = frozenset(
+    (
+        *("fov", "atan", "omni", "omnidirectional", "mei", "ucm", "eucm", "ds", "double_sphere"),
+        *("scaramuzza", "ocam", "ftheta", "equisolid", "orthographic", "stereographic"),
+        *("thin_prism_fisheye", "rad_tan_thin_prism_fisheye", "fisheye624"),
+    )
+)
+
 
 def lens(name: str, coefficients: npt.ArrayLike) -> tuple[str, Array]:
     """The model and the coefficients of a lens as a calibration states them.
 
     `name` may be any usual name of a model. No coefficients, or zeros alone, are a pinhole without
     distortion, whatever the name (or none) says; but of a fisheye they are the ideal one, whose
-    pixels are proportional to the angle. Nothing is checked here: `Camera` does.
+    pixels are proportional to the angle, and other wide lenses keep their name. Nothing is checked
+    here: `Camera` does.
     """
     model = name.strip().lower()
     model = _OTHER_NAMES.get(model, model)
     values: Array = np.asarray(coefficients, dtype=np.float64).ravel()
-    if values.any():
+    if values.any() or model.replace("-", "_") in _OTHER_LENSES:
         return (model if model in COEFFICIENTS else name), values
     return (model, np.zeros(4)) if model == "equidistant" else ("none", np.empty(0))
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from msga_ros.geometry.camera import Camera, CameraError, stereo_shift
+from msga_ros.geometry.distortion import lens
 
 K = np.array([[520.0, 0.0, 318.5], [0.0, 515.0, 243.2], [0.0, 0.0, 1.0]])
 MODELS = {
@@ -367,3 +368,13 @@ def test_the_real_message() -> None:
     message.distortion_model = "equidistant"
     message.width, message.height = 640, 480
     assert Camera.from_camera_info(message, rectified=False) == camera("equidistant")
+
+
+@pytest.mark.parametrize("model", ["omnidirectional", "FOV", "double-sphere", "eucm"])
+@pytest.mark.parametrize("zeros", [0, 4])
+def test_another_wide_lens_is_no_pinhole_because_its_coefficients_are_zero(
+    model: str, zeros: int
+) -> None:
+    name, coefficients = lens(model, np.zeros(zeros))
+    with pytest.raises(CameraError, match="unknown distortion model"):
+        Camera(np.diag([300.0, 300.0, 1.0]), name, coefficients)
