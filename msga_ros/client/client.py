@@ -8,10 +8,10 @@ import threading
 import time
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
 
 import rclpy
 from numpy.typing import ArrayLike
+from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -152,7 +152,12 @@ class MsgaClient:
         matches = matches_message(keypoints0, keypoints1, camera0, camera1, evidence, confidence)
         return self._ask("filter_matches", FilterMatches.Request(matches=matches), timeout)
 
-    def _ask(self, service: str, request: Any, timeout: float | None) -> TwoViewResult:
+    def _ask(
+        self,
+        service: str,
+        request: RelateImages.Request | RelateFeatures.Request | FilterMatches.Request,
+        timeout: float | None,
+    ) -> TwoViewResult:
         limit = self._timeout if timeout is None else timeout
         started = time.monotonic()
         client = self._wait_for(service, started + limit, limit)
@@ -171,7 +176,7 @@ class MsgaClient:
             raise RequestRefused(code, response.status.kind, response.message)
         return result_of(response, 1e3 * (time.monotonic() - started))
 
-    def _wait_for(self, service: str, end: float, limit: float) -> Any:
+    def _wait_for(self, service: str, end: float, limit: float) -> Client:
         """The client of a service that is there."""
         client = self._clients[service]
         while True:

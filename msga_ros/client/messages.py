@@ -20,7 +20,7 @@ from msga_ros.node.image_message import image_message
 from msga_ros.two_view.result import Counts, Status, TwoViewResult
 
 Array = NDArray[np.float64]
-Image = NDArray[Any] | bytes
+Image = NDArray[np.uint8] | NDArray[np.uint16] | bytes
 
 
 def camera_info(camera: Camera) -> CameraInfo:
@@ -153,13 +153,13 @@ def _features(features: Features, camera: Camera) -> FeaturesMessage:
     return message
 
 
-def _floats(values: ArrayLike) -> array.array[Any]:
+def _floats(values: ArrayLike) -> array.array[float]:
     flat = array.array("f")
     flat.frombytes(np.ascontiguousarray(values, np.float32).tobytes())
     return flat
 
 
-def _bytes(values: NDArray[Any]) -> array.array[Any]:
+def _bytes(values: NDArray[np.generic]) -> array.array[int]:
     flat = array.array("B")
     flat.frombytes(np.ascontiguousarray(values, np.uint8).tobytes())
     return flat

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from rclpy.lifecycle import LifecycleNode
+
 from msga_ros.node.qos import service_qos
 
 
@@ -18,19 +20,24 @@ class DeferredService:
     """
 
     def __init__(
-        self, node: Any, kind: Any, name: str, accept: Callable[[Any, Callable[[Any], None]], None]
+        self,
+        node: LifecycleNode,
+        kind: type,
+        name: str,
+        accept: Callable[[Any, Callable[[object], None]], None],
     ) -> None:
+        """`kind`: type of the service, `name`: as for `create_service`."""
         self._accept = accept
-        self._service = node.create_service(kind, name, _the_request, qos_profile=service_qos())
-        self._send = self._service.send_response
-        self._service.send_response = self._on_request
+        service = node.create_service(kind, name, _the_request, qos_profile=service_qos())
+        self._send = service.send_response
+        service.send_response = self._on_request  # type: ignore[method-assign, assignment]
 
-    def _on_request(self, request: Any, header: Any) -> None:
+    def _on_request(self, request: object, header: object) -> None:
         self._accept(request, partial(self._reply, header))
 
-    def _reply(self, header: Any, response: Any) -> None:
+    def _reply(self, header: object, response: object) -> None:
         self._send(response, header)
 
 
-def _the_request(request: Any, response: Any) -> Any:
+def _the_request(request: Any, _: object) -> Any:
     return request

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msga_ros.node.deferred_service import DeferredService
 from msga_ros.node.reporting import Reporter
@@ -17,8 +17,11 @@ from msga_ros.stream.request_counts import RequestCounts
 from msga_ros.stream.requests import Answer, Code, Request, Steps, time_limit
 from msga_ros.stream.settings import Settings
 
+if TYPE_CHECKING:
+    from msga_ros.node.node import MsgaNode
+
 # Name of the service, its type, and how it is worked.
-_SERVICES: tuple[tuple[str, Any, Callable[[Relations, Any, Settings], Steps]], ...] = (
+_SERVICES: tuple[tuple[str, type, Callable[[Relations, Any, Settings], Steps]], ...] = (
     ("relate_images", RelateImages, lambda to, asked, now: to.images(asked.pair, now)),
     ("relate_features", RelateFeatures, lambda to, asked, now: to.features(asked.pair, now)),
     ("filter_matches", FilterMatches, lambda to, asked, now: to.matches(asked.matches, now)),
@@ -46,7 +49,7 @@ class RequestServices:
 
     def __init__(
         self,
-        node: Any,
+        node: MsgaNode,
         desk: Callable[[], Desk | None],
         settings: Callable[[], Settings],
         counts: RequestCounts,
@@ -63,10 +66,10 @@ class RequestServices:
     def _accept(
         self,
         name: str,
-        kind: Any,
+        kind: type,
         work: Callable[[Relations, Any, Settings], Steps],
         asked: Any,
-        reply: Callable[[Any], None],
+        reply: Callable[[object], None],
     ) -> None:
         """In the executor thread: line the request up, or answer at once why not."""
         arrived = time.monotonic()
@@ -94,7 +97,7 @@ class RequestServices:
             request.refuse(Answer(Code.QUEUE_FULL, f"{most} requests wait already"))
 
     def _answer(
-        self, name: str, kind: Any, reply: Callable[[Any], None], arrived: float, answer: Answer
+        self, name: str, kind: type, reply: Callable[[object], None], arrived: float, answer: Answer
     ) -> None:
         """In the thread that knows the answer."""
         try:

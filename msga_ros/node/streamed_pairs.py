@@ -8,6 +8,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from rclpy.lifecycle import LifecycleNode
+from rclpy.subscription import Subscription
+
 from msga_ros.msg import FeaturePair, Matches
 from msga_ros.node.qos import input_events, overrides, sensor_qos
 from msga_ros.node.reporting import Reporter
@@ -20,7 +23,7 @@ from msga_ros.stream.settings import Settings
 _SUPERSEDED = Answer(Code.QUEUE_FULL, "a newer message has come", "superseded")
 _IDLE = Answer(Code.NOT_ACTIVE, "no output has a subscriber", "idle")
 # Topic, parameter that takes it, type, and how a message is worked.
-_TOPICS: tuple[tuple[str, str, Any, Callable[[Relations, Any, Settings], Steps]], ...] = (
+_TOPICS: tuple[tuple[str, str, type, Callable[[Relations, Any, Settings], Steps]], ...] = (
     ("features/in", "requests.features_in", FeaturePair, Relations.features),
     ("matches/in", "requests.matches_in", Matches, Relations.matches),
 )
@@ -40,7 +43,7 @@ class StreamedPairs:
 
     def __init__(
         self,
-        node: Any,
+        node: LifecycleNode,
         settings: Callable[[], Settings],
         relations: Relations,
         put: Callable[[Request, str], None],
@@ -57,7 +60,7 @@ class StreamedPairs:
         self._publish = publish
         self._counts = counts
         self._reporter = reporter
-        self._subscriptions: list[Any] = []
+        self._subscriptions: list[Subscription] = []
 
     def start(self) -> None:
         """Subscribe to the topics that the parameters name. Raises what rclpy raises."""
@@ -88,7 +91,7 @@ class StreamedPairs:
         name: str,
         topic: str,
         work: Callable[[Relations, Any, Settings], Steps],
-        message: Any,
+        message: FeaturePair | Matches,
     ) -> None:
         arrived = time.monotonic()
         self._counts.asked(name)
