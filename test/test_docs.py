@@ -119,6 +119,18 @@ def test_the_architecture_names_files_and_folders_that_there_are() -> None:
     assert in_node and all((package / "node" / name).exists() for name in in_node)
 
 
+def test_the_architecture_names_every_file_that_an_image_passes() -> None:
+    """In `node` and `stream`: a file that it does not name has no place in the walk."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    for folder in ("node", "stream"):
+        files = {path.name for path in (ROOT / "msga_ros" / folder).glob("[a-z]*.py")}
+        short = set(re.findall(r"^\| `(\w+\.py)` \|", text, re.MULTILINE))
+        named = set(re.findall(rf"`{folder}/(\w+\.py)`", text)) | (
+            short if folder == "node" else set()
+        )
+        assert files - named == set(), folder
+
+
 def test_the_index_names_every_page() -> None:
     index = ROOT / "docs" / "README.md"
     linked = {

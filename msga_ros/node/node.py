@@ -288,15 +288,8 @@ class MsgaNode(LifecycleNode):
             rig_tolerance_px=settings["rig.tolerance_px"],
             requests=self._request_counts.snapshot(),
         )
-        stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(
-            diagnostics_message(
-                self.get_fully_qualified_name(),
-                stamp,
-                condition,
-                now,
-            )
-        )
+        name, stamp = self.get_fully_qualified_name(), self.get_clock().now().to_msg()
+        self._diagnostics.publish(diagnostics_message(name, stamp, condition, now))
 
 
 def _reason(error: Exception) -> str:
