@@ -15,6 +15,9 @@ from msga_ros.odometry.observations import Rig, RigBelief
 Array = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
+_FEWEST_TOLD = 20  # matches whose disparity has a sign
+_ALIKE = 0.75  # of the median disparity: if the smallest are larger, they hardly differ
+_OTHER_SIGN = 0.1  # share of false matches among them
 _CLOSEST_BASELINES = 1.0  # nearer points than one baseline are false matches
 
 
@@ -41,6 +44,30 @@ def consistent_with_rig(
     error = epipolar_errors(points_left, points_right, rig)
     fits = (np.abs(error) < threshold) & (depth > -threshold) & (depth < 1 / _CLOSEST_BASELINES)
     return np.asarray(fits)
+
+
+def told_translation(
+    points_left: Array, points_right: Array, rig: Rig, threshold: float
+) -> Array | None:
+    """The translation (3,) of the rig, or its opposite where the points would lie behind it.
+
+    Of matches (N, 2), normalised; their disparities tell it where those beyond `threshold` have one
+    sign. None where they do not, or where near and far points do not differ: then a turned camera
+    explains them as well.
+    """
+    error = epipolar_errors(points_left, points_right, rig)
+    fits = np.abs(error) < threshold
+    disparity = inverse_depths(points_left[fits], points_right[fits], rig) * rig.baseline
+    sizes = np.abs(disparity)
+    told = disparity[sizes > 3 * threshold]
+    if len(told) < max(_FEWEST_TOLD, 0.5 * len(points_left)):
+        return None
+    if np.quantile(sizes, 0.05) > _ALIKE * np.median(sizes):
+        return None
+    behind = float(np.mean(told < 0))
+    if min(behind, 1.0 - behind) > _OTHER_SIGN:
+        return None
+    return -rig.translation if behind > 0.5 else rig.translation
 
 
 @dataclass(frozen=True)

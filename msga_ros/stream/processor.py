@@ -13,6 +13,7 @@ from msga_ros.frontend.base import Features
 from msga_ros.frontend.images import extraction_size, reduced_text
 from msga_ros.geometry.camera import Camera, CameraError, CameraInfo
 from msga_ros.odometry.observations import Rig
+from msga_ros.odometry.rig import told_translation
 from msga_ros.odometry.tracks import ids_of_features
 from msga_ros.stream.calibration_check import (
     DirectionCheck,
@@ -155,7 +156,10 @@ class Processor:
         ids = ids_of_features(left.features, result.indices0)
         if ids is None:
             ids = np.empty(0, dtype=np.uint64)
-        problem = "" if rig is None else self._rig_problem(message_set, settings, rig, result)
+        problem = ""
+        if rig is not None:
+            measured = _measured_translation(left, right, result, rig, settings)
+            problem = self._rig_problem(message_set, settings, rig, measured)
         return Outcome(
             left, right, result, ids, True, settings["rectified"], baseline, rig, problem
         )
@@ -246,13 +250,20 @@ class Processor:
         return message_set.camera_info(prefix) if given is None else given
 
     def _rig_problem(
-        self, message_set: MessageSet, settings: Settings, rig: Rig, result: TwoViewResult
+        self,
+        message_set: MessageSet,
+        settings: Settings,
+        rig: Rig,
+        measured: NDArray[np.float64] | None,
     ) -> str:
-        """What contradicts the calibration of the pair; said once, and as long as it lasts."""
+        """What contradicts the calibration of the pair; said once, and as long as it lasts.
+
+        `measured`: translation (3,) of the pair; None where it tells none.
+        """
         left, right = (self._camera_info(message_set, side) for side in ("left/", "right/"))
         doubts = rig_doubts(left, right, rig, settings["rectified"])
-        if result.status.name == "OK":
-            self._contradiction = self._direction.update(rig, result.translation)
+        if measured is not None:
+            self._contradiction = self._direction.update(rig, measured)
         if self._contradiction:
             doubts.append(self._contradiction)
         self._doubts.say("stereo rig", doubts)
@@ -265,3 +276,24 @@ class Processor:
         except CameraError as error:
             topic = self._topics["right/camera_info"]
             raise BadInput("camera_info", str(error), topic) from None
+
+
+def _measured_translation(
+    left: View, right: View, result: TwoViewResult, rig: Rig, settings: Settings
+) -> NDArray[np.float64] | None:
+    """Direction (3,) of the right camera's translation; None where the pair does not tell it.
+
+    Where no pose is sure, as before a plane, the disparities still tell its sign.
+    """
+    if result.status.name == "OK":
+        return result.translation
+    if result.status.name != "DEGENERATE":
+        return None
+    points = (
+        view.camera.normalize(keypoints[result.inlier])
+        for view, keypoints in ((left, result.keypoints0), (right, result.keypoints1))
+    )
+    seen, matched = points
+    known = np.isfinite(seen).all(axis=1) & np.isfinite(matched).all(axis=1)
+    threshold = settings["pose.threshold_px"] / left.camera.mean_focal
+    return told_translation(seen[known], matched[known], rig, threshold)

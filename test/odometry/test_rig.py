@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from odometry.rig_scene import CAMERA, RIG, Scene
 
+from msga_ros.geometry.rotations import rotation_matrix
 from msga_ros.odometry.observations import Rig
 from msga_ros.odometry.rig import (
     RigCheck,
@@ -13,6 +14,7 @@ from msga_ros.odometry.rig import (
     consistent_with_rig,
     epipolar_errors,
     inverse_depths,
+    told_translation,
 )
 
 RECTIFIED = Rig(np.eye(3), np.array([-0.4, 0.0, 0.0]))
@@ -91,3 +93,45 @@ def test_vergence_does_not_show_in_one_frame_and_nothing_claims_it() -> None:
     check = watch(RECTIFIED.turned(np.radians([0.0, 0.2, 0.0])))
     assert check.rotation_sigma_deg[1] > 0.5
     assert not check.drifted(0.5, FOCAL)
+
+
+def seen_by(rig: Rig, nearest: float, farthest: float) -> tuple[np.ndarray, np.ndarray]:
+    """Normalised points of 100 matches, with noise of half a pixel at 500 px."""
+    rng = np.random.default_rng(0)
+    depth = rng.uniform(nearest, farthest, 100)
+    left = rng.uniform(-0.5, 0.5, (100, 2))
+    points = np.column_stack([left, np.ones(100)]) * depth[:, None]
+    moved = points @ rig.rotation.T + rig.translation
+    right = moved[:, :2] / moved[:, 2:]
+    return left, right + rng.normal(0, 0.001, (100, 2))
+
+
+OPPOSITE = Rig(RIG.rotation, -RIG.translation)
+TURNED = Rig(rotation_matrix([0.0, -0.05, 0.0]) @ RIG.rotation, RIG.translation)
+
+
+@pytest.mark.parametrize(
+    ("true", "depths", "expected"),
+    [
+        (RIG, (2.0, 30.0), RIG.translation),
+        (OPPOSITE, (2.0, 30.0), OPPOSITE.translation),
+        (TURNED, (60.0, 90.0), None),  # all disparities have the other sign, and are alike
+        (RIG, (200.0, 900.0), None),  # too far to tell
+    ],
+)
+def test_disparities_tell_the_sign_of_the_translation(
+    true: Rig, depths: tuple[float, float], expected: np.ndarray | None
+) -> None:
+    found = told_translation(*seen_by(true, *depths), RIG, 0.004)
+    if expected is None:
+        assert found is None
+    else:
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_few_or_mixed_disparities_tell_nothing() -> None:
+    left, right = seen_by(RIG, 2.0, 30.0)
+    assert told_translation(left[:15], right[:15], RIG, 0.004) is None
+    other = seen_by(OPPOSITE, 2.0, 30.0)[1]
+    mixed = np.concatenate([right[:70], other[70:]])
+    assert told_translation(left, mixed, RIG, 0.004) is None
