@@ -96,10 +96,12 @@ class Judge:
     largest: int = -1  # matches in it
 
     def key(self, dump: str, index: int, version: tuple[str, int, int]) -> RecordKey:
+        """What the record of a pair is kept under; `version`: of the dump's file."""
         settings = _digest([self.settings, *version])
         return (dump, index, self.estimator.name, self.weights, settings)
 
     def record(self, key: RecordKey, pair: Pair) -> PairRecord:
+        """Estimate the motion of `pair` and compare it with the true one, errors in degrees."""
         self._prepare(pair)
         estimate = self.estimator(pair)
         true = pair.residual < INLIER_THRESHOLD

@@ -18,6 +18,7 @@ class BatchNorm(nn.BatchNorm1d):
     """
 
     def forward(self, features: Tensor, valid: Tensor | None = None) -> Tensor:
+        """`(..., C)` to the same; `valid` `(...)`, None: all."""
         flat = features.reshape(-1, features.shape[-1])
         if self.training and valid is not None:
             return self._masked(flat, valid.reshape(-1, 1)).view_as(features)
@@ -85,6 +86,7 @@ class ContextNorm(nn.Module):
         self.scale, self.shift = (part.detach() for part in self.norm.scale_and_shift())
 
     def forward(self, features: Tensor, valid: Tensor | None) -> Tensor:
+        """`(B, N, C)` to the same; `valid` `(B, N)`, None: all."""
         if self.scale is not None and valid is None and len(features) == 1:
             sample = features[0]
             weight = sample.new_full((1, 1), 1 / sample.shape[0]).expand(1, sample.shape[0])
@@ -143,6 +145,7 @@ class ResidualBlock(nn.Module):
         self.norm1 = ContextNorm(channels, eps=1e-5)
 
     def forward(self, features: Tensor, valid: Tensor | None) -> Tensor:
+        """`(B, N, C)` to the same; `valid` `(B, N)`, None: all."""
         hidden = relu(self.norm0(self.linear0(features), valid))
         hidden = self.norm1(self.linear1(hidden), valid)
         return relu(add(hidden, features))
@@ -155,6 +158,7 @@ class ResidualStack(nn.ModuleList):
         super().__init__(ResidualBlock(channels) for _ in range(blocks))
 
     def forward(self, features: Tensor, valid: Tensor | None) -> Tensor:
+        """`(B, N, C)` to the same; `valid` `(B, N)`, None: all."""
         for block in self:
             features = block(features, valid)
         return features

@@ -21,6 +21,7 @@ class ClusterEmbedding(nn.Module):
         self.linear = nn.Linear(channels, clusters)
 
     def forward(self, features: Tensor, valid: Tensor | None) -> Tensor:
+        """`(B, N, C)` to `(B, N, clusters)`; `valid` `(B, N)`, None: all."""
         logits: Tensor = self.linear(relu(self.norm(features, valid)))
         return logits
 
@@ -86,6 +87,7 @@ class AttentionalGate(nn.Module):
         self.whole = Bottleneck(channels)
 
     def forward(self, grid: Tensor) -> Tensor:
+        """`(B, C, L, L)` to the same."""
         whole = self.whole(F.adaptive_avg_pool2d(grid, 1))
         return grid * torch.sigmoid(self.local(grid) * whole)
 
@@ -103,6 +105,7 @@ class SqueezeExcitation(nn.Module):
         self.excite = nn.Conv2d(narrow, channels, 1)
 
     def forward(self, grid: Tensor) -> Tensor:
+        """`(B, C, L, L)` to the same."""
         whole = F.adaptive_avg_pool2d(grid, 1)
         return grid * torch.sigmoid(self.excite(F.relu(self.squeeze(whole))))
 
@@ -122,6 +125,7 @@ class MSFormerLayer(nn.Module):
         self.feed_forward = Bottleneck(channels)
 
     def forward(self, grid: Tensor) -> Tensor:
+        """`(B, C, L, L)` to the same."""
         normalised = self.norm0(grid)
         grid = grid + self.gate(normalised) + self.attention(normalised)
         result: Tensor = grid + self.feed_forward(self.norm1(grid))
@@ -159,6 +163,7 @@ class GridBatchNorm(nn.BatchNorm2d):
     """Batch norm of `(B, C, H, W)`; one value a channel is normalised by the running statistics."""
 
     def forward(self, grid: Tensor) -> Tensor:
+        """`(B, C, L, L)` to the same."""
         if self.training and grid.numel() == grid.shape[1]:
             return F.batch_norm(
                 grid, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps

@@ -29,8 +29,8 @@ _SERVICES: tuple[tuple[str, type, Callable[[Relations, Any, Settings], Steps]], 
 _DEACTIVATED = Answer(Code.NOT_ACTIVE, "the node was deactivated before it was worked")
 
 
-class Desk(Protocol):
-    """Where requests are worked: `ConfiguredResources`."""
+class RequestQueue(Protocol):
+    """Where requests wait and are processed: `ConfiguredResources`."""
 
     @property
     def relations(self) -> Relations:
@@ -43,20 +43,20 @@ class Desk(Protocol):
 class RequestServices:
     """The services, which answer in every state of the node.
 
-    `desk()`: where the work is done, None while the node is not active. `settings()`: the
+    `requests()`: where they line up, None while the node is not active. `settings()`: the
     parameters in force.
     """
 
     def __init__(
         self,
         node: MsgaNode,
-        desk: Callable[[], Desk | None],
+        requests: Callable[[], RequestQueue | None],
         settings: Callable[[], Settings],
         counts: RequestCounts,
         reporter: Reporter,
     ) -> None:
         self._node = node
-        self._desk = desk
+        self._requests = requests
         self._settings = settings
         self._counts = counts
         self._reporter = reporter
@@ -75,11 +75,11 @@ class RequestServices:
         arrived = time.monotonic()
         self._counts.asked(name)
         answer = partial(self._answer, name, kind, reply, arrived)
-        desk, settings = self._desk(), self._settings()
-        if desk is None:
+        requests, settings = self._requests(), self._settings()
+        if requests is None:
             answer(Answer(Code.NOT_ACTIVE, f"the node is {self._node.state}, not active"))
             return
-        relations = desk.relations
+        relations = requests.relations
         try:
             limit = time_limit(asked.timeout, settings["requests.timeout"])
         except BadInput as error:
@@ -92,7 +92,7 @@ class RequestServices:
             _DEACTIVATED,
             partial(self._reporter.exception, name),
         )
-        if not desk.queue(request):
+        if not requests.queue(request):
             most = settings["requests.queue_size"]
             request.refuse(Answer(Code.QUEUE_FULL, f"{most} requests wait already"))
 

@@ -133,7 +133,7 @@ class RigMonitor:
         self._gradient: Array = np.zeros(3)
         self._count = 0.0
         self._prior = _prior(rig)
-        self._untold = np.abs(_blind_axis(rig))  # degrees
+        self._unobserved = np.abs(_blind_axis(rig))  # degrees
 
     def state_dict(self) -> RigMonitorState:
         """What `load_state_dict` takes: numbers and arrays."""
@@ -171,7 +171,7 @@ class RigMonitor:
             spread_px=root2 * spread * self._focal,
             rotation_deg=np.degrees(rotation),
             rotation_sigma_deg=np.maximum(
-                np.degrees(np.sqrt(np.diag(covariance) + floor)), self._untold
+                np.degrees(np.sqrt(np.diag(covariance) + floor)), self._unobserved
             ),
             matches=round(self._count),
         )

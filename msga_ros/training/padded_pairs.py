@@ -31,6 +31,7 @@ class PaddedPairs:
 
     @classmethod
     def of(cls, pairs: list[Pair], device: torch.device) -> PaddedPairs:
+        """`pairs`, at least one, padded to the longest of them, on `device`."""
         longest = max(len(pair.correspondences) for pair in pairs)
         shape = (len(pairs), longest)
         correspondences = torch.zeros(*shape, 4)

@@ -112,10 +112,12 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
+        """The whole state, to go on from."""
         return self.folder / "last.pt"
 
     @property
     def weights(self) -> Path:
+        """The weights alone, for the pipeline."""
         return self.folder / "msga_net.safetensors"
 
     def resume(self) -> None:

@@ -43,6 +43,7 @@ class SyntheticBatch:
 
     @property
     def inlier(self) -> Tensor:
+        """`(B, N)` bool: a true match."""
         return self.kind == Kind.RIGHT
 
 

@@ -1,1 +1,1 @@
-"""Another package with a front end, a sieve and a solver of its own, as the tests install it."""
+"""Another package with a front end, matcher, sieve and solver of its own, as tests install it."""
