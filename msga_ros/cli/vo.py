@@ -40,6 +40,7 @@ class OdometryMode(Enum):
 
     auto = "auto"
     stereo = "stereo"
+    rgbd = "rgbd"
     mono = "mono"
 
 
@@ -49,7 +50,10 @@ def command(
         typer.Argument(help="Folders with a scene.json, a video (mono), or `synthetic`."),
     ],
     mode: Annotated[
-        OdometryMode, typer.Option(help="auto: stereo where there is a right camera.")
+        OdometryMode,
+        typer.Option(
+            help="auto: stereo where there is a right camera, rgbd where there are depth images."
+        ),
     ] = OdometryMode.auto,
     estimator: Annotated[
         list[str] | None,
@@ -112,7 +116,7 @@ def run(
 
     Args:
         scenes: folders, videos or `synthetic`.
-        mode: stereo, mono, or auto (stereo where there is a right camera).
+        mode: stereo, rgbd, mono, or auto (the first of them that the sequence allows).
         estimators: names; empty: the default ones.
         frames: at most; 0: all.
         config: pipeline configuration, YAML.
@@ -137,13 +141,13 @@ def run(
     names = list(dict.fromkeys(estimators)) or list(DEFAULT_ESTIMATORS)
     opened = [_open(str(not_a_bag(Path(scene))), mode) for scene in dict.fromkeys(scenes)]
     rows: list[Row] = []
-    for sequence, stereo in opened:
-        runs = _with_progress(sequence, names, pipeline, settings, stereo, frames)
-        found = rows_of(sequence.name, stereo, runs)
+    for sequence, used in opened:
+        runs = _with_progress(sequence, names, pipeline, settings, used, frames)
+        found = rows_of(sequence.name, used, runs)
         rows += found
         print_rows(console, found)
         if output:
-            _write(output, sequence.name, stereo, runs)
+            _write(output, sequence.name, used, runs)
     console.print(NOTES, style="dim")
     if json_file:
         records = [dataclasses.asdict(row) for row in rows]
@@ -151,13 +155,15 @@ def run(
     return rows
 
 
-def _open(scene: str, mode: str) -> tuple[FrameSequence, bool]:
-    if mode != "auto":
-        return open_sequence(scene, mode == "stereo"), mode == "stereo"
-    try:
-        return open_sequence(scene, True), True
-    except SequenceError:
-        return open_sequence(scene, False), False
+def _open(scene: str, mode: str) -> tuple[FrameSequence, str]:
+    """The sequence, and the mode that `auto` is for it."""
+    for wanted in ("stereo", "rgbd") if mode == "auto" else ():
+        try:
+            return open_sequence(scene, wanted == "stereo", depth=wanted == "rgbd"), wanted
+        except SequenceError:
+            continue
+    used = "mono" if mode == "auto" else mode
+    return open_sequence(scene, used == "stereo", depth=used == "rgbd"), used
 
 
 def _of_pipeline(overrides: Mapping[str, object]) -> dict[str, object]:
@@ -192,7 +198,7 @@ def _with_progress(
     names: Sequence[str],
     pipeline: PipelineConfig,
     settings: OdometryConfig,
-    stereo: bool,
+    mode: str,
     frames: int,
 ) -> list[Run]:
     with progress_bar() as progress:
@@ -202,13 +208,20 @@ def _with_progress(
             progress.update(task, completed=done, total=total)
 
         return run_sequence(
-            sequence, names, pipeline, settings, stereo=stereo, limit=frames, advance=advance
+            sequence,
+            names,
+            pipeline,
+            settings,
+            stereo=mode == "stereo",
+            depth=mode == "rgbd",
+            limit=frames,
+            advance=advance,
         )
 
 
-def _write(folder: Path, name: str, stereo: bool, runs: Sequence[Run]) -> None:
+def _write(folder: Path, name: str, mode: str, runs: Sequence[Run]) -> None:
     """`SEQUENCE_MODE_ESTIMATOR.tum` and `.kitti`, the truth as `..._truth.tum`, and a plot."""
-    stem = f"{name}_{'stereo' if stereo else 'mono'}"
+    stem = f"{name}_{mode}"
     for one in runs:
         path = folder / f"{stem}_{one.estimator.replace('+', '-')}.tum"
         write_tum(path, one.stamps, one.poses)
@@ -218,4 +231,4 @@ def _write(folder: Path, name: str, stereo: bool, runs: Sequence[Run]) -> None:
         write_tum(folder / f"{stem}_truth.tum", longest.stamps, longest.truth)
     from msga_ros.evaluation.odometry.plot import plot_trajectories
 
-    plot_trajectories(folder / f"{stem}.png", name, runs, with_scale=not stereo)
+    plot_trajectories(folder / f"{stem}.png", name, runs, with_scale=mode == "mono")

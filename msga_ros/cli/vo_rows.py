@@ -52,21 +52,22 @@ class Row:
     ms_per_frame: float
 
 
-def rows_of(name: str, stereo: bool, runs: Sequence[Run]) -> list[Row]:
-    """The rows of all estimators on the sequence `name`."""
+def rows_of(name: str, mode: str, runs: Sequence[Run]) -> list[Row]:
+    """The rows of all estimators on the sequence `name`; `mode`: stereo, rgbd or mono."""
     from msga_ros.evaluation.odometry.sequence_run import common_stamps
 
     common = common_stamps(runs)
-    return [_row(name, stereo, one, one.only(common)) for one in runs]
+    return [_row(name, mode, one, one.only(common)) for one in runs]
 
 
-def _row(name: str, stereo: bool, one: Run, common: Run) -> Row:
-    errors, shared = _errors(one, stereo), _errors(common, stereo)
+def _row(name: str, mode: str, one: Run, common: Run) -> Row:
+    mono = mode == "mono"
+    errors, shared = _errors(one, mono), _errors(common, mono)
     moved = [int(update.inlier.sum()) for update in one.updates if update.relative is not None]
-    drift = None if errors is None or stereo else errors.scale_drift_percent
+    drift = None if errors is None or not mono else errors.scale_drift_percent
     return Row(
         sequence=name,
-        mode="stereo" if stereo else "mono",
+        mode=mode,
         estimator=one.estimator,
         frames=len(one.poses),
         frames_in_all=len(one.updates),
@@ -84,11 +85,11 @@ def _row(name: str, stereo: bool, one: Run, common: Run) -> Row:
     )
 
 
-def _errors(one: Run, stereo: bool) -> TrajectoryErrors | None:
+def _errors(one: Run, mono: bool) -> TrajectoryErrors | None:
     from msga_ros.evaluation.odometry.trajectory_error import TrajectoryError
 
     try:
-        return one.errors(with_scale=not stereo)
+        return one.errors(with_scale=mono)
     except TrajectoryError:  # too short, or it never moved: there is nothing to compare
         return None
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
+from msga_ros.geometry.depth import DepthError, DepthImage, inverse_depths_at
 from msga_ros.odometry.absolute import absolute_pose, predicted, relative_pose
 from msga_ros.odometry.chain import Step
 from msga_ros.odometry.config import OdometryConfig
-from msga_ros.odometry.depth import DepthError, DepthImage, inverse_depths_at
 from msga_ros.odometry.matches import MatchesLike
 from msga_ros.odometry.metric import MetricOdometry, MetricState
 from msga_ros.odometry.observations import Observations, TwoFrameSolution

@@ -82,6 +82,40 @@ def test_real_drive_is_metric(tmp_path: Path) -> None:
         assert row["rpe_trans_percent"] < 3.0, row
 
 
+def test_depth_on_the_rendered_scene_is_metric(tmp_path: Path) -> None:
+    """One camera, and depth of limited range with noise and holes, missing beside edges."""
+    record = tmp_path / "rows.json"
+    code, text = msga(
+        *("vo", "synthetic", "--mode", "rgbd", "--frames", 6, "-e", "ratio+poselib"),
+        *("--json", record, "--output", tmp_path, "--set", "frontend.max_keypoints=800"),
+    )
+    assert code == 0, text
+    (row,) = json.loads(record.read_text())
+    assert row["mode"] == "rgbd" and (row["frames"], row["lost"]) == (6, 0)
+    assert row["rpe_trans_percent"] < 4.0 and row["rpe_rot_deg"] < 0.2
+    assert row["scale_drift_percent"] is None and "scale drift %" not in text
+    estimate, true = (
+        np.loadtxt(tmp_path / f"synthetic_rgbd_{name}.tum") for name in ("ratio-poselib", "truth")
+    )
+    ways = [
+        np.linalg.norm(np.diff(rows[:, 1:4], axis=0), axis=1).sum() for rows in (estimate, true)
+    ]
+    assert ways[0] == pytest.approx(ways[1], rel=0.04)  # metres, not some unit
+
+
+def test_real_depth_is_metric(tmp_path: Path) -> None:
+    """A hand-held sensor that turns fast: auto takes the depth, and the way is in metres."""
+    scene, record = shared_path("data/rgbd/tum_fr1_rpy"), tmp_path / "rows.json"
+    code, text = msga(
+        *("vo", scene, "--frames", 15, "-e", "ratio+poselib", "--json", record),
+        *("--set", "frontend.max_keypoints=1000"),
+    )
+    assert code == 0, text
+    (row,) = json.loads(record.read_text())
+    assert row["mode"] == "rgbd" and (row["frames"], row["lost"]) == (15, 0)
+    assert row["ate_m"] < 0.03
+
+
 def test_mono_is_judged_up_to_scale(tmp_path: Path) -> None:
     scene = shared_path("data/scenes/kitti_stereo_seq2")
     record = tmp_path / "rows.json"
@@ -110,6 +144,7 @@ def test_mono_is_judged_up_to_scale(tmp_path: Path) -> None:
             ["vo", "synthetic", "--set", "odometry.gate_px=wide"],
             "odometry.gate_px must be of type float",
         ),
+        (["vo", "no-such-folder", "--mode", "rgbd"], "no-such-folder"),
         (["vo", "synthetic", "--json", "no/such/folder/rows.json"], "no/such/folder"),
         (["vo", "synthetic", "-w", "no.safetensors", "-e", "msga"], "no.safetensors"),
     ],

@@ -32,7 +32,7 @@ def test_errors_over_common_frames_do_not_reward_who_gave_up() -> None:
     """Both are wrong in the same frames; one has no pose for them."""
     off = dict.fromkeys(BAD_FRAMES, 1.0)
     brave, shy = run("brave", WHOLE, off), run("shy", WHOLE[4:], off)
-    rows = rows_of("way", True, [brave, shy])
+    rows = rows_of("way", "stereo", [brave, shy])
     assert [row.frames for row in rows] == [12, 8]
     assert [row.frames_common for row in rows] == [8, 8]
     np.testing.assert_allclose(common_stamps([brave, shy]), brave.stamps[4:])
@@ -45,13 +45,13 @@ def test_errors_over_common_frames_do_not_reward_who_gave_up() -> None:
 
 
 def test_the_same_frames_are_said_to_be_the_same() -> None:
-    rows = rows_of("way", True, [run("one", WHOLE, {}), run("other", WHOLE, {5: 0.1})])
+    rows = rows_of("way", "stereo", [run("one", WHOLE, {}), run("other", WHOLE, {5: 0.1})])
     text = printed(rows)
     assert "a pose for the same 12 frames" in text and "over other frames" not in text
 
 
 def test_no_frame_in_common() -> None:
-    rows = rows_of("way", False, [run("one", WHOLE[:5], {}), run("other", WHOLE[6:], {})])
+    rows = rows_of("way", "mono", [run("one", WHOLE[:5], {}), run("other", WHOLE[6:], {})])
     assert all(row.frames_common == 0 and row.ate_m_common is None for row in rows)
     assert "the 0 frames" in printed(rows)
 

@@ -12,8 +12,8 @@ from scipy import stats
 from msga_ros.bags.state import from_bytes, to_bytes
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
+from msga_ros.geometry.depth import DepthError, DepthImage
 from msga_ros.odometry.config import OdometryConfig
-from msga_ros.odometry.depth import DepthError, DepthImage
 from msga_ros.odometry.matches import FilteredMatches
 from msga_ros.odometry.poses import UncertainPose, pose_error
 from msga_ros.odometry.rgbd import RgbdOdometry, scaleless_motion, with_depth

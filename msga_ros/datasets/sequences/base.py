@@ -25,13 +25,15 @@ class Frame:
     """All views taken at one time; the keys are `left`, and `right` where there are two cameras.
 
     `stamp` is in seconds; `images` are uint8, (H, W) gray or (H, W, 3) BGR; `poses` is None where
-    the truth is unknown.
+    the truth is unknown. `depth`: that of the left view, registered to it, (H, W) float32 in metres
+    along the optical axis, NaN for none; None where nobody asked for it.
     """
 
     stamp: float
     images: Mapping[str, NDArray[np.uint8]]
     cameras: Mapping[str, Camera]
     poses: Mapping[str, Pose] | None = None
+    depth: NDArray[np.float32] | None = None
 
 
 class Sequence(Protocol):

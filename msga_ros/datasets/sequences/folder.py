@@ -3,16 +3,20 @@
 `scene.json` holds `images`, a list of entries with `file`, `width`, `height`, `K` (3, 3), `R`, `t`
 (world to camera, `x_cam = R X + t`), `timestamp` (seconds or null) and, for stereo, `cam`
 (`left`/`right` or `cam0`/`cam1`) with the number of the `frame`. Images are undistorted pinholes.
+With depth: `depth` of an entry names a picture of 16 bits in `depth/`, registered to the image, in
+multiples of 1 / `depth_scale` metres (of `scene.json`; 1000 unless it says so), 0 for none.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +25,7 @@ from msga_ros.foreign_text import read_text
 from msga_ros.frontend.pictures import PictureError, read_picture
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.camera_pose import Pose
+from msga_ros.geometry.depth import to_metres
 from msga_ros.geometry.rotations import checked_rotation
 
 _SIDES = {None: LEFT, "left": LEFT, "cam0": LEFT, "right": RIGHT, "cam1": RIGHT}
@@ -35,6 +40,17 @@ class _Photograph:
     stamp: float | None
     camera: Camera
     pose: Pose | None
+    depth_path: Path | None = None
+
+    def load_depth(self, unit: float) -> NDArray[np.float32]:
+        assert self.depth_path is not None
+        raw = cv2.imread(str(self.depth_path), cv2.IMREAD_UNCHANGED)
+        if raw is None:
+            raise SequenceError(f"{self.depth_path}: not a readable depth image")
+        expected = (self.camera.width, self.camera.height)
+        if raw.dtype != np.uint16 or raw.shape[::-1] != expected:
+            raise SequenceError(f"{self.depth_path}: not a depth image of 16 bits and {expected}")
+        return to_metres(raw, unit)
 
     def load(self) -> NDArray[np.uint8]:
         try:
@@ -54,10 +70,11 @@ class FolderSequence:
     """The frames of one folder, in order of time; images are read when a frame is asked for.
 
     `stereo=True` takes the frames with a left and a right view, `stereo=False` the left (or only)
-    camera. Raises `SequenceError` where the folder cannot give that.
+    camera, `depth=True` its depth images as well. Raises `SequenceError` where the folder cannot
+    give that.
     """
 
-    def __init__(self, folder: str | Path, stereo: bool) -> None:
+    def __init__(self, folder: str | Path, stereo: bool, depth: bool = False) -> None:
         self.folder = Path(folder)
         description = _read_description(self.folder)
         photographs = _photographs(self.folder, description)
@@ -69,6 +86,10 @@ class FolderSequence:
             problem = "has no image"
             if description.get("pairs_only") and len(self._frames) > 1:
                 raise SequenceError(f"{self.folder}: its images may only be paired left with right")
+        if depth and not all(frame[LEFT].depth_path for frame in self._frames):
+            raise SequenceError(f"{self.folder}: not every image has a depth image")
+        self._depth_unit = 1.0 / _depth_scale(self.folder, description) if depth else 0.0
+        self._depth = depth
         if not self._frames:
             raise SequenceError(f"{self.folder}: {problem}")
         if all(frame[LEFT].stamp is not None for frame in self._frames):
@@ -107,6 +128,7 @@ class FolderSequence:
             images={side: photo.load() for side, photo in views.items()},
             cameras={side: photo.camera for side, photo in views.items()},
             poses=poses if len(poses) == len(views) else None,
+            depth=views[LEFT].load_depth(self._depth_unit) if self._depth else None,
         )
 
 
@@ -121,6 +143,13 @@ def _read_description(folder: Path) -> dict[str, Any]:
     if not isinstance(description, dict) or not isinstance(description.get("images"), list):
         raise SequenceError(f"{path}: an object with a list 'images' is expected")
     return description
+
+
+def _depth_scale(folder: Path, description: dict[str, Any]) -> float:
+    scale = description.get("depth_scale", 1000)
+    if not isinstance(scale, int | float) or not 0 < scale < math.inf:
+        raise SequenceError(f"{folder / 'scene.json'}: depth_scale is {scale!r}, not a number > 0")
+    return float(scale)
 
 
 def _photographs(folder: Path, description: dict[str, Any]) -> list[_Photograph]:
@@ -145,6 +174,7 @@ def _photographs(folder: Path, description: dict[str, Any]) -> list[_Photograph]
                     stamp=None if stamp is None else float(stamp),
                     camera=camera,
                     pose=pose,
+                    depth_path=folder / "depth" / entry["depth"] if entry.get("depth") else None,
                 )
             )
         except (KeyError, TypeError, ValueError) as error:

@@ -21,22 +21,26 @@ def open_sequence(
     seed: int = 0,
     frames: int = 0,
     camera: Camera | None = None,
+    depth: bool = False,
 ) -> Sequence:
     """The sequence that `source` names.
 
     `frames` is the length of a synthetic sequence (0: its own) and `seed` its scene; `camera` is
-    that of a video (None: guessed). Raises `SequenceError`: nothing there, or no stereo in it.
+    that of a video (None: guessed); `depth`: with the depth of the left view. Raises
+    `SequenceError`: nothing there, or no stereo, or depth, in it.
     """
     if source == SYNTHETIC:
-        options = SyntheticOptions(stereo=stereo, seed=seed)
+        options = SyntheticOptions(stereo=stereo, seed=seed, depth=depth)
         return SyntheticSequence(replace(options, frames=frames) if frames > 0 else options)
     path = Path(source).expanduser()
     if path.is_dir():
-        return FolderSequence(path, stereo)
+        return FolderSequence(path, stereo, depth)
     if not path.is_file():
         raise SequenceError(f"{source}: neither 'synthetic' nor a folder nor a video file")
     if stereo:
         raise SequenceError(f"{source}: a video has one camera, it cannot be played as stereo")
+    if depth:
+        raise SequenceError(f"{source}: a video has no depth")
     return VideoSequence(path, camera)
 
 

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame, SequenceError
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.camera_pose import Pose
+from msga_ros.geometry.depth import to_metres
 from msga_ros.geometry.rotations import rotation_matrix
 from msga_ros.simulation.courtyard import UP, build_courtyard
+from msga_ros.simulation.depth_sensor import DepthSensor
 from msga_ros.simulation.renderer import Quad, render
 
 SKY = (236, 218, 196)  # BGR
@@ -44,6 +46,7 @@ class SyntheticOptions:
     noise: float = 2.0  # sigma of the sensor, gray levels
     exposure: float = 0.08  # amplitude of the relative change of brightness
     seed: int = 0  # of the scene and of the noise
+    depth: bool = False  # of the left view, as a sensor of limited range, with holes, measures it
 
     def __post_init__(self) -> None:
         if min(self.frames, self.frames_per_round) < 1 or min(self.width, self.height) < 16:
@@ -97,7 +100,8 @@ class SyntheticSequence:
         poses = self.poses(index)
         images = {name: self._view(index, name, pose) for name, pose in poses.items()}
         cameras = dict.fromkeys(poses, self.camera)
-        return Frame(index / self.options.rate, images, cameras, poses)
+        depth = self._depth(index, poses[LEFT]) if self.options.depth else None
+        return Frame(index / self.options.rate, images, cameras, poses, depth)
 
     def poses(self, index: int) -> dict[str, Pose]:
         """True pose of each camera at frame `index`, without drawing anything."""
@@ -117,6 +121,10 @@ class SyntheticSequence:
             self._quads = build_courtyard(self.options.seed)
         size = (self.options.width, self.options.height)
         return render(self._quads, self.camera.k, pose, *size, background=SKY)
+
+    def _depth(self, index: int, pose: Pose) -> NDArray[np.float32]:
+        rng = np.random.default_rng([self.options.seed, index, 2])
+        return to_metres(DepthSensor().measure(self.clean_view(pose)[1], rng))
 
     def _view(self, index: int, name: str, pose: Pose) -> NDArray[np.uint8]:
         options = self.options

@@ -23,6 +23,7 @@ from msga_ros.odometry.config import OdometryConfig, OdometryError
 from msga_ros.odometry.mono import MonoOdometry
 from msga_ros.odometry.observations import Rig
 from msga_ros.odometry.poses import pose_matrix
+from msga_ros.odometry.rgbd import RgbdOdometry
 from msga_ros.odometry.stereo import StereoOdometry
 from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate
 from msga_ros.two_view.config import PipelineConfig
@@ -42,8 +43,8 @@ class Run:
     """One estimator on one sequence.
 
     `stamps` (N,), `poses` (N, 4, 4): of the (left) camera in the frame of the first that has a
-    pose; metres in stereo. `truth` (N, 4, 4) of the same frames, None where unknown. `updates`: of
-    all frames. `ms_per_frame`: features, matches, filter and motion.
+    pose; metres in stereo and with depth. `truth` (N, 4, 4) of the same frames, None where unknown.
+    `updates`: of all frames. `ms_per_frame`: features, matches, filter and motion.
     """
 
     estimator: str
@@ -87,6 +88,7 @@ def run_sequence(
     odometry: OdometryConfig | None = None,
     *,
     stereo: bool,
+    depth: bool = False,
     limit: int = 0,
     advance: Callable[[int, int], None] | None = None,
 ) -> list[Run]:
@@ -97,6 +99,7 @@ def run_sequence(
         estimators: names that `EstimatorRelate` knows.
         config: of front end, network and robust estimators.
         odometry: None: the defaults.
+        depth: one camera, with the depth images of the frames.
         limit: frames at most; 0: all.
         advance: called with frames done and their number.
 
@@ -123,7 +126,7 @@ def run_sequence(
             break
         if not runners:
             rig = _rig(frame) if stereo else None
-            runners = [_Runner(relate, rig, settings) for relate in relates]
+            runners = [_Runner(relate, rig, settings, depth) for relate in relates]
         views, elapsed = _extract(features, frame, views)
         for runner in runners:
             runner.take(frame, views, elapsed)
@@ -137,10 +140,13 @@ def run_sequence(
 class _Runner:
     """One estimator's odometry and what it said so far."""
 
-    def __init__(self, relate: EstimatorRelate, rig: Rig | None, config: OdometryConfig) -> None:
+    def __init__(
+        self, relate: EstimatorRelate, rig: Rig | None, config: OdometryConfig, depth: bool
+    ) -> None:
         self._relate = relate
         self._rig = rig
         self._stereo = None if rig is None else StereoOdometry(rig, relate, config)
+        self._rgbd = RgbdOdometry(relate, config) if depth else None
         self._mono = MonoOdometry(relate, config)
         self._milliseconds = 0.0
         self._truth: list[Array | None] = []
@@ -154,6 +160,8 @@ class _Runner:
             right, cameras = views[RIGHT], (frame.cameras[LEFT], frame.cameras[RIGHT])
             matches = self._relate.stereo(left, right, *cameras)
             update = self._stereo.update(frame.stamp, left, right, *cameras, matches)
+        elif self._rgbd is not None:
+            update = self._rgbd.update(frame.stamp, left, frame.cameras[LEFT], frame.depth)
         else:
             update = self._mono.update(frame.stamp, left, frame.cameras[LEFT])
         elapsed = 1e3 * (time.perf_counter() - started)

@@ -53,6 +53,50 @@ def test_real_stereo_sequence() -> None:
     assert later.stamp > first.stamp
 
 
+def _with_depth(folder: Path, scale: object, depth: np.ndarray) -> Path:
+    _write_scene(folder, [{"depth": "a.png"}, {"depth": "a.png"}], depth_scale=scale)
+    (folder / "depth").mkdir()
+    cv2.imwrite(str(folder / "depth" / "a.png"), depth)
+    return folder
+
+
+def test_depth_is_in_metres_and_read_where_it_is_asked_for(tmp_path: Path) -> None:
+    raw = np.full((48, 64), 5000, np.uint16)
+    raw[3, 7] = 0
+    folder = _with_depth(tmp_path / "scene", 2500, raw)
+    depth = FolderSequence(folder, stereo=False, depth=True)[1].depth
+    assert depth is not None
+    np.testing.assert_array_equal(np.argwhere(np.isnan(depth)), [[3, 7]])
+    assert np.nanmin(depth) == np.nanmax(depth) == 2.0
+    (folder / "depth" / "a.png").unlink()
+    assert FolderSequence(folder, stereo=False)[1].depth is None
+    with pytest.raises(SequenceError, match=r"a\.png: not a readable depth image"):
+        FolderSequence(folder, stereo=False, depth=True)[0]
+
+
+@pytest.mark.parametrize("scale", [0, -1, "much", None])
+def test_depth_scale_that_is_none(tmp_path: Path, scale: object) -> None:
+    folder = _with_depth(tmp_path / "scene", scale, np.ones((48, 64), np.uint16))
+    with pytest.raises(SequenceError, match="depth_scale"):
+        FolderSequence(folder, stereo=False, depth=True)
+
+
+@pytest.mark.parametrize("shape", [(48, 63), (24, 32)])
+def test_depth_images_that_do_not_fit(tmp_path: Path, shape: tuple[int, int]) -> None:
+    folder = _with_depth(tmp_path / "scene", 1000, np.ones(shape, np.uint16))
+    with pytest.raises(SequenceError, match="16 bits"):
+        FolderSequence(folder, stereo=False, depth=True)[0]
+    eight = _with_depth(tmp_path / "eight", 1000, np.ones((48, 64), np.uint8))
+    with pytest.raises(SequenceError, match="16 bits"):
+        FolderSequence(eight, stereo=False, depth=True)[0]
+
+
+def test_a_folder_without_depth_says_so(tmp_path: Path) -> None:
+    folder = _write_scene(tmp_path / "scene", [{}, {"depth": "a.png"}])
+    with pytest.raises(SequenceError, match="not every image has a depth image"):
+        FolderSequence(folder, stereo=False, depth=True)
+
+
 def test_real_unrectified_stereo_pairs_have_no_temporal_order() -> None:
     folder = shared_path("data/scenes/euroc_v101_stereo_micro")
     sequence = FolderSequence(folder, stereo=True)

@@ -186,3 +186,25 @@ def test_mono_and_bad_options() -> None:
         SyntheticOptions(frames=0)
     with pytest.raises(SequenceError):
         SyntheticOptions(focal=-1.0)
+
+
+def test_depth_is_what_a_sensor_sees_of_the_scene() -> None:
+    """Right but for noise that grows as the square, none beyond its range, at edges, in holes."""
+    sequence = SyntheticSequence(SyntheticOptions(stereo=False, depth=True))
+    frame = sequence[0]
+    assert frame.depth is not None and frame.poses is not None
+    true = 1 / np.maximum(sequence.clean_view(frame.poses[LEFT])[1], 1e-6)
+    seen = np.isfinite(frame.depth)
+    assert (true[seen] < 8.5).all() and frame.depth[seen].max() <= 8.0
+    near = true < 7.5
+    assert 0.5 < seen[near].mean() < 0.96
+    for low, high in ((2.0, 4.0), (5.0, 7.0)):
+        rows = seen & (true > low) & (true < high)
+        error = (frame.depth - true)[rows] / true[rows] ** 2
+        assert np.std(error) == pytest.approx(0.002, rel=0.2)
+        assert abs(np.mean(error)) < 0.0003
+    again = sequence[0].depth
+    assert again is not None
+    np.testing.assert_array_equal(frame.depth, again)
+    other = sequence[1].depth
+    assert other is not None and not np.array_equal(frame.depth, other)

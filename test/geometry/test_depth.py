@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from msga_ros.odometry.depth import DepthError, inverse_depths_at, to_metres
+from msga_ros.geometry.depth import DepthError, inverse_depths_at, to_metres
 
 JUMP = 0.05
 
