@@ -48,7 +48,9 @@ class DepthSensor:
 
     def _beside_jumps(self, inverse_depth: NDArray[np.float32]) -> NDArray[np.bool_]:
         kernel = np.ones((3, 3), np.uint8)
-        near, far = cv2.dilate(inverse_depth, kernel), cv2.erode(inverse_depth, kernel)
+        near = cv2.dilate(inverse_depth, kernel).astype(np.float32)
+        far = cv2.erode(inverse_depth, kernel).astype(np.float32)
         edge = (near - far > self.jump * near).astype(np.uint8)
         size = 2 * self.shadow_px + 1
-        return np.asarray(cv2.dilate(edge, np.ones((size, size), np.uint8)) > 0)
+        wide = cv2.dilate(edge, np.ones((size, size), np.uint8)).astype(np.uint8)
+        return wide.astype(np.bool_)
