@@ -41,7 +41,8 @@ class DepthSensor:
         seen = (measured > 1 / self.farthest) & (measured < 1 / self.nearest)
         seen &= ~self._beside_jumps(inverse_depth)
         if self.holes > 0:
-            spots = cv2.GaussianBlur(rng.standard_normal((height, width), np.float32), (0, 0), 4.0)
+            spots = rng.standard_normal((height, width), np.float32)
+            spots = cv2.GaussianBlur(spots, (0, 0), 4.0).astype(np.float32)
             seen &= spots > np.quantile(spots, self.holes)
         metres = np.divide(1.0, measured, out=np.zeros_like(measured), where=seen)
         return np.asarray(np.round(1000 * metres), dtype=np.uint16)
