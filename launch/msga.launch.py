@@ -54,6 +54,7 @@ PARAMETERS = {
     "odom_frame": "odometry.frame",
     "use_sim_time": "use_sim_time",
 }
+CALIBRATIONS = ("calibration", "left_calibration", "right_calibration")
 SWITCHES = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -146,6 +147,10 @@ def start_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         defaults = SHARE / "config" / "msga.yaml"
         own = [] if params_file.samefile(defaults) else files
         files = [str(defaults), str(SHARE / "presets" / f"{value('preset')}.yaml"), *own]
+    for argument in CALIBRATIONS:
+        text = value(argument)
+        if text and not Path(text).expanduser().is_file():  # FILE, or FILE#CAMERA
+            _file(argument, text.rpartition("#")[0] or text)
     texts = {name: value(argument) for argument, name in PARAMETERS.items()}
     overrides = {name: parsed(name, text) for name, text in texts.items() if text}
     namespace = value("namespace").strip("/")

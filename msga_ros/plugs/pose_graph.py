@@ -76,7 +76,8 @@ def edge_from_relative_pose(
 
     A message with status DEGENERATE gives an edge of the rotation alone. None: no pose, or one
     without covariance. Raises `PlugError` for two cameras of one rig, as in `~/relative_pose` of a
-    stereo pair: that is where they are mounted and no motion (`~/temporal_pose` is).
+    stereo pair: that is where they are mounted and no motion (`~/temporal_pose` is); and for
+    numbers that are no pose.
     """
     _check_motion(message)
     status = int(message.status)
@@ -85,10 +86,7 @@ def edge_from_relative_pose(
         return None
     if (length is None) != (length_sigma is None):
         raise PlugError("length and length_sigma are given together, or not at all")
-    q = message.transform.rotation
-    rotation = rotation_from_quaternion((q.x, q.y, q.z, q.w))
-    offset = message.transform.translation
-    translation: Array = np.array([offset.x, offset.y, offset.z], dtype=np.float64)
+    rotation, translation = _motion(message, covariance)
     metric = bool(message.translation_scale_known)
     unmeasured: Array = np.zeros((6, 0))
     if status == STATUS_DEGENERATE:
@@ -140,6 +138,23 @@ def g2o_edge(from_number: int, to_number: int, edge: Edge, reader: str = "g2o") 
     upper = information[np.triu_indices(6)]
     values = [*_pose(edge.rotation, edge.translation), *upper]
     return f"EDGE_SE3:QUAT {from_number} {to_number} {_numbers(values)}"
+
+
+def _motion(message: RelativePose, covariance: Array) -> tuple[Array, Array]:
+    """Rotation (3, 3) and translation (3,) of a message; `PlugError` where they are none."""
+    q, offset = message.transform.rotation, message.transform.translation
+    turn: Array = np.array([q.x, q.y, q.z, q.w], dtype=np.float64)
+    translation: Array = np.array([offset.x, offset.y, offset.z], dtype=np.float64)
+    parts = {"rotation": turn, "translation": translation, "covariance": covariance}
+    for name, numbers in parts.items():
+        if not np.isfinite(numbers).all():
+            raise PlugError(f"the {name} of a RelativePose holds NaN or infinity")
+    if abs(np.linalg.norm(turn) - 1.0) > 0.01:
+        raise PlugError(f"the rotation of a RelativePose is no unit quaternion: {turn.tolist()}")
+    directed = int(message.status) == STATUS_OK and not message.translation_scale_known
+    if directed and not translation.any():
+        raise PlugError("the translation of a RelativePose is no direction: 0, 0, 0")
+    return rotation_from_quaternion((q.x, q.y, q.z, q.w)), translation
 
 
 def _check_motion(message: RelativePose) -> None:

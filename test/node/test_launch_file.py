@@ -87,6 +87,15 @@ def test_arguments_become_parameters_of_their_type(launch_file: ModuleType) -> N
     }  # fmt: skip
 
 
+def test_calibration_files_are_parameters(launch_file: ModuleType, tmp_path: Path) -> None:
+    rig = tmp_path / "rig.yaml"
+    rig.touch()
+    chosen = f"{rig}#cam0,cam1"
+    assert parameters(node_of(launch_file, calibration=chosen)) == {"calibration": chosen}
+    found = parameters(node_of(launch_file, left_calibration=str(rig), right_calibration=str(rig)))
+    assert found == {"left/calibration": str(rig), "right/calibration": str(rig)}
+
+
 def test_the_qos_of_the_inputs_goes_to_their_full_names(launch_file: ModuleType) -> None:
     found = parameters(
         node_of(
@@ -118,6 +127,11 @@ def test_the_launch_ends_with_the_node(launch_file: ModuleType) -> None:
         ({"params_file": "/no/such"}, FileNotFoundError, "params_file: there is no file /no/such"),
         ({"rviz": "true", "rviz_config": "/no/such"}, FileNotFoundError, "rviz_config"),
         ({"slop": "much"}, ValueError, "slop: seconds, not 'much'"),
+        (
+            {"left_calibration": "/no.yaml#cam0"},
+            FileNotFoundError,
+            "there is no file /no.yaml$",
+        ),
         ({"mode": "both"}, RuntimeError, "both"),
         ({"tf": "perhaps"}, RuntimeError, "perhaps"),
     ],

@@ -248,3 +248,34 @@ def test_a_vertex_has_no_edge_to_itself() -> None:
         replace(edge, to_ns=edge.from_ns)
     with pytest.raises(PlugError, match="no reader 'ceres'"):
         g2o_edge(0, 1, edge, "ceres")
+
+
+NONE = np.full(3, np.nan)
+
+
+@pytest.mark.parametrize(
+    ("translation", "covariance", "metric", "reason"),
+    [
+        (NONE, np.eye(6), True, "translation of a RelativePose holds NaN"),
+        (np.ones(3), np.full((6, 6), np.nan), True, "covariance of a RelativePose holds NaN"),
+        (np.zeros(3), np.eye(6), False, "no direction"),
+    ],
+)
+def test_numbers_that_are_no_pose_are_refused(
+    translation: np.ndarray, covariance: np.ndarray, metric: bool, reason: str
+) -> None:
+    with pytest.raises(PlugError, match=reason):
+        edge_from_relative_pose(message(Rotation.identity(), translation, covariance, metric))
+
+
+@pytest.mark.parametrize("numbers", [(0.0, 0.0, 0.0, 0.0), (np.nan, 0.0, 0.0, 1.0)])
+def test_a_quaternion_that_is_no_rotation_is_refused(numbers: tuple[float, ...]) -> None:
+    broken = message(Rotation.identity(), np.ones(3), np.eye(6))
+    broken.transform.rotation = SimpleNamespace(**dict(zip("xyzw", numbers, strict=True)))
+    with pytest.raises(PlugError, match="the rotation of a RelativePose"):
+        edge_from_relative_pose(broken)
+
+
+def test_degenerate_views_need_no_direction() -> None:
+    unknown = message(Rotation.identity(), np.zeros(3), np.eye(6), metric=False, status=2)
+    assert edge_from_relative_pose(unknown) is not None
