@@ -241,3 +241,9 @@ def test_what_waited_under_another_tolerance_is_forgotten() -> None:
     bench.collector.set_slop(0.02)
     assert bench.info(100).sets == [(0, 0)]
     assert bench.image(200).info(205).sets == [(0, 0), (200, 205)]
+
+
+def test_a_queue_of_one_waits_for_no_second_image() -> None:
+    bench = Bench(queue_size=1).info(-5000).image(0, 100)
+    assert bench.sets == [(0, -5000), (100, -5000)]
+    assert bench.drops == []
