@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from msga_ros.frontend.image_header import ImageHeaderError, image_size, is_complete
 from msga_ros.frontend.images import to_8bit
 
+_MOST_PIXELS = 1 << 30  # that OpenCV decodes
 # All of a 16-bit picture's range, and no turning by the orientation flag of a JPEG: a calibration
 # is one of the pixels as stored.
 _FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -31,8 +32,8 @@ class PictureError(ValueError):
 def decode_picture(data: bytes | memoryview, max_pixels: int = 0) -> NDArray[np.uint8]:
     """A JPEG, PNG, WebP or TIFF as (H, W) grey or (H, W, 3) BGR, 8 bit as by `to_8bit`.
 
-    The size that the header announces is checked against `max_pixels` (0: any) before anything is
-    decoded; other formats that OpenCV knows are taken where any size is. Raises `PictureError`.
+    The size that the header announces is checked against `max_pixels` (0: what OpenCV decodes at
+    most) before anything is decoded; other formats that OpenCV knows are taken where any size is. Raises `PictureError`.
     """
     view = memoryview(data).cast("B")
     try:
@@ -45,7 +46,7 @@ def decode_picture(data: bytes | memoryview, max_pixels: int = 0) -> NDArray[np.
     if not complete:
         text = f"the compressed picture breaks off after {len(view)} bytes"
         raise PictureError("truncated", text)
-    if max_pixels and width * height > max_pixels:
+    if width * height > (max_pixels or _MOST_PIXELS):
         raise PictureError("oversized", f"an image of {width}x{height} pixels")
     return _decoded(view, f"a picture of {width}x{height} that cannot be decoded")
 

@@ -123,3 +123,11 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(PictureError, match=r"text\.png: not a readable image"):
             read_picture(path)
+
+
+def test_a_picture_that_claims_more_than_can_be_decoded_is_refused_by_its_size() -> None:
+    content = bytearray(cv2.imencode(".png", np.zeros((9, 9), np.uint8))[1].tobytes())
+    content[16:24] = (60_000).to_bytes(4, "big") * 2
+    with pytest.raises(PictureError, match="60000x60000") as caught:
+        decode_picture(bytes(content))
+    assert caught.value.kind == "oversized"
