@@ -33,7 +33,8 @@ def decode_picture(data: bytes | memoryview, max_pixels: int = 0) -> NDArray[np.
     """A JPEG, PNG, WebP or TIFF as (H, W) grey or (H, W, 3) BGR, 8 bit as by `to_8bit`.
 
     The size that the header announces is checked against `max_pixels` (0: what OpenCV decodes at
-    most) before anything is decoded; other formats that OpenCV knows are taken where any size is. Raises `PictureError`.
+    most) before anything is decoded; other formats that OpenCV knows are taken where any size is.
+    Raises `PictureError`.
     """
     view = memoryview(data).cast("B")
     try:
