@@ -19,12 +19,12 @@ from msga_ros.odometry.poses import UncertainPose, pose_error
 from msga_ros.odometry.rgbd import RgbdOdometry, scaleless_motion, with_depth
 from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate
 
-PIXEL, SIGMA = 0.5, 0.003  # noise of a keypoint, px; of an inverse depth, 1/m
+PIXEL, SIGMA = 0.2, 0.005  # noise of a keypoint, px; of an inverse depth, 1/m
 KNOWN_NOISE = OdometryConfig(
     noise_px=PIXEL, depth_sigma=SIGMA, systematic_share=0.0, keyframe_inliers=20
 )
 LITTLE_PARALLAX = replace(KNOWN_NOISE, min_parallax_deg=0.3)
-FARTHEST = 25.0  # metres that the sensor reaches
+FARTHEST = 15.0  # metres that the sensor reaches
 
 
 def view(
@@ -78,13 +78,20 @@ def normalised_squared(pose: UncertainPose, truth: tuple[np.ndarray, np.ndarray]
     return float(wrong @ np.linalg.solve(pose.covariance, wrong))
 
 
+def length_squared(pose: UncertainPose, truth: tuple[np.ndarray, np.ndarray]) -> float:
+    """The same of the length of the translation alone."""
+    along = pose.position / np.linalg.norm(pose.position)
+    wrong = along @ pose_error(pose, *truth)[:3]
+    return float(wrong**2 / (along @ pose.covariance[:3, :3] @ along))
+
+
 @pytest.mark.parametrize("keyframe_share", [1.0, 0.5])
 def test_covariances_are_consistent_along_the_way(keyframe_share: float) -> None:
     """NEES of the relative pose, of the integrated one and of the last step, over independent
     drives with several keyframes, chi-square."""
     rng, frames = np.random.default_rng(10), 7
     config = replace(KNOWN_NOISE, keyframe_share=keyframe_share)
-    relative, integrated, steps = [], [], []
+    relative, integrated, steps, lengths, step_lengths = [], [], [], [], []
     for _ in range(14):
         scene = Scene.drive(rng, frames, points=300)
         updates = drive(scene, rng, config)
@@ -95,11 +102,21 @@ def test_covariances_are_consistent_along_the_way(keyframe_share: float) -> None
         relative.append(normalised_squared(last.relative, scene.true_motion(reference, frames - 1)))
         integrated.append(normalised_squared(last.pose, scene.true_motion(0, frames - 1)))
         steps.append(normalised_squared(last.motion, scene.true_motion(frames - 2, frames - 1)))
+        step_lengths.append(length_squared(last.motion, scene.true_motion(frames - 2, frames - 1)))
+        if keyframe_share == 1.0:  # each frame with depths of its own
+            for frame, update in enumerate(updates[1:]):
+                assert update.relative is not None
+                truth = scene.true_motion(frame, frame + 1)
+                lengths.append(length_squared(update.relative, truth))
         assert np.linalg.matrix_rank(last.relative.covariance, tol=1e-12) == 6
     low, high = stats.chi2.ppf([0.001, 0.999], 6 * len(relative))
     assert low < sum(relative) < high
     assert low < sum(integrated) < high
     assert low < sum(steps) < high
+    # Depths tell the length alone, which is one of six: by itself.
+    for squared in (lengths, step_lengths):
+        low, high = stats.chi2.ppf([0.001, 0.999], max(len(squared), 1))
+        assert not squared or low < sum(squared) < high
 
 
 def test_motion_is_metric_and_survives_outliers() -> None:
@@ -152,6 +169,8 @@ def test_a_stretch_without_depth_is_said_to_be_without_scale() -> None:
         along = relative.position / np.linalg.norm(relative.position)
         assert np.degrees(np.arccos(along @ position / np.linalg.norm(position))) < 3.0
         assert np.linalg.norm(pose_error(relative, rotation, position)[3:]) < np.radians(0.3)
+        # At the same speed as before: the guess is about right, and as uncertain as it is long.
+        assert np.linalg.norm(relative.position) == pytest.approx(np.linalg.norm(position), rel=0.2)
         spread = np.sqrt(along @ relative.covariance[:3, :3] @ along)
         assert spread == pytest.approx(np.linalg.norm(relative.position), rel=0.1)
         across = np.linalg.eigvalsh(relative.covariance[:3, :3])[:2]
