@@ -26,7 +26,7 @@ COMMANDS = {
     "eval": "Judge estimators of the relative pose on the same matches, in one run.",
     "compare": "Compare whole methods from two images to a pose: accuracy, refusals, time, memory.",
     "vo": "Visual odometry by several estimators on the same matches, judged against true poses.",
-    "loops": "Find where a sequence comes back to places that it has seen.",
+    "loops": "Find loops: frames that show a place seen before, verified by the two-view pipeline.",
     "dump": "Turn posed images into a dump of correspondences; the command goes on after a stop.",
     "compact": "Join dumps in a compact form, half as large or less, for training and evaluation.",
     "export": "Write a network as an ONNX file, for ONNX Runtime here or in another language.",

@@ -56,7 +56,7 @@ def command(
     weights: Weights = None,
     device: Device = None,
 ) -> None:
-    """Find loops: frames that show a place seen before, each verified by the two-view pipeline."""
+    """Find loops: frames that show a place seen before, verified by the two-view pipeline."""
     with reported_errors():
         given = {
             "network.weights": str(weights) if weights else None,

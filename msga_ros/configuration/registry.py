@@ -23,7 +23,7 @@ class Registry:
         self.group = group
         self._ours = {name: EntryPoint(name, value, group) for name, value in ours.items()}
         self._error = error
-        self._loaded: dict[str, object] = {}
+        self._loaded: dict[EntryPoint, object] = {}
 
     def __contains__(self, name: object) -> bool:
         return name in self._ours or name in self._theirs()
@@ -34,19 +34,19 @@ class Registry:
 
     def load(self, name: str) -> Any:
         """What implements `name`; the registry's error, with all names, where nothing does."""
-        if name in self._loaded:
-            return self._loaded[name]
         entry = self._ours.get(name) or self._theirs().get(name)
         if entry is None:
             known = ", ".join(self.names())
             raise self._error(f"unknown {self.kind} {name!r}; there are {known}")
+        if entry in self._loaded:
+            return self._loaded[entry]
         try:
-            self._loaded[name] = entry.load()
+            self._loaded[entry] = entry.load()
         except Exception as error:  # whatever the code of another package raises
             if name in self._ours:
                 raise
             raise self._error(f"{self.kind} {name!r} ({entry.value}) fails: {error}") from error
-        return self._loaded[name]
+        return self._loaded[entry]
 
     def _theirs(self) -> Mapping[str, EntryPoint]:
         return _of_other_packages(self.group, tuple(sys.path))

@@ -28,6 +28,12 @@ class WithPayload:
     def extract(self, image: np.ndarray) -> Features:
         return dataclasses.replace(self._pipeline.extract(image), payload=self._payload)
 
+    def follow(self, previous: Features | None, image: np.ndarray) -> Features:
+        return self.extract(image)
+
+    def beside(self, left: Features, image: np.ndarray) -> Features:
+        return self.extract(image)
+
 
 @pytest.mark.parametrize(
     ("payload", "goes_on"),

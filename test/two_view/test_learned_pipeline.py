@@ -87,7 +87,7 @@ def test_the_result_says_which_sieve_judged(
 
 
 def test_somebody_has_to_solve() -> None:
-    with pytest.raises(ConfigError, match="where the sieve is none: nobody solves"):
+    with pytest.raises(ConfigError, match=r"where sieve\.name is none: no stage"):
         TwoViewPipeline.from_config(**{**XFEAT, "pose.refine": "none"})
 
 
