@@ -36,7 +36,7 @@ from msga_ros.geometry.robust import SOLVERS
 from msga_ros.geometry.robust.base import RobustEstimate
 from msga_ros.network.match_scores import MatchScores
 from msga_ros.two_view.config import PipelineConfig
-from msga_ros.two_view.relative_pose import robust_estimate, solve
+from msga_ros.two_view.robust_pose import robust_estimate, solve
 from msga_ros.two_view.sieves import SIEVES
 from msga_ros.two_view.stages import NormalisedMatches, Sieve
 

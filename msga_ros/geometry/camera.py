@@ -271,6 +271,8 @@ def _coefficients(model: str, values: npt.ArrayLike) -> Array:
     if not (np.abs(coefficients) < _ABSURD).all():
         raise CameraError("the distortion coefficients hold NaN, infinity or absurd values")
     counts = COEFFICIENTS[model]
+    if coefficients.size == 0:
+        coefficients = np.zeros(counts[0])  # the ideal lens of its kind
     if coefficients.size > counts[-1] and not coefficients[counts[-1] :].any():
         coefficients = coefficients[: counts[-1]]  # drivers pad with zeros
     if coefficients.size not in counts:

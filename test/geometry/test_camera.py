@@ -197,6 +197,8 @@ def test_a_fisheye_without_coefficients_is_a_fisheye(model: str, d: list[float])
     lens = Camera.from_camera_info(info, rectified=False)
     pixel = 320 + 300 * np.radians(45)  # 45 degrees off the axis
     np.testing.assert_allclose(lens.normalize([[pixel, 240.0]]), [[1.0, 0.0]], atol=1e-12)
+    plain = Camera(np.reshape(k, (3, 3)), "equidistant")
+    np.testing.assert_allclose(plain.normalize([[pixel, 240.0]]), [[1.0, 0.0]], atol=1e-12)
 
 
 @pytest.mark.parametrize(

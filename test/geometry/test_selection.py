@@ -12,9 +12,9 @@ from msga_ros.geometry.pose import essential_matrix
 from msga_ros.geometry.robust.base import RobustEstimate, failure, verified
 from msga_ros.geometry.robust.selection import most_likely
 from msga_ros.network.match_scores import MatchScores
-from msga_ros.two_view import relative_pose
+from msga_ros.two_view import robust_pose
 from msga_ros.two_view.config import PoseConfig
-from msga_ros.two_view.relative_pose import robust_estimate
+from msga_ros.two_view.robust_pose import robust_estimate
 
 THRESHOLD = 2e-3
 
@@ -101,8 +101,8 @@ def test_what_is_no_number_is_left_out(scored: tuple[np.ndarray, MatchScores]) -
 def test_equal_answers_are_not_asked_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     matches, _, _ = two_motions(60, 40)
     asked = []
-    solve = relative_pose.solve
-    monkeypatch.setattr(relative_pose, "solve", lambda *a: asked.append(len(a[1])) or solve(*a))
+    solve = robust_pose.solve
+    monkeypatch.setattr(robust_pose, "solve", lambda *a: asked.append(len(a[1])) or solve(*a))
     for score in (np.full(100, 3.0), np.arange(100) / 25.0 - 2):
         scores = MatchScores(np.full((3, 3), np.nan), np.full(100, np.inf), score)
         robust_estimate("poselib", scores, matches, 0.0, THRESHOLD, PoseConfig(min_lead=0))

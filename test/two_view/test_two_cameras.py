@@ -13,7 +13,7 @@ from msga_ros.frontend.base import Matches
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.pose import essential_matrix, pose_error_deg
 from msga_ros.network.match_scores import MatchScores
-from msga_ros.two_view import relative_pose
+from msga_ros.two_view import relative_pose, robust_pose
 from msga_ros.two_view.config import PipelineConfig
 from msga_ros.two_view.pipeline import Status, TwoViewPipeline, TwoViewResult
 from msga_ros.two_view.relative_pose import estimate_motion
@@ -60,7 +60,7 @@ def test_a_pixel_is_one_of_the_mean_focal_length(
 ) -> None:
     """(300 + 500 + 1500 + 1300) / 4 pixels, whichever view comes first."""
     thresholds = []
-    solver = relative_pose.solver
+    solver = robust_pose.solver
 
     def recording(name: str) -> Any:
         @functools.wraps(solver(name))  # with what the solver says of itself
@@ -70,7 +70,7 @@ def test_a_pixel_is_one_of_the_mean_focal_length(
 
         return solve
 
-    monkeypatch.setattr(relative_pose, "solver", recording)
+    monkeypatch.setattr(robust_pose, "solver", recording)
     asked = {"pose.threshold_px": 1.8}
     related(random_scene(3, 100), *cameras, **asked, **{"pose.refine": "graduated"})
     assert thresholds == pytest.approx([1.8 / 900.0])

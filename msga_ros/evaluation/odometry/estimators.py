@@ -23,7 +23,7 @@ from msga_ros.geometry.camera import Camera
 from msga_ros.network.match_scores import MatchScores
 from msga_ros.odometry.matches import FilteredMatches
 from msga_ros.two_view.config import PipelineConfig
-from msga_ros.two_view.relative_pose import robust_estimate, solve
+from msga_ros.two_view.robust_pose import robust_estimate, solve
 from msga_ros.two_view.sieves import SIEVES
 from msga_ros.two_view.stages import Frontend, NormalisedMatches, Sieve
 

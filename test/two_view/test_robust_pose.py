@@ -11,9 +11,9 @@ from two_view_scene import random_scene
 from msga_ros.geometry.robust.base import RobustEstimate, failure
 from msga_ros.geometry.robust.rival import Rival
 from msga_ros.network.match_scores import MatchScores
-from msga_ros.two_view import relative_pose
+from msga_ros.two_view import robust_pose
 from msga_ros.two_view.config import PoseConfig
-from msga_ros.two_view.relative_pose import robust_estimate
+from msga_ros.two_view.robust_pose import robust_estimate
 
 COUNT = 60
 
@@ -40,7 +40,7 @@ def test_it_takes_cost_and_number(
     other = RobustEstimate(
         True, np.eye(3), np.array([1.0, 0, 0]), np.zeros((3, 3)), np.arange(COUNT) < inliers, 0
     )
-    monkeypatch.setattr(relative_pose, "strongest_rival", lambda *_: Rival(other, deficit))
+    monkeypatch.setattr(robust_pose, "strongest_rival", lambda *_: Rival(other, deficit))
     scores = MatchScores(np.full((3, 3), np.nan), np.zeros(COUNT), np.ones(COUNT))
     found, doubt = robust_estimate(
         "poselib",
@@ -69,7 +69,7 @@ def test_a_solver_is_told_what_the_sieve_knows(monkeypatch: pytest.MonkeyPatch) 
         seen.update(options, points=points)
         return failure(len(points[0]))
 
-    monkeypatch.setattr(relative_pose, "solver", {"recorder": recorder}.__getitem__)
+    monkeypatch.setattr(robust_pose, "solver", {"recorder": recorder}.__getitem__)
     config = PoseConfig(seed=3, confidence=0.5, max_iterations=77)
     robust_estimate("recorder", scores, rows, 20.0, 2e-3, config)
     points0, points1, threshold = seen.pop("points")
