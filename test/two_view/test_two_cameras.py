@@ -89,7 +89,7 @@ def test_a_scene_that_two_motions_explain_is_degenerate() -> None:
     nothing = np.zeros(200, dtype=bool)
     scene = TwoViewScene(xy + noise[0], points1, np.eye(3), np.zeros(3), there, nothing)
     camera = Camera.pinhole(1000.0, 1000.0, 500.0, 500.0)
-    asked = {"pose.min_parallax_deg": 0.0}
+    asked = {"pose.min_parallax_deg": 0.0, "pose.min_parallax_over_noise": 0.0}
     doubtful = related(scene, camera, camera, **asked)
     assert doubtful.status is Status.DEGENERATE
     assert np.degrees(doubtful.median_parallax) > 0.1
