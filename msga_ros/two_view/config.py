@@ -89,7 +89,8 @@ class PoseConfig:
         3.0,
         "What a turn on the spot leaves unexplained, over the epipolar error of the inliers "
         "(medians of both); less: status DEGENERATE. Matches of a turn that are not exact seem to "
-        "have a parallax. 0: do not look.",
+        "have a parallax. Matches with independent errors (all but learned ones) need 0.7 of it. "
+        "0: do not look.",
         minimum=0.0,
         maximum=100.0,
     )

@@ -187,6 +187,7 @@ def _motion(
         median_parallax=median_parallax(points0, points1, rotation) if known else float("nan"),
         parallax_over_noise=parallax_over_noise(points0, points1, distance[inlier]),
         false_alarms=_false_alarms(solution, correspondences, independent),
+        independent=independent,
         ambiguous=solution.other is not None,
     )
 

@@ -193,7 +193,7 @@ FAULTS: tuple[Fault, ...] = (
         compressed_depth,
         "/image/compressed: compressedDepth holds distances, not a picture",
     ),
-    Fault("nothing at all", picture(lambda data: b""), "neither a JPEG nor a PNG .+"),
+    Fault("nothing at all", picture(lambda data: b""), "neither a JPEG nor a PNG, WebP or TIFF .+"),
     Fault(
         "PNG with broken data",
         picture(lambda data: png(512, 154, b"no deflate stream")),
