@@ -27,6 +27,7 @@ from msga_ros.cli.shared import (
     console,
 )
 from msga_ros.terminal.progress import progress_bar
+from msga_ros.whole_files import named
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -133,7 +134,8 @@ def command(
             trajectory=trajectory,
             overwrite=overwrite,
         )
-        summary = run(request, console())
+        with named(target):
+            summary = run(request, console())
     if not summary.usable:
         raise typer.Exit(NOTHING_USABLE)
 
