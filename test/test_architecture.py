@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "network": {"configuration", "devices", "geometry", "frontend"},
     "two_view": {"configuration", "geometry", "frontend", "network"},
     "odometry": {"configuration", "geometry", "frontend"},
-    "loops": {"configuration", "geometry", "frontend", "two_view"},
+    "loops": {"configuration", "geometry", "frontend", "two_view", "odometry"},
     "datasets": {"calibration", "geometry", "frontend", "two_view", "simulation"},
     "stream": {
         "configuration",

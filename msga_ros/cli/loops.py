@@ -19,7 +19,8 @@ from msga_ros.cli.settings import overrides
 from msga_ros.cli.shared import ConfigFile, Device, Settings, Weights, console
 from msga_ros.datasets.sequences.base import LEFT
 from msga_ros.datasets.sequences.source import open_sequence
-from msga_ros.loops.closing import Loop, LoopCloser, LoopConfig
+from msga_ros.loops.closing import Loop, LoopCloser
+from msga_ros.loops.config import LoopConfig
 from msga_ros.loops.store import KeyframeStore
 from msga_ros.loops.vlad import packaged_vocabulary
 from msga_ros.two_view.config import PipelineConfig

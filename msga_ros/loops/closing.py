@@ -8,35 +8,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.configuration.setting import check_ranges, setting
 from msga_ros.frontend.base import Features
 from msga_ros.geometry.camera import Camera
+from msga_ros.loops.config import LoopConfig
 from msga_ros.loops.keyframe import Keyframe
 from msga_ros.loops.store import KeyframeStore
 from msga_ros.loops.vlad import Vocabulary
 from msga_ros.two_view.result import Status, TwoViewResult
-
-
-@dataclass(frozen=True)
-class LoopConfig:
-    """What is proposed and what is accepted."""
-
-    candidates: int = setting(
-        5, "Most similar keyframes that are verified.", minimum=1, maximum=1000
-    )
-    min_gap: float = setting(
-        10.0,
-        "Keyframes of the same run that are younger than this are no candidates.",
-        unit="s",
-        minimum=0.0,
-        maximum=1e6,
-    )
-    min_inliers: int = setting(
-        30, "A loop needs so many matches that agree.", minimum=1, maximum=100_000
-    )
-
-    def __post_init__(self) -> None:
-        check_ranges(self, "loops")
 
 
 @dataclass(frozen=True)

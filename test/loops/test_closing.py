@@ -14,7 +14,8 @@ from msga_ros.cli import app
 from msga_ros.datasets.sequences.folder import FolderSequence
 from msga_ros.frontend.base import Features
 from msga_ros.geometry.camera import Camera
-from msga_ros.loops.closing import LoopCloser, LoopConfig
+from msga_ros.loops.closing import LoopCloser
+from msga_ros.loops.config import LoopConfig
 from msga_ros.loops.store import KeyframeStore
 from msga_ros.loops.vlad import Vocabulary, packaged_vocabulary
 from msga_ros.two_view.pipeline import Counts, Status, TwoViewPipeline
