@@ -6,20 +6,25 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rclpy.executors import Executor
 
-    from msga_ros.node.node import MsgaNode
+    from msga_ros.node.managed_node import ManagedNode
+
+    MakeNode = Callable[[threading.Event], ManagedNode[Any, Any]]
 
 # SIGINT and SIGTERM are seen after so many seconds at the latest.
 _POLL = 0.2
 
 
-def run(args: Sequence[str] | None = None) -> int:
-    """Run the node `msga`; 0 after SIGINT or SIGTERM, 2 where it could not start."""
+def run(name: str, make: MakeNode, args: Sequence[str] | None = None) -> int:
+    """Run the node that `make(stop)` makes; 0 after SIGINT or SIGTERM, 2 where it could not start.
+
+    `make` is called once the process is set up, and imports what it needs then.
+    """
     stop = threading.Event()
     if threading.current_thread() is threading.main_thread():
         # Ours instead of rclpy's: those end the context at once, and the work in hand with it.
@@ -34,17 +39,16 @@ def run(args: Sequence[str] | None = None) -> int:
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
-    from msga_ros.node.node import MsgaNode
-    from msga_ros.stream.settings import SettingsError
+    from msga_ros.stream.node_settings import SettingsError
 
     rclpy.init(
         args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO
     )
     try:
         try:
-            node = MsgaNode(stop=stop)
+            node = make(stop)
         except SettingsError as error:
-            print(f"msga: {error}", file=sys.stderr)
+            print(f"{name}: {error}", file=sys.stderr)
             return 2
         executor = SingleThreadedExecutor()
         executor.add_node(node)
@@ -65,7 +69,7 @@ def run(args: Sequence[str] | None = None) -> int:
     return 0
 
 
-def spin(node: MsgaNode, executor: Executor, stop: threading.Event) -> None:
+def spin(node: ManagedNode[Any, Any], executor: Executor, stop: threading.Event) -> None:
     """Spin until `stop` or the end of the context.
 
     An exception in a callback must not end the node: rclpy raises one, for instance, when a client

@@ -75,7 +75,7 @@ class ConfiguredResources:
         bridge = image_bridge()
         self._processor = Processor(model.pipeline, topics, reporter.complain, bridge, calibrations)
         self._relations = Relations(model.pipeline, bridge)
-        self._worker: Worker[MessageSet | Request] = Worker(
+        self._worker: Worker[MessageSet | Request[Outcome]] = Worker(
             self._work, self._on_drop, self._on_error, now["requests.queue_size"]
         )
         self._streamed_pairs = StreamedPairs(
@@ -113,7 +113,7 @@ class ConfiguredResources:
         """Take streamed pairs, where the parameters say so. Raises what rclpy raises."""
         self._streamed_pairs.start()
 
-    def queue(self, request: Request) -> bool:
+    def queue(self, request: Request[Outcome]) -> bool:
         """Line up a request, to be worked between the frames; False where it is full."""
         return self._worker.queue(request)
 
@@ -148,14 +148,14 @@ class ConfiguredResources:
             self._node.get_logger().error(f"the worker did not end in {_PATIENCE:.0f} s")
         self._outputs.close()
 
-    def _work(self, item: MessageSet | Request) -> bool:
+    def _work(self, item: MessageSet | Request[Outcome]) -> bool:
         """A frame, or a step of a request; True where the request has more steps."""
         if isinstance(item, Request):
             return item.advance()
         self._process(item)
         return False
 
-    def _on_drop(self, item: MessageSet | Request) -> None:
+    def _on_drop(self, item: MessageSet | Request[Outcome]) -> None:
         if isinstance(item, Request):
             item.drop()
         else:
@@ -207,7 +207,7 @@ class ConfiguredResources:
         with times.stage("publish"):
             self._outputs.publish(outcome, odometry_result, settings)
 
-    def _on_error(self, item: MessageSet | Request, error: Exception) -> None:
+    def _on_error(self, item: MessageSet | Request[Outcome], error: Exception) -> None:
         self._statistics.dropped("error")
         self._reporter.exception("work on a set", error)
 

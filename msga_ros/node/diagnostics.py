@@ -22,15 +22,14 @@ Values = Iterable[tuple[str, object]]
 
 
 @dataclass(frozen=True)
-class Condition:
-    """What the diagnostics say besides the counters.
+class NodeCondition:
+    """What the diagnostics of every node say besides the counters.
 
     `state` is the lifecycle state, `failure` why the last transition failed ("" if none did),
     `device` where the network runs, `asked_device` where it should and `device_problem` why it does
-    not, `active` whether frames are taken, `idle` whether no output has a subscriber, `silence`
-    what is known about inputs that do not make up sets for too long ("" while they do).
-    `calibrations`: by camera_info input, which one counts. `requests`: counts
-    of each service and topic of requests.
+    not, `active` whether frames are taken, `silence` what is known about inputs that do not make
+    up sets for too long ("" while they do). `calibrations`: by camera_info input, which one counts.
+    `requests`: counts of each service and topic of requests.
     """
 
     state: str
@@ -40,14 +39,20 @@ class Condition:
     asked_device: str
     device_problem: str
     frontend: str
-    mode: str
     active: bool
-    idle: bool
     silence: str
     calibrations: Mapping[str, str]
+    requests: Mapping[str, RequestSnapshot]
+
+
+@dataclass(frozen=True)
+class Condition(NodeCondition):
+    """Of the node `msga`. `idle`: whether no output has a subscriber."""
+
+    mode: str
+    idle: bool
     odometry: OdometryCondition
     rig_tolerance_px: float
-    requests: Mapping[str, RequestSnapshot]
 
 
 def diagnostics_message(
@@ -58,10 +63,10 @@ def diagnostics_message(
     message.header.stamp = stamp
     prefix = name.strip("/")
     message.status = [
-        _status(prefix, "model", *_model(condition)),
-        _status(prefix, "input", *_input(condition, now)),
-        _status(prefix, "processing", *_processing(condition, now)),
-        _status(prefix, "requests", *_requests(condition)),
+        status(prefix, "model", *model_status(condition, condition.mode)),
+        status(prefix, "input", *input_status(condition, now)),
+        status(prefix, "processing", *_processing(condition, now)),
+        status(prefix, "requests", *requests_status(condition)),
     ]
     if condition.mode == "stereo":
         motion = now.motion
@@ -70,16 +75,17 @@ def diagnostics_message(
         odometry = odometry_status(condition.odometry, motion)
         rig = rig_status(motion, condition.rig_tolerance_px)
         message.status += [
-            _status(prefix, "odometry", *odometry),
-            _status(prefix, "rig", *rig),
+            status(prefix, "odometry", *odometry),
+            status(prefix, "rig", *rig),
         ]
     return message
 
 
-def _model(condition: Condition) -> tuple[bytes, str, Values]:
+def model_status(condition: NodeCondition, mode: str) -> tuple[bytes, str, Values]:
+    """The lifecycle, what was loaded and where it runs."""
     values = [
         ("state", condition.state),
-        ("mode", condition.mode),
+        ("mode", mode),
         ("model", condition.model),
         ("frontend", condition.frontend),
         ("device", condition.device),
@@ -92,7 +98,8 @@ def _model(condition: Condition) -> tuple[bytes, str, Values]:
     return DiagnosticStatus.OK, condition.state, values
 
 
-def _input(condition: Condition, now: Snapshot) -> tuple[bytes, str, Values]:
+def input_status(condition: NodeCondition, now: Snapshot) -> tuple[bytes, str, Values]:
+    """What came, and what is wrong with it."""
     values: list[tuple[str, object]] = [
         (f"received {topic}", count) for topic, count in sorted(now.received.items())
     ]
@@ -120,27 +127,17 @@ def _input(condition: Condition, now: Snapshot) -> tuple[bytes, str, Values]:
 
 
 def _processing(condition: Condition, now: Snapshot) -> tuple[bytes, str, Values]:
-    values: list[tuple[str, object]] = [
-        ("rate_hz", f"{now.rate:.2f}"),
-        ("processed", now.processed),
-        ("errors", sum(now.errors.values())),
-        ("dropped", sum(now.dropped.values())),
-        ("idle", now.unwanted),
-    ]
-    values += [(f"dropped {reason}", count) for reason, count in sorted(now.dropped.items())]
-    values += [(f"errors {place}", count) for place, count in sorted(now.errors.items())]
-    error_age, error = now.last_error or (math.inf, "")
-    if error:
-        values += [("last_error", error), ("last_error_age_s", f"{error_age:.1f}")]
-    values += _latencies(now.median_ms, now.p99_ms)
+    values = counted(now)
+    values.insert(4, ("idle", now.unwanted))
     if now.inlier_ratio is not None:
         values += [
             ("inlier_ratio", f"{now.inlier_ratio:.3f}"),
             ("inliers", now.inliers),
             ("last_status", now.last_status),
         ]
-    if error_age <= _MEMORY:
-        return DiagnosticStatus.ERROR, f"unexpected exception in {error}", values
+    error = fresh_error(now)
+    if error:
+        return DiagnosticStatus.ERROR, error, values
     if not condition.active:
         return DiagnosticStatus.OK, "not active", values
     if condition.idle:
@@ -157,7 +154,30 @@ def _processing(condition: Condition, now: Snapshot) -> tuple[bytes, str, Values
     return DiagnosticStatus.OK, text, values
 
 
-def _requests(condition: Condition) -> tuple[bytes, str, Values]:
+def counted(now: Snapshot) -> list[tuple[str, object]]:
+    """Rate, drops, errors and times, as values."""
+    values: list[tuple[str, object]] = [
+        ("rate_hz", f"{now.rate:.2f}"),
+        ("processed", now.processed),
+        ("errors", sum(now.errors.values())),
+        ("dropped", sum(now.dropped.values())),
+    ]
+    values += [(f"dropped {reason}", count) for reason, count in sorted(now.dropped.items())]
+    values += [(f"errors {place}", count) for place, count in sorted(now.errors.items())]
+    error_age, error = now.last_error or (math.inf, "")
+    if error:
+        values += [("last_error", error), ("last_error_age_s", f"{error_age:.1f}")]
+    return values + _latencies(now.median_ms, now.p99_ms)
+
+
+def fresh_error(now: Snapshot) -> str:
+    """The unexpected exception of a moment ago; "" without one."""
+    age, error = now.last_error or (math.inf, "")
+    return f"unexpected exception in {error}" if age <= _MEMORY else ""
+
+
+def requests_status(condition: NodeCondition) -> tuple[bytes, str, Values]:
+    """What was asked for, answered and refused."""
     values: list[tuple[str, object]] = []
     for name, counts in condition.requests.items():
         values += [(f"asked {name}", counts.asked), (f"answered {name}", counts.answered)]
@@ -179,7 +199,8 @@ def _latencies(median: Mapping[str, float], p99: Mapping[str, float]) -> list[tu
     ]
 
 
-def _status(prefix: str, part: str, level: bytes, text: str, values: Values) -> DiagnosticStatus:
+def status(prefix: str, part: str, level: bytes, text: str, values: Values) -> DiagnosticStatus:
+    """The status `part` of the node `prefix`."""
     return DiagnosticStatus(
         level=level,
         name=f"{prefix}: {part}",

@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-import gc
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import Clock, ClockType, JumpThreshold
-from rclpy.duration import Duration
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import Trigger
 
 from msga_ros.configuration.yaml_dataclass import ConfigError
 from msga_ros.node.configured_resources import ConfiguredResources
 from msga_ros.node.diagnostics import Condition, diagnostics_message
-from msga_ros.node.inputs import input_topic
+from msga_ros.node.managed_node import ManagedNode
 from msga_ros.node.motion_diagnostics import OdometryCondition
-from msga_ros.node.parameters import Parameters
-from msga_ros.node.reception import Reception
-from msga_ros.node.reporting import LogForwarder, Reporter
-from msga_ros.node.request_services import RequestServices
+from msga_ros.node.request_services import SERVICES, RequestServices
 from msga_ros.node.streamed_pairs import streams_pairs
-from msga_ros.node.transitions import guard_transitions, guarded_service, reported
+from msga_ros.node.transitions import guarded_service
 from msga_ros.stream.calibration_files import CalibrationFiles
 from msga_ros.stream.message_set import STEREO_INPUTS, TEMPORAL_INPUTS
-from msga_ros.stream.message_types import Stamped
-from msga_ros.stream.model_loading import InterruptibleLoading, Model, load_model
-from msga_ros.stream.request_counts import RequestCounts
+from msga_ros.stream.model_loading import Model, load_model
 from msga_ros.stream.settings import Settings, SettingsError
-from msga_ros.stream.statistics import Snapshot, Statistics
+from msga_ros.stream.statistics import Snapshot
 from msga_ros.two_view.config import PipelineConfig
 
-_SUCCESS = TransitionCallbackReturn.SUCCESS
-_FAILURE = TransitionCallbackReturn.FAILURE
 
-
-class MsgaNode(LifecycleNode):
+class MsgaNode(ManagedNode[Settings, ConfiguredResources]):
     """Correspondences and relative pose from stereo pairs or from one camera over time.
 
     `load` makes the model from a configuration; tests give their own. `stop`, once set, breaks it
@@ -51,187 +38,43 @@ class MsgaNode(LifecycleNode):
         stop: threading.Event | None = None,
         **node_arguments: Any,
     ) -> None:
-        super().__init__("msga", **node_arguments)
-        self._loading = InterruptibleLoading(load, stop or threading.Event())
-        self._statistics = Statistics()
-        self._request_counts = RequestCounts()
-        self._reporter = Reporter(self.get_logger(), self._statistics)
-        self._log_forwarder = LogForwarder(self.get_logger())
-        self._resources: ConfiguredResources | None = None
-        self._failure = ""
-        self._calibration = CalibrationFiles()
-
-        guarded = self._reporter.guarded
-        self._params = Parameters(self, self._on_parameters, self._reporter.exception)
-        settings = self.settings
-        names = STEREO_INPUTS if settings.stereo else TEMPORAL_INPUTS
-        transport = settings["image_transport"]
-        self._topics = {name: input_topic(self, name, transport) for name in names}
-        self._reception = Reception(
-            self, self._topics, self._statistics, self._reporter, self._on_set
+        super().__init__(
+            "msga",
+            Settings,
+            lambda settings: STEREO_INPUTS if settings.stereo else TEMPORAL_INPUTS,
+            load,
+            stop,
+            **node_arguments,
         )
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._reset_service = self.create_service(
             Trigger, "~/reset", guarded_service(self._reporter, "reset service", self._on_reset)
         )
         RequestServices(
             self,
+            SERVICES,
             lambda: self._resources if self._reception.active else None,
             lambda: self.settings,
             self._request_counts,
             self._reporter,
         )
-        # Not bound to simulated time: the diagnostics go on while a bag is paused.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        period = settings["publish.diagnostics_period"]
-        self._diagnostics_timer = self.create_timer(
-            period, guarded("diagnostics timer", self._on_timer), clock=steady
+
+    def _read_calibration(self, settings: Settings) -> CalibrationFiles:
+        return CalibrationFiles.read(settings)
+
+    def _make_resources(self, model: Model) -> ConfiguredResources:
+        return ConfiguredResources(
+            self,
+            model,
+            {**self._topics, **self._calibration.sources},
+            lambda: self.settings,
+            self._statistics,
+            self._reporter,
+            self._request_counts,
+            self._calibration.infos,
         )
-        self._jump_handle = self.get_clock().create_jump_callback(
-            JumpThreshold(
-                min_forward=None,
-                min_backward=Duration(seconds=-max(settings["sync.jump_back"], 1e-9)),
-                on_clock_change=False,
-            ),
-            post_callback=lambda jump: guarded("clock callback", self._reception.jumped_back)(
-                -jump.delta.nanoseconds * 1e-9
-            ),
-        )
-        guard_transitions(self)
-        self._start_timer = None
-        if settings["autostart"]:
-            self._start_timer = self.create_timer(
-                0.0, guarded("start timer", self._autostart), clock=steady
-            )
 
-    @property
-    def settings(self) -> Settings:
-        """The parameters in force."""
-        return self._params.settings
-
-    @property
-    def state(self) -> str:
-        """The lifecycle state: unconfigured, inactive, active, finalized or a transition."""
-        return str(self._state_machine.current_state[1])
-
-    def close(self) -> None:
-        """Shut down in whatever state the node is; the item in hand is finished first."""
-        if self.state in ("unconfigured", "inactive", "active"):
-            self.trigger_shutdown()
-        self._log_forwarder.close()
-
-    @property
-    def still_loading(self) -> bool:
-        """Whether a model is still being made for a configuration that was given up."""
-        return self._loading.left_behind
-
-    def report_exception(self, place: str, error: Exception) -> None:
-        """Count and log what a callback did not catch."""
-        self._reporter.exception(place, error)
-
-    # Transitions. rclpy swallows an exception in one, so each says what went wrong.
-
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load the model and run it once; FAILURE with a reason in log and diagnostics."""
-        settings = self.settings
-        started = time.monotonic()
-        try:
-            self._calibration = CalibrationFiles.read(settings)
-            model = self._loading.load(settings.pipeline)
-            self._resources = ConfiguredResources(
-                self,
-                model,
-                {**self._topics, **self._calibration.sources},
-                lambda: self.settings,
-                self._statistics,
-                self._reporter,
-                self._request_counts,
-                self._calibration.infos,
-            )
-        except Exception as error:
-            return self._failed("configure", error)
-        self._failure = ""
-        result: TransitionCallbackReturn = super().on_configure(state)
-        self.get_logger().info(
-            f"configured in {time.monotonic() - started:.1f} s: {settings['mode']}, "
-            f"{settings['frontend.name']}, {model.source} on {model.device}"
-        )
-        return result
-
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Publishers first, then the subscriptions."""
-        settings = self.settings
-        result: TransitionCallbackReturn = super().on_activate(state)
-        try:
-            if self._resources is not None:
-                self._resources.start()
-            self._reception.start(settings, self._calibration.sources)
-        except Exception as error:  # a QoS override that cannot be
-            if self._resources is not None:
-                self._resources.drain()
-            super().on_deactivate(state)
-            return self._failed("activate", error)
-        self._failure = ""
-        self.get_logger().info("active, listening to " + ", ".join(self._reception.topics.values()))
-        return result
-
-    @reported
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Take no more frames, finish the one in hand, then silence the publishers."""
-        self._reception.stop()
-        if self._resources is not None:
-            self._resources.drain()
-        result: TransitionCallbackReturn = super().on_deactivate(state)
-        self.get_logger().info("inactive")
-        return result
-
-    @reported
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Free the model and everything else that `configure` made."""
-        self._release()
-        result: TransitionCallbackReturn = super().on_cleanup(state)
-        return result
-
-    @reported
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Finish the work in hand and end the worker."""
-        self._reception.stop()
-        self._release()
-        result: TransitionCallbackReturn = super().on_shutdown(state)
-        return result
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """A transition failed: back to unconfigured, all resources freed."""
-        self.get_logger().error("a transition failed, back to unconfigured")
-        self._reception.stop()
-        self._release()
-        return _SUCCESS
-
-    def _failed(self, transition: str, error: Exception) -> TransitionCallbackReturn:
-        """Say why a transition failed; the node stays where it was, to be tried again."""
-        self._failure = f"cannot {transition}: {_reason(error)}"
-        self.get_logger().error(self._failure)
-        self._publish_diagnostics()
-        return _FAILURE
-
-    def _release(self) -> None:
-        if self._resources is not None:
-            self._resources.close()
-        self._resources = None
-        gc.collect()
-
-    def _autostart(self) -> None:
-        if self._start_timer is not None:
-            self.destroy_timer(self._start_timer)
-            self._start_timer = None
-        if self.state == "unconfigured" and self.trigger_configure() == _SUCCESS:
-            self.trigger_activate()
-
-    # In the executor thread: sets to the worker, services, parameters.
-
-    def _on_set(self, messages: Mapping[str, Stamped], epoch: int) -> None:
-        if self._resources is not None:
-            self._resources.put(messages, epoch)
+    def _configured_as(self, settings: Settings) -> str:
+        return f"{settings['mode']}, {settings['frontend.name']}"
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._reception.reset()
@@ -247,38 +90,17 @@ class MsgaNode(LifecycleNode):
                 raise SettingsError(str(error)) from None
         self._reception.set_slop(new["sync.slop"])
 
-    # Diagnostics.
-
-    def _on_timer(self) -> None:
-        self._publish_diagnostics()
-        now = self._statistics.snapshot()
-        self._reception.look_for_latched(now)
-        silence = self._silence(now)
-        if silence:
-            self._reporter.warn("no input", silence)
-
     def _silence(self, now: Snapshot) -> str:
         if streams_pairs(self.settings):
             return ""  # images need not come
-        return self._reception.silence(now, self.settings["publish.no_input_warning"])
+        return super()._silence(now)
 
-    def _publish_diagnostics(self) -> None:
+    def _diagnostics_message(self, now: Snapshot) -> DiagnosticArray:
         settings = self.settings
-        model = self._resources.model if self._resources is not None else None
-        now = self._statistics.snapshot()
         condition = Condition(
-            state=self.state,
-            failure=self._failure,
-            model=model.source if model is not None else settings["network.weights"] or "packaged",
-            device=model.device if model is not None else "none",
-            asked_device=settings["network.device"],
-            device_problem=model.device_problem if model is not None else "",
-            frontend=settings["frontend.name"],
+            **self._common_condition(now),
             mode=settings["mode"],
-            active=self._reception.active,
             idle=self._resources is not None and not self._resources.wanted,
-            silence=self._silence(now),
-            calibrations=self._reception.calibrations,
             odometry=OdometryCondition(
                 settings["odometry.run"],
                 self._resources.motion_problem if self._resources is not None else "",
@@ -286,13 +108,6 @@ class MsgaNode(LifecycleNode):
                 settings["odometry.max_sigma_deg"],
             ),
             rig_tolerance_px=settings["rig.tolerance_px"],
-            requests=self._request_counts.snapshot(),
         )
         name, stamp = self.get_fully_qualified_name(), self.get_clock().now().to_msg()
-        self._diagnostics.publish(diagnostics_message(name, stamp, condition, now))
-
-
-def _reason(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    expected = isinstance(error, (ValueError, OSError))
-    return text if expected else f"{type(error).__name__}: {text}"
+        return diagnostics_message(name, stamp, condition, now)

@@ -1,9 +1,9 @@
-"""Declares the table of parameters on a node and keeps `Settings` in step with them."""
+"""Declares the table of parameters on a node and keeps its settings in step with them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -19,10 +19,11 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter as RosParameter
 
 from msga_ros.configuration.parameter import Parameter, nearest
-from msga_ros.stream.parameter_table import BY_NAME, PARAMETERS, own_parameters
-from msga_ros.stream.settings import Settings, SettingsError
+from msga_ros.stream.node_settings import NodeSettings, SettingsError
+from msga_ros.stream.parameter_table import own_parameters
 
 _Service = Callable[[Any, Any], Any]  # of either request, with its response
+Of = TypeVar("Of", bound=NodeSettings)
 
 MOST_AT_ONCE = 500  # a whole parameter file has less than half
 
@@ -90,8 +91,8 @@ def _bounded(callback: _Service, atomically: bool) -> _Service:
     return bounded
 
 
-class Parameters:
-    """The parameters of `node`; `settings` is always a consistent value.
+class Parameters(Generic[Of]):
+    """The parameters of `node`, those of `kind`; `settings` is always a consistent value of it.
 
     `on_change(old, new)` is called, in the executor thread, after a change was accepted; if it
     raises `SettingsError` the change is refused with that reason. Any other exception refuses it,
@@ -101,20 +102,22 @@ class Parameters:
     def __init__(
         self,
         node: LifecycleNode,
-        on_change: Callable[[Settings, Settings], None],
+        kind: type[Of],
+        on_change: Callable[[Of, Of], None],
         on_exception: Callable[[str, Exception], None],
     ) -> None:
         self._on_exception = on_exception
         self._on_change = on_change
-        values = _declared(node, PARAMETERS)
+        values = _declared(node, kind.TABLE)
         # What a stage has of its own is known once the stage is.
-        self.settings = Settings.from_values(
-            {**values, **_declared(node, own_parameters(Settings.from_values(values).values))}
+        self.settings = kind.from_values(
+            {**values, **_declared(node, own_parameters(kind.from_values(values).values))}
         )
         node.add_on_set_parameters_callback(self._on_set)
         _bound_requests(node)
+        named = {one.name for one in kind.TABLE}
         for name in getattr(node, "_parameter_overrides", {}):
-            if not (name in BY_NAME or node.has_parameter(name) or name.startswith("qos_over")):
+            if not (name in named or node.has_parameter(name) or name.startswith("qos_over")):
                 hint = nearest(name, self.settings.values)
                 node.get_logger().warning(f"there is no parameter {name}{hint}")
 

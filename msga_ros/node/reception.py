@@ -11,7 +11,7 @@ from msga_ros.node.reporting import Reporter
 from msga_ros.node.ros_libraries import filters_module
 from msga_ros.stream.calibrated_sets import BY_LAST, CalibratedSets
 from msga_ros.stream.message_types import Stamped
-from msga_ros.stream.settings import Settings
+from msga_ros.stream.node_settings import NodeSettings
 from msga_ros.stream.statistics import Snapshot, Statistics
 
 
@@ -61,7 +61,7 @@ class Reception:
             if name.endswith("camera_info")
         }
 
-    def start(self, settings: Settings, files: Mapping[str, str]) -> None:
+    def start(self, settings: NodeSettings, files: Mapping[str, str]) -> None:
         """Subscribe to all but what comes from `files`, by input name.
 
         Raises what rclpy raises, for a QoS override that cannot be.

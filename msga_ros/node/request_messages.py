@@ -8,17 +8,14 @@ import numpy as np
 
 from msga_ros.msg import RequestStatus
 from msga_ros.node.messages import correspondences_message, relative_pose_message
+from msga_ros.stream.processor import Outcome
 from msga_ros.stream.requests import Answer
 from msga_ros.two_view.result import Status
 
 
-def response_message(kind: Any, answer: Answer) -> Any:
+def response_message(kind: Any, answer: Answer[Outcome]) -> Any:
     """The response of the service type `kind`."""
-    response = kind.Response(
-        success=answer.outcome is not None,
-        message=answer.reason,
-        status=RequestStatus(code=int(answer.code), kind=answer.kind),
-    )
+    response = refusal_message(kind, answer)
     outcome = answer.outcome
     if outcome is None:
         return response
@@ -32,3 +29,12 @@ def response_message(kind: Any, answer: Answer) -> Any:
         response.reference_indices = np.asarray(result.indices0, np.uint32)
         response.indices = np.asarray(result.indices1, np.uint32)
     return response
+
+
+def refusal_message(kind: Any, answer: Answer[Any]) -> Any:
+    """The response without a result: code, kind and reason."""
+    return kind.Response(
+        success=answer.outcome is not None,
+        message=answer.reason,
+        status=RequestStatus(code=int(answer.code), kind=answer.kind),
+    )

@@ -20,8 +20,8 @@ from msga_ros.stream.request_counts import RequestCounts
 from msga_ros.stream.requests import Answer, Code, Request, Steps
 from msga_ros.stream.settings import Settings
 
-_SUPERSEDED = Answer(Code.QUEUE_FULL, "a newer message has come", "superseded")
-_IDLE = Answer(Code.NOT_ACTIVE, "no output has a subscriber", "idle")
+_SUPERSEDED: Answer[Outcome] = Answer(Code.QUEUE_FULL, "a newer message has come", "superseded")
+_IDLE: Answer[Outcome] = Answer(Code.NOT_ACTIVE, "no output has a subscriber", "idle")
 # Topic, parameter that takes it, type, and how a message is worked.
 _TOPICS: tuple[tuple[str, str, type, Callable[[Relations, Any, Settings], Steps]], ...] = (
     ("features/in", "requests.features_in", FeaturePair, Relations.features),
@@ -46,7 +46,7 @@ class StreamedPairs:
         node: LifecycleNode,
         settings: Callable[[], Settings],
         relations: Relations,
-        put: Callable[[Request, str], None],
+        put: Callable[[Request[Outcome], str], None],
         wanted: Callable[[], bool],
         publish: Callable[[Outcome], None],
         counts: RequestCounts,
@@ -107,7 +107,7 @@ class StreamedPairs:
         else:
             request.refuse(_IDLE)
 
-    def _answer(self, name: str, topic: str, arrived: float, answer: Answer) -> None:
+    def _answer(self, name: str, topic: str, arrived: float, answer: Answer[Outcome]) -> None:
         if answer.outcome is None:
             self._counts.refused(name, answer.label)
             if answer.code is Code.BAD_INPUT:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from msga_ros.frontend.base import FrontendError
 from msga_ros.frontend.from_arrays import ArraysError
@@ -15,7 +16,8 @@ from msga_ros.geometry.camera import CameraError
 from msga_ros.stream.errors import BadInput
 from msga_ros.stream.processor import Outcome
 
-Steps = Generator[None, None, Outcome]
+Result = TypeVar("Result")  # of the work
+Steps = Generator[None, None, Outcome]  # of two views
 
 
 class Code(enum.IntEnum):
@@ -30,13 +32,13 @@ class Code(enum.IntEnum):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(Generic[Result]):
     """`outcome` is there where `code` is ANSWERED. `kind`: which bad input; `reason`: in words."""
 
     code: Code
     reason: str
     kind: str = ""
-    outcome: Outcome | None = None
+    outcome: Result | None = None
 
     @property
     def label(self) -> str:
@@ -44,7 +46,7 @@ class Answer:
         return self.kind or self.code.name.lower()
 
 
-class Request:
+class Request(Generic[Result]):
     """One request. The worker calls `advance` until it is answered, unless `refuse` comes before.
 
     `begin()` makes the steps of the work, when its turn comes. `answer` is called once, in the
@@ -55,10 +57,10 @@ class Request:
 
     def __init__(
         self,
-        begin: Callable[[], Steps],
-        answer: Callable[[Answer], None],
+        begin: Callable[[], Generator[None, None, Result]],
+        answer: Callable[[Answer[Result]], None],
         deadline: float,
-        dropped: Answer,
+        dropped: Answer[Result],
         on_exception: Callable[[Exception], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -68,7 +70,7 @@ class Request:
         self._dropped = dropped
         self._on_exception = on_exception
         self._clock = clock
-        self._steps: Steps | None = None
+        self._steps: Generator[None, None, Result] | None = None
         self._lock = threading.Lock()
         self._is_answered = False
 
@@ -93,19 +95,19 @@ class Request:
         """It will not be worked: say so."""
         self.refuse(self._dropped)
 
-    def refuse(self, answer: Answer) -> None:
+    def refuse(self, answer: Answer[Result]) -> None:
         """Answer without a result, unless it is answered already."""
         self._steps = None
         self._finish(answer)
 
-    def _finish(self, answer: Answer) -> None:
+    def _finish(self, answer: Answer[Result]) -> None:
         with self._lock:
             if self._is_answered:
                 return
             self._is_answered = True
         self._answer(answer)
 
-    def _refusal(self, error: Exception) -> Answer:
+    def _refusal(self, error: Exception) -> Answer[Result]:
         if isinstance(error, (BadInput, ArraysError)):
             return Answer(Code.BAD_INPUT, str(error), error.kind)
         if isinstance(error, CameraError):

@@ -45,11 +45,11 @@ def make_node() -> Iterator[Callable[..., Node]]:
         context.try_shutdown()
 
 
-def declare(node: Node) -> Parameters:
+def declare(node: Node) -> Parameters[Settings]:
     def unforeseen(place: str, error: Exception) -> None:
         raise AssertionError(place) from error
 
-    return Parameters(node, lambda old, new: None, unforeseen)
+    return Parameters(node, Settings, lambda old, new: None, unforeseen)
 
 
 def declared_range(described: Any) -> tuple[float, float] | None:
@@ -110,7 +110,7 @@ def test_more_parameters_at_once_than_there_are_set_none(
 ) -> None:
     node = make_node()
     changes: list[Settings] = []
-    Parameters(node, lambda old, new: changes.append(new), lambda *_: None)
+    Parameters(node, Settings, lambda old, new: changes.append(new), lambda *_: None)
     kind = {"set_parameters": SetParameters, "set_parameters_atomically": SetParametersAtomically}
     (found,) = (one for one in node.services if one.srv_name.rpartition("/")[2] == service)
 
