@@ -272,6 +272,7 @@ class ManagedNode(LifecycleNode, Generic[Of, Held]):
         """The fields of `NodeCondition`."""
         settings = self.settings
         model = self._resources.model if self._resources is not None else None
+        asked = settings["network.weights"] or "packaged"
         return {
             "state": self.state,
             "failure": self._failure,
