@@ -276,9 +276,7 @@ class ManagedNode(LifecycleNode, Generic[Of, Held]):
         return {
             "state": self.state,
             "failure": self._failure,
-            "model": model.source
-            if model is not None
-            else settings["network.weights"] or "packaged",
+            "model": model.source if model is not None else asked,
             "device": model.device if model is not None else "none",
             "asked_device": settings["network.device"],
             "device_problem": model.device_problem if model is not None else "",
