@@ -36,6 +36,7 @@ INPUTS = {
     "right_camera_info": "right/camera_info",
     "image": "image",
     "camera_info": "camera_info",
+    "depth_image": "depth/image",
 }
 OUTPUTS = ("matches_image", "markers", "path", "odometry")
 # Launch argument -> parameter, for those that are more than a topic.
@@ -43,6 +44,7 @@ PARAMETERS = {
     "mode": "mode",
     "device": "network.device",
     "image_transport": "image_transport",
+    "depth_transport": "depth.transport",
     "rectified": "rectified",
     "slop": "sync.slop",
     "calibration": "calibration",
@@ -69,10 +71,11 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
     return [
         choose(
             "mode",
-            "stereo: left and right image; temporal: one camera over time",
+            "stereo: left and right image; temporal: one camera over time; rgbd: with depth images",
             "",
             "stereo",
             "temporal",
+            "rgbd",
         ),
         choose("namespace", "namespace of the node and its inputs"),
         *(choose(name, f"topic of the input {topic}", topic) for name, topic in INPUTS.items()),
@@ -91,6 +94,13 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
             "raw",
             "compressed",
         ),
+        choose(
+            "depth_transport",
+            "how depth images come; compressedDepth: <depth_image topic>/compressedDepth",
+            "",
+            "raw",
+            "compressedDepth",
+        ),
         choose("rectified", "the images are rectified: P of camera_info, not K and D", "", *switch),
         choose("calibration", "calibration file instead of camera_info; stereo: of the whole rig"),
         choose("left_calibration", "calibration file of the left camera"),
@@ -103,7 +113,7 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
             "best_effort",
             "reliable",
         ),
-        choose("tf", "publish the odometry as a transform (mode stereo)", "", *switch),
+        choose("tf", "publish the odometry as a transform (modes stereo, rgbd)", "", *switch),
         choose("base_frame", "frame of the robot that the odometry moves; empty: left camera"),
         choose("camera_in_base", "place of the left camera in base_frame; empty: from /tf_static"),
         choose("odom_frame", "frame of the odometry; empty: odom with base_frame, else msga_odom"),
@@ -157,7 +167,8 @@ def start_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     reliability = value("input_reliability")
     if reliability:
         for argument in INPUTS:
-            for topic in resolved(namespace, value(argument)):
+            transport = "compressedDepth" if argument == "depth_image" else "compressed"
+            for topic in resolved(namespace, value(argument), transport):
                 overrides[f"qos_overrides.{topic}.subscription.reliability"] = reliability
     logger = ".".join([*namespace.split("/"), "msga"]).lstrip(".")
     node = Node(
@@ -211,10 +222,10 @@ def parsed(parameter: str, text: str) -> bool | float | str:
         raise ValueError(f"slop: seconds, not {text!r}") from None
 
 
-def resolved(namespace: str, topic: str) -> list[str]:
-    """Full names that the input `topic` may have: raw, and compressed where it is an image."""
+def resolved(namespace: str, topic: str, transport: str) -> list[str]:
+    """Full names that the input `topic` may have: raw, and by a `transport` of images."""
     full = topic if topic.startswith("/") else "/" + "/".join(filter(None, (namespace, topic)))
-    return [full, f"{full}/compressed"]
+    return [full, f"{full}/{transport}"]
 
 
 def _file(argument: str, text: str) -> Path:

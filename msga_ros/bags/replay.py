@@ -174,8 +174,7 @@ class Replayer(Processor):
         self._track_ids.next_id = state["next_track"]
         if reference is None:
             return
-        prepared = self._prepare(reference.message_set, "", self._settings)
-        view = self._next_view(prepared, self._settings)
+        view = self._only_view(reference.message_set, self._settings)
         view.tracks = dict(state["tracks"])
         self._reference = view
         self._numbers = {id(view): reference.number}

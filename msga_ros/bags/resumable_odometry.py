@@ -18,7 +18,7 @@ from msga_ros.stream.message_set import header_ns, stamp_ns
 from msga_ros.stream.stream_odometry import OdometryResult, StreamOdometry
 
 _COUNTED = {
-    "stereo": bool, "epoch": int, "session": int, "reason": str, "pending": str, "headers": dict,
+    "mode": str, "epoch": int, "session": int, "reason": str, "pending": str, "headers": dict,
 }  # fmt: skip
 
 
@@ -30,7 +30,7 @@ class ResumableOdometry(StreamOdometry):
         odometry = self._odometry
         return to_bytes(
             {
-                "stereo": self._stereo,
+                "mode": self._mode,
                 "epoch": self._epoch,
                 "session": self.session,
                 "reason": self.reason,
@@ -50,12 +50,12 @@ class ResumableOdometry(StreamOdometry):
         found = from_bytes(state)
         if type(found) is not dict or {key: type(found.get(key)) for key in _COUNTED} != _COUNTED:
             raise StateError("not the state of an odometry")
-        if found["stereo"] != self._stereo:
-            raise StateError("the state of the other mode")
+        if found["mode"] != self._mode:
+            raise StateError("the state of another mode")
         try:
             odometry = None
             if found["odometry"] is not None:
-                if (type(found["rig"]) is Rig) != self._stereo:
+                if (type(found["rig"]) is Rig) != (self._mode == "stereo"):
                     raise StateError("a state without its rig")
                 odometry = self._made(found["rig"])
                 odometry.load_state_dict(found["odometry"])

@@ -81,7 +81,7 @@ def run(
         calibration = CalibrationFiles.read(request.settings)
     except CalibrationError as error:
         raise BagError(str(error)) from None
-    topics = choose_topics(request.settings.stereo, request.topics, bag.types, calibration.sources)
+    topics = choose_topics(request.settings["mode"], request.topics, bag.types, calibration.sources)
     work = request.target.with_name(request.target.name + ".partial")
     journal = Journal(work, _fingerprint(request, bag, topics, calibration))
     tally, complaints = Tally(), Complaints(warn)
@@ -123,7 +123,7 @@ class _Work:
         self._odometry: ResumableOdometry | None = None
         self._state = (0, b"")  # of the odometry, and after how many sets
         if request.trajectory:
-            self._odometry = ResumableOdometry(pipeline, settings.stereo, settings.odometry)
+            self._odometry = ResumableOdometry(pipeline, settings["mode"], settings.odometry)
             self._take_up_odometry()
         if journal.last is not None and journal.last["state"].get("followed"):
             complaints("state", "", "points are followed through the whole bag: it begins again")
@@ -191,7 +191,7 @@ class _Work:
         header["bad"] = None if usable else self._complaints.last
         messages: tuple[Message, ...] = ()
         if odometry_result is not None:
-            metric, mount = odometry_result.update.scale_known, None
+            metric, mount = self._request.settings.metric, None
             if metric:  # the way to the robot's frame is in metres
                 mount = self._mounts.mount(odometry_result.header.frame_id)
             pose = stamped(odometry_result, mount)
@@ -241,7 +241,7 @@ def _finish(
             yield from entry.messages
 
     written = dict(request.outputs.topics)
-    if request.trajectory and request.settings.stereo:
+    if request.trajectory and request.settings.metric:
         written.update(request.outputs.motion_topics)
     write_bag(made, request.storage or _same_storage(bag), written, messages())
     files = write_trajectories(made, account.poses)
@@ -258,7 +258,7 @@ def _same_storage(bag: Bag) -> str:
 
 def _robot(request: Request) -> RobotSettings | None:
     """The robot's frame, where there is a trajectory in metres to tell in it."""
-    return request.settings.robot if request.trajectory and request.settings.stereo else None
+    return request.settings.robot if request.trajectory and request.settings.metric else None
 
 
 def _check_target(request: Request) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from msga_ros.bags.errors import BagError
 from msga_ros.bags.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
-from msga_ros.stream.message_set import STEREO_INPUTS, TEMPORAL_INPUTS
+from msga_ros.stream.compressed_depth import TRANSPORT
+from msga_ros.stream.message_set import DEPTH_INPUT, INPUTS
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Topics:
 
 
 def choose_topics(
-    stereo: bool,
+    mode: str,
     given: Mapping[str, str],
     types: Mapping[str, str],
     files: Mapping[str, str] | None = None,
@@ -47,13 +48,12 @@ def choose_topics(
 
     `given` names some by input; for the others the node's own names are taken (`/left/image`), and
     for a camera_info the one beside its image. An image topic may be raw or compressed; where only
-    `<topic>/compressed` exists, it is taken. What `files` has needs no topic. Raises `BagError`,
-    which lists what the bag offers.
+    `<topic>/compressed` exists, of depth images `<topic>/compressedDepth`, it is taken. What
+    `files` has needs no topic. Raises `BagError`, which lists what the bag offers.
     """
-    inputs = STEREO_INPUTS if stereo else TEMPORAL_INPUTS
+    inputs = INPUTS[mode]
     unknown = sorted(set(given) - set(inputs))
     if unknown:
-        mode = "stereo" if stereo else "temporal"
         raise BagError(f"no input {unknown[0]!r} in mode {mode} (there are: {', '.join(inputs)})")
     chosen: dict[str, str] = {}
     for name in inputs:
@@ -68,7 +68,8 @@ def choose_topics(
 
 def _image_topic(name: str, topic: str, types: Mapping[str, str]) -> str:
     topic = "/" + topic.lstrip("/")
-    for candidate in (topic, topic + "/compressed"):
+    transport = TRANSPORT if name == DEPTH_INPUT else "compressed"
+    for candidate in (topic, f"{topic}/{transport}"):
         if types.get(candidate) in (IMAGE, COMPRESSED_IMAGE):
             return candidate
     raise BagError(f"no images for the input {name} on {topic}; {_offer(types)}")

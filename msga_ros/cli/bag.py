@@ -26,6 +26,7 @@ from msga_ros.cli.shared import (
     Weights,
     console,
 )
+from msga_ros.stream.message_set import DEPTH_INPUT
 from msga_ros.terminal.progress import progress_bar
 from msga_ros.whole_files import named
 
@@ -67,9 +68,14 @@ def command(
     right_camera_info: Annotated[
         str | None, typer.Option(help="Topic. Default: beside the image.")
     ] = None,
-    image: Annotated[str | None, typer.Option(help="Topic, temporal. Default: /image.")] = None,
+    image: Annotated[
+        str | None, typer.Option(help="Topic, temporal and rgbd. Default: /image.")
+    ] = None,
     camera_info: Annotated[
-        str | None, typer.Option(help="Topic, temporal. Default: beside the image.")
+        str | None, typer.Option(help="Topic, temporal and rgbd. Default: beside the image.")
+    ] = None,
+    depth_image: Annotated[
+        str | None, typer.Option(help="Topic, rgbd. Default: /depth/image.")
     ] = None,
     calibration: Annotated[
         str | None,
@@ -111,6 +117,7 @@ def command(
             "right/camera_info": right_camera_info,
             "image": image,
             "camera_info": camera_info,
+            DEPTH_INPUT: depth_image,
         }
         given = {
             "mode": mode.value if mode else None,

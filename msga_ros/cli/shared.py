@@ -61,10 +61,11 @@ Device = Annotated[
 
 
 class Mode(Enum):
-    """Of the node: both views at once, or one camera over time."""
+    """Of the node: both views at once, or one camera over time, without and with depth."""
 
     stereo = "stereo"
     temporal = "temporal"
+    rgbd = "rgbd"
 
 
 def console() -> Console:

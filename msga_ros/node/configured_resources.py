@@ -13,10 +13,12 @@ from msga_ros.node.outputs import Outputs
 from msga_ros.node.reporting import Reporter
 from msga_ros.node.ros_libraries import image_bridge
 from msga_ros.node.streamed_pairs import StreamedPairs
+from msga_ros.stream.depth_tracking import DepthTracking
 from msga_ros.stream.message_set import MessageSet, stamp_ns
 from msga_ros.stream.message_types import Stamped
 from msga_ros.stream.model_loading import Model
-from msga_ros.stream.processor import Outcome, Processor
+from msga_ros.stream.processor import Outcome, Processed, Processor
+from msga_ros.stream.reference_view import View
 from msga_ros.stream.relations import Relations
 from msga_ros.stream.request_counts import RequestCounts
 from msga_ros.stream.requests import Request
@@ -24,6 +26,7 @@ from msga_ros.stream.settings import Settings
 from msga_ros.stream.stage_times import StageTimes
 from msga_ros.stream.statistics import Statistics
 from msga_ros.stream.stereo_tracking import StereoTracking
+from msga_ros.stream.stream_odometry import OdometryResult
 from msga_ros.stream.track_ids import TrackIds
 from msga_ros.stream.worker import Worker
 from msga_ros.two_view.config import PipelineConfig
@@ -63,15 +66,11 @@ class ConfiguredResources:
         now = settings()
         self._outputs = Outputs(node, now, reporter.complain)
         self._track_ids = TrackIds()
-        self._stereo_tracking = None
-        if now.stereo:
-            say = node.get_logger().info
-            self._stereo_tracking = StereoTracking(
-                model.pipeline,
-                say,
-                partial(reporter.exception, "odometry"),
-                now.odometry,
-            )
+        self._tracking: StereoTracking | DepthTracking | None = None
+        if now.metric:
+            kind = StereoTracking if now.stereo else DepthTracking
+            say, on_error = node.get_logger().info, partial(reporter.exception, "odometry")
+            self._tracking = kind(model.pipeline, say, on_error, now.odometry)
         bridge = image_bridge()
         self._processor = Processor(model.pipeline, topics, reporter.complain, bridge, calibrations)
         self._relations = Relations(model.pipeline, bridge)
@@ -176,8 +175,8 @@ class ConfiguredResources:
             return
         for stage, value in processed.milliseconds.items():
             times.add(stage, value)
-        if processed.outcome is not None:
-            self._publish(processed.outcome, message_set.epoch, settings, times)
+        if processed.outcome is not None or settings.rgbd:
+            self._publish(processed, message_set.epoch, settings, times)
         times.add("total", 1e3 * (time.monotonic() - message_set.arrived))
         taken = stamp_ns(next(iter(message_set.messages.values())))
         age = self._node.get_clock().now().nanoseconds - taken
@@ -186,26 +185,46 @@ class ConfiguredResources:
         self._statistics.processed(times.milliseconds)
         self._reporter.detail(partial(_line, processed.outcome, taken, times))
 
-    def _publish(self, outcome: Outcome, epoch: int, settings: Settings, times: StageTimes) -> None:
+    def _publish(
+        self, processed: Processed, epoch: int, settings: Settings, times: StageTimes
+    ) -> None:
         """The pose at once; then, with the ids of its tracks, everything else."""
-        result = outcome.result
-        self._statistics.result(
-            result.status.name, result.counts.geometric_inliers, result.counts.matched
-        )
-        with times.stage("publish"):
-            self._outputs.publish_pose(outcome)
-        odometry_result = None
-        if not outcome.stereo:
-            outcome = self._track_ids.follow(outcome)
-        if self._stereo_tracking is not None:
-            started = time.perf_counter()
-            wanted = self._outputs.wants_motion(settings)
-            outcome, odometry_result = self._stereo_tracking.update(outcome, epoch, wanted)
-            stage = "rig_check" if odometry_result is None else "odometry"
-            times.add(stage, 1e3 * (time.perf_counter() - started))
-            self._statistics.motion(self._stereo_tracking.report)
+        outcome = processed.outcome
+        if outcome is not None:
+            result = outcome.result
+            self._statistics.result(
+                result.status.name, result.counts.geometric_inliers, result.counts.matched
+            )
+            with times.stage("publish"):
+                self._outputs.publish_pose(outcome)
+            if not outcome.stereo:
+                outcome = self._track_ids.follow(outcome)
+        outcome, odometry_result = self._tracked(processed.view, outcome, epoch, settings, times)
         with times.stage("publish"):
             self._outputs.publish(outcome, odometry_result, settings)
+
+    def _tracked(
+        self,
+        view: View | None,
+        outcome: Outcome | None,
+        epoch: int,
+        settings: Settings,
+        times: StageTimes,
+    ) -> tuple[Outcome | None, OdometryResult | None]:
+        """The outcome with ids, and where the camera is, where there is odometry."""
+        if self._tracking is None:
+            return outcome, None
+        started = time.perf_counter()
+        wanted, result = self._outputs.wants_motion(settings), None
+        if isinstance(self._tracking, DepthTracking):
+            assert view is not None
+            result = self._tracking.update(view, outcome, epoch, wanted)
+        elif outcome is not None:
+            outcome, result = self._tracking.update(outcome, epoch, wanted)
+        stage = "rig_check" if result is None and settings.stereo else "odometry"
+        times.add(stage, 1e3 * (time.perf_counter() - started))
+        self._statistics.motion(self._tracking.report)
+        return outcome, result
 
     def _on_error(self, item: MessageSet | Request[Outcome], error: Exception) -> None:
         self._statistics.dropped("error")

@@ -1,4 +1,4 @@
-"""`/diagnostics`: model, input, processing, and in mode stereo odometry and rig, as statuses."""
+"""`/diagnostics`: model, input, processing, and where motion is in metres odometry, rig, depth."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from dataclasses import dataclass, replace
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from msga_ros.node.motion_diagnostics import OdometryCondition, odometry_status, rig_status
+from msga_ros.node.motion_diagnostics import (
+    OdometryCondition,
+    depth_status,
+    odometry_status,
+    rig_status,
+)
+from msga_ros.stream.motion_report import MotionReport
 from msga_ros.stream.request_counts import RequestSnapshot
 from msga_ros.stream.statistics import Snapshot
-from msga_ros.stream.stereo_tracking import MotionReport
 
 # A problem is shown for so many seconds after it was last seen.
 _MEMORY = 10.0
@@ -68,16 +73,18 @@ def diagnostics_message(
         status(prefix, "processing", *_processing(condition, now)),
         status(prefix, "requests", *requests_status(condition)),
     ]
-    if condition.mode == "stereo":
+    if condition.mode in ("stereo", "rgbd"):
         motion = now.motion
         if condition.idle:  # the last report is of the time before
             motion = replace(motion or MotionReport(), wanted=False, running=False, problem=_IDLE)
         odometry = odometry_status(condition.odometry, motion)
-        rig = rig_status(motion, condition.rig_tolerance_px)
-        message.status += [
-            status(prefix, "odometry", *odometry),
-            status(prefix, "rig", *rig),
-        ]
+        message.status.append(status(prefix, "odometry", *odometry))
+        if condition.mode == "stereo":
+            rig = rig_status(motion, condition.rig_tolerance_px)
+            message.status.append(status(prefix, "rig", *rig))
+        else:
+            depth = depth_status(motion, condition.odometry.min_inliers)
+            message.status.append(status(prefix, "depth", *depth))
     return message
 
 

@@ -20,7 +20,9 @@ from msga_ros.node.qos import (
     static_qos,
 )
 from msga_ros.node.ros_libraries import filters_module
+from msga_ros.stream.compressed_depth import TRANSPORT
 from msga_ros.stream.message_filters_fallback import Subscriber
+from msga_ros.stream.message_set import DEPTH_INPUT
 from msga_ros.stream.message_types import Stamped
 from msga_ros.stream.silence import advice, stamp_text
 
@@ -28,7 +30,7 @@ from msga_ros.stream.silence import advice, stamp_text
 def input_topic(node: LifecycleNode, name: str, transport: str) -> str:
     """The resolved topic of the input `name`.
 
-    A compressed image lies at `<image topic>/compressed`, after remapping the image topic, unless
+    A compressed image lies at `<image topic>/<transport>`, after remapping the image topic, unless
     the compressed name itself is remapped.
     """
     base: str = node.resolve_topic_name(name)
@@ -41,20 +43,18 @@ def input_topic(node: LifecycleNode, name: str, transport: str) -> str:
     return base + suffix
 
 
-_COMPRESSED = "/compressed"
-
-
 class Inputs:
     """The subscriptions to `topics` (input name to resolved topic), from activation on.
 
-    `on_message(name, message)` and `complain(kind, topic, text)` are called in the executor thread.
+    `transport(name)`: how the images of an input come. `on_message(name, message)` and
+    `complain(kind, topic, text)` are called in the executor thread.
     """
 
     def __init__(
         self,
         node: LifecycleNode,
         topics: Mapping[str, str],
-        transport: str,
+        transport: Callable[[str], str],
         on_message: Callable[[str, Stamped], None],
         complain: Callable[[str, str, str], None],
     ) -> None:
@@ -132,7 +132,7 @@ class Inputs:
     def _type(self, name: str) -> type[CameraInfo] | type[Image] | type[CompressedImage]:
         if not name.endswith("image"):
             return CameraInfo
-        return Image if self._transport == "raw" else CompressedImage
+        return Image if self._transport(name) == "raw" else CompressedImage
 
     def _publishers_text(self, name: str, topic: str, qos: QoSProfile) -> str:
         kind = self._type(name)
@@ -156,19 +156,23 @@ class Inputs:
 def other_transport(
     name: str, topic: str, kind: type[object], published: Callable[[str], Sequence[str]]
 ) -> str:
-    """Where images are published in another way than `image_transport` says; "" where they are not.
+    """Where images are published in another way than the parameters say; "" where they are not.
 
     `kind`: what the input `name` asks for on `topic`; `published`: types on a topic.
     """
     if not name.endswith("image"):
         return ""
+    parameter, compressed = "image_transport", "compressed"
+    if name == DEPTH_INPUT:
+        parameter, compressed = "depth.transport", TRANSPORT
+    suffix = f"/{compressed}"
     if kind is Image:
-        where, other, transport = topic + _COMPRESSED, CompressedImage, "compressed"
+        where, other, transport = topic + suffix, CompressedImage, compressed
     else:
-        where, other, transport = topic.removesuffix(_COMPRESSED), Image, "raw"
+        where, other, transport = topic.removesuffix(suffix), Image, "raw"
     if _type_name(other) not in published(where):
         return ""
-    return f"; {where} is published: set image_transport to {transport}"
+    return f"; {where} is published: set {parameter} to {transport}"
 
 
 def _type_name(kind: type[object]) -> str:

@@ -86,8 +86,9 @@ class ManagedNode(LifecycleNode, Generic[Of, Held]):
         guarded = self._reporter.guarded
         self._params = Parameters(self, kind, self._on_parameters, self._reporter.exception)
         settings = self.settings
-        transport = settings["image_transport"]
-        self._topics = {one: input_topic(self, one, transport) for one in inputs(settings)}
+        self._topics = {
+            one: input_topic(self, one, settings.transport(one)) for one in inputs(settings)
+        }
         self._reception = Reception(
             self, self._topics, self._statistics, self._reporter, self._on_set
         )

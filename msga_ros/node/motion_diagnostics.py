@@ -1,4 +1,4 @@
-"""What `/diagnostics` says of odometry and rig: level, text and values."""
+"""What `/diagnostics` says of odometry, rig and depth: level, text and values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from msga_ros.odometry.rig import RigCheck
-from msga_ros.stream.stereo_tracking import MotionReport
+from msga_ros.stream.motion_report import MotionReport
 
 # Turns of the right camera about the axes of its optical frame, in the words of people.
 _AXES = ("x (pitch)", "y (yaw)", "z (roll)")
@@ -24,12 +24,14 @@ class OdometryCondition:
 
     `run`: the parameter `odometry.run`. `problem`: what cannot be published, "" if nothing.
     `max_sigma_m`, `max_sigma_deg`: a pose that is less certain is useless; 0: never.
+    `min_inliers`: with fewer points that have a depth no motion has a length.
     """
 
     run: str = "subscribed"
     problem: str = ""
     max_sigma_m: float = 0.0
     max_sigma_deg: float = 0.0
+    min_inliers: int = 0
 
 
 def odometry_status(condition: OdometryCondition, report: MotionReport | None) -> Status:
@@ -98,6 +100,22 @@ def rig_status(report: MotionReport | None, tolerance_px: float) -> Status:
         f"{turns}; points move by {shift:.1f} px"
     )
     return DiagnosticStatus.WARN, text, values
+
+
+def depth_status(report: MotionReport | None, min_inliers: int) -> Status:
+    """WARN while too few keypoints of the last image have a depth for a motion in metres."""
+    depth = None if report is None else report.depth
+    if depth is None:
+        return DiagnosticStatus.OK, "no image yet", []
+    values: list[tuple[str, object]] = [
+        ("keypoints", depth.keypoints),
+        ("with_depth", depth.with_depth),
+        ("median_depth_m", f"{depth.median_m:.2f}" if depth.with_depth else "none"),
+    ]
+    text = f"{depth.with_depth} of {depth.keypoints} keypoints have a depth"
+    if depth.with_depth < min_inliers:
+        return DiagnosticStatus.WARN, f"{text}: the motion has no length", values
+    return DiagnosticStatus.OK, text, values
 
 
 def _angles(check: RigCheck) -> list[str]:

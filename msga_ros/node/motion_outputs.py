@@ -1,4 +1,4 @@
-"""Publishers of the odometry (mode stereo), and whether it is needed."""
+"""Publishers of the odometry (modes stereo and rgbd), and whether it is needed."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ MakePublisher = Callable[[type[object], str, int], LifecyclePublisher]
 class MotionOutputs:
     """`publisher(type, name, depth)` makes a managed publisher of the node's private topic `name`.
 
-    Poses are those of the left camera, or of `odometry.base_frame` once the camera's place on it is
-    known. The transform is published where `tf2_msgs` imports and where no other node publishes its
-    child frame. `problem` says what cannot be published, and why.
+    Poses are those of the (left) camera, or of `odometry.base_frame` once the camera's place on it
+    is known. The transform is published where `tf2_msgs` imports and where no other node publishes
+    its child frame. `problem` says what cannot be published, and why.
     """
 
     def __init__(

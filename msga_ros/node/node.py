@@ -18,7 +18,6 @@ from msga_ros.node.request_services import SERVICES, RequestServices
 from msga_ros.node.streamed_pairs import streams_pairs
 from msga_ros.node.transitions import guarded_service
 from msga_ros.stream.calibration_files import CalibrationFiles
-from msga_ros.stream.message_set import STEREO_INPUTS, TEMPORAL_INPUTS
 from msga_ros.stream.model_loading import Model, load_model
 from msga_ros.stream.settings import Settings, SettingsError
 from msga_ros.stream.statistics import Snapshot
@@ -26,7 +25,7 @@ from msga_ros.two_view.config import PipelineConfig
 
 
 class MsgaNode(ManagedNode[Settings, ConfiguredResources]):
-    """Correspondences and relative pose from stereo pairs or from one camera over time.
+    """Correspondences and relative pose from stereo pairs or one camera over time, or with depth.
 
     `load` makes the model from a configuration; tests give their own. `stop`, once set, breaks it
     off. Raises `SettingsError` for parameters that cannot be.
@@ -41,7 +40,7 @@ class MsgaNode(ManagedNode[Settings, ConfiguredResources]):
         super().__init__(
             "msga",
             Settings,
-            lambda settings: STEREO_INPUTS if settings.stereo else TEMPORAL_INPUTS,
+            lambda settings: settings.inputs,
             load,
             stop,
             **node_arguments,
@@ -106,6 +105,7 @@ class MsgaNode(ManagedNode[Settings, ConfiguredResources]):
                 self._resources.motion_problem if self._resources is not None else "",
                 settings["odometry.max_sigma_m"],
                 settings["odometry.max_sigma_deg"],
+                settings["odometry.min_inliers"],
             ),
             rig_tolerance_px=settings["rig.tolerance_px"],
         )

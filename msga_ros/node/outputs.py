@@ -22,7 +22,7 @@ from msga_ros.two_view.drawing import draw_matches
 
 
 class Outputs:
-    """The managed publishers of a configured node; those of the odometry in mode stereo alone.
+    """The managed publishers of a configured node; those of the odometry where motion is in metres.
 
     `complain(kind, topic, text)` is called in the executor thread where the QoS of a subscription
     does not fit.
@@ -38,7 +38,7 @@ class Outputs:
         self._matches_image = self._publisher(Image, "matches_image", depth=2)
         self._markers = self._publisher(MarkerArray, "markers", depth=2)
         self._motion = None
-        if settings.stereo:
+        if settings.metric:
             self._motion = MotionOutputs(node, settings, self._publisher, complain)
 
     @property
@@ -65,7 +65,9 @@ class Outputs:
         run = settings["odometry.run"]
         if self._motion is None or run != "subscribed":
             return self._motion is not None and run == "always"
-        return self._motion.wanted or listened_to(self._correspondences)
+        # Of a stereo pair the track ids are those of the odometry.
+        ids = settings.stereo and listened_to(self._correspondences)
+        return self._motion.wanted or ids
 
     def publish_pose(self, outcome: Outcome) -> None:
         """Publish the pose if it has a subscriber: it does not wait for the rest."""
@@ -73,13 +75,15 @@ class Outputs:
             self._relative_pose.publish(relative_pose_message(outcome))
 
     def publish(
-        self, outcome: Outcome, odometry_result: OdometryResult | None, settings: Settings
+        self, outcome: Outcome | None, odometry_result: OdometryResult | None, settings: Settings
     ) -> None:
-        """Publish what else has a subscriber, pictures last. `odometry_result`: if any."""
-        if listened_to(self._correspondences):
+        """Publish what else has a subscriber, pictures last; what is None is not there."""
+        if outcome is not None and listened_to(self._correspondences):
             self._correspondences.publish(correspondences_message(outcome))
         if self._motion is not None and odometry_result is not None:
             self._motion.publish(odometry_result, settings)
+        if outcome is None:
+            return
         if listened_to(self._markers):
             self._markers.publish(markers_message(outcome, settings))
         if listened_to(self._matches_image):

@@ -84,7 +84,7 @@ class Reception:
         self._inputs = Inputs(
             self._node,
             self.topics,
-            settings["image_transport"],
+            settings.transport,
             self._reporter.guarded("message callback", self._on_message),
             self._reporter.complain,
         )

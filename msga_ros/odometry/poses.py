@@ -36,6 +36,20 @@ class UncertainPose:
         """Homogeneous matrix (4, 4), camera to frame."""
         return pose_matrix(self.rotation, self.position)
 
+    def direction(self) -> UncertainPose:
+        """The pose with its position at length 1; the covariance, to first order, has rank 5.
+
+        Raises `ValueError` for a position of length 0, which has no direction.
+        """
+        length = float(np.linalg.norm(self.position))
+        if length == 0:
+            raise ValueError("no direction: the position is the origin")
+        along = self.position / length
+        by_pose = np.eye(6)
+        by_pose[:3, :3] = (np.eye(3) - np.outer(along, along)) / length
+        covariance = np.asarray(by_pose @ self.covariance @ by_pose.T)
+        return UncertainPose(self.rotation, along, covariance)
+
     def compose(self, step: UncertainPose, cross: Array | None = None) -> UncertainPose:
         """The pose of what `step` gives relative to this camera, in this pose's frame.
 

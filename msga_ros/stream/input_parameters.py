@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from msga_ros.configuration.parameter import Parameter, given_at_start
+from msga_ros.geometry.depth import MILLIMETRE
 from msga_ros.stream.calibrated_sets import AUTO, CAMERA_INFO_CHOICES
+from msga_ros.stream.compressed_depth import TRANSPORT
+from msga_ros.stream.message_set import INPUTS
 from msga_ros.stream.reference_view import ReferencePolicy
 
 _KEYFRAMES = ReferencePolicy()  # with its defaults
@@ -12,9 +15,9 @@ INPUT_PARAMETERS: tuple[Parameter, ...] = (
     given_at_start(
         "mode",
         "stereo",
-        "Which views are compared: left and right of one instant (stereo), or one camera over time "
-        "(temporal).",
-        choices=("stereo", "temporal"),
+        "Which views are compared: left and right of one instant (stereo), one camera over time "
+        "(temporal), or over time in metres, with a depth image registered to each image (rgbd).",
+        choices=tuple(INPUTS),
     ),
     given_at_start("autostart", True, "Configure and activate the node by itself."),
     Parameter(
@@ -47,8 +50,8 @@ INPUT_PARAMETERS: tuple[Parameter, ...] = (
     given_at_start(
         "calibration",
         "",
-        "Calibration file instead of camera_info (docs/calibration.md): of the camera in mode "
-        "temporal, of the rig with left and right camera in mode stereo. FILE#NAME, or "
+        "Calibration file instead of camera_info (docs/calibration.md): of the camera in modes "
+        "temporal and rgbd, of the rig with left and right camera in mode stereo. FILE#NAME, or "
         "FILE#LEFT,RIGHT, where there are more cameras in it. Empty: camera_info.",
     ),
     given_at_start(
@@ -60,6 +63,21 @@ INPUT_PARAMETERS: tuple[Parameter, ...] = (
         "right/calibration",
         "",
         "Calibration file of the right camera (mode stereo). Empty: calibration, or camera_info.",
+    ),
+    given_at_start(
+        "depth.transport",
+        "raw",
+        "Type of the depth images (mode rgbd): raw (sensor_msgs/Image, 16UC1 or 32FC1), or "
+        f"{TRANSPORT} (sensor_msgs/CompressedImage with a PNG in it).",
+        choices=("raw", TRANSPORT),
+    ),
+    given_at_start(
+        "depth.unit",
+        MILLIMETRE,
+        "Metres that a unit of a depth image of integers (16UC1) stands for (mode rgbd).",
+        unit="m",
+        minimum=1e-6,
+        maximum=1.0,
     ),
     Parameter(
         "sync.slop",
@@ -96,7 +114,8 @@ INPUT_PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "temporal.reference",
         _KEYFRAMES.kind,
-        "What a new frame is compared with (mode temporal): the frame before, or a keyframe.",
+        "What a new frame is compared with (modes temporal and rgbd): the frame before, or a "
+        "keyframe.",
         choices=("previous", "keyframe"),
     ),
     Parameter(

@@ -58,7 +58,7 @@ def relative_pose_fields(outcome: Outcome) -> Fields:
 
     `rotation` is the quaternion x, y, z, w. In metres where the baseline of a stereo rig is known:
     the direction is the one that was estimated, the length that of `camera_info`; the position
-    part of the covariance scales along.
+    part of the covariance scales along. In metres, too, where depths tell the motion.
     """
     result = outcome.result
     matched, inliers = result.counts.matched, result.counts.geometric_inliers
@@ -68,7 +68,11 @@ def relative_pose_fields(outcome: Outcome) -> Fields:
     covariance: Array = np.zeros((6, 6))
     essential: Array = np.zeros(9)
     covariance[0, 0] = -1.0
-    if known:
+    if outcome.metric is not None:
+        motion = outcome.metric
+        turned, translation = quaternion(motion.rotation), motion.position
+        essential, covariance = result.essential.ravel(), motion.covariance
+    elif known:
         scale = 1.0 if outcome.baseline is None else outcome.baseline
         rotation, position = current_in_reference(result.rotation, result.translation)
         turned, translation = quaternion(rotation), np.nan_to_num(scale * position)
@@ -83,7 +87,8 @@ def relative_pose_fields(outcome: Outcome) -> Fields:
         "status": int(result.status),
         "translation": translation,
         "rotation": turned,
-        "translation_scale_known": known and outcome.baseline is not None,
+        "translation_scale_known": outcome.metric is not None
+        or (known and outcome.baseline is not None),
         "covariance": covariance.ravel(),
         "essential": essential,
         "inliers": int(inliers),

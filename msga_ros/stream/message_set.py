@@ -11,6 +11,9 @@ from msga_ros.stream.message_types import CompressedImage, Header, Image, Stampe
 
 STEREO_INPUTS = ("left/image", "left/camera_info", "right/image", "right/camera_info")
 TEMPORAL_INPUTS = ("image", "camera_info")
+DEPTH_INPUT = "depth/image"
+RGBD_INPUTS = (*TEMPORAL_INPUTS, DEPTH_INPUT)
+INPUTS = {"stereo": STEREO_INPUTS, "temporal": TEMPORAL_INPUTS, "rgbd": RGBD_INPUTS}  # by mode
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class MessageSet:
     epoch: int = 0
 
     def image(self, prefix: str) -> Image | CompressedImage:
-        """The image of the camera whose inputs begin with `prefix`: "left/", "right/" or ""."""
+        """The image of the camera whose inputs begin with `prefix`: "left/", "right/" or "";
+        or the depth image: "depth/"."""
         return cast("Image | CompressedImage", self.messages[prefix + "image"])
 
     def camera_info(self, prefix: str) -> StampedCameraInfo:

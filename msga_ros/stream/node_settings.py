@@ -44,6 +44,10 @@ class NodeSettings:
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
 
+    def transport(self, name: str) -> str:
+        """How the images of the input `name` come: `raw`, or by which image transport."""
+        return str(self["image_transport"])
+
     @classmethod
     def _merged(cls, values: Mapping[str, object]) -> tuple[dict[str, Any], PipelineConfig]:
         """All values, each allowed by the table, and the pipeline that they are of."""

@@ -56,18 +56,22 @@ def odometry_fields(result: OdometryResult, mount: Mount | None = None) -> Field
 
 
 def motion_fields(result: OdometryResult) -> Fields:
-    """Of `RelativePose`, from the keyframe to the newest left image, in metres.
+    """Of `RelativePose`, from the keyframe to the newest (left) image, in metres.
 
     As `message_fields.relative_pose_fields`. Where no motion was found the status is
-    TOO_FEW_MATCHES, and only both headers are set. Raises `ValueError` for the first frame of a
-    session, which has no reference, and where the scale is not known.
+    TOO_FEW_MATCHES, and only both headers are set; where its length was guessed (RESCALED), the
+    translation is a direction. Raises `ValueError` for the first frame of a session, which has no
+    reference.
     """
     update, reference = result.update, result.reference_header
-    if reference is None or not update.scale_known:
-        raise ValueError("no metric motion from one frame to another")
+    if reference is None:
+        raise ValueError("no motion from one frame to another")
     relative = update.relative
     known = relative is not None
     motion = relative if relative is not None else UncertainPose.origin()
+    parallax = _median_parallax(update.points[update.inlier], motion)
+    if known and not update.scale_known:
+        motion = motion.direction()
     covariance = motion.covariance.copy()
     if not known:
         covariance[0, 0] = -1.0
@@ -79,12 +83,12 @@ def motion_fields(result: OdometryResult) -> Fields:
         "status": STATUS_OK if known else STATUS_TOO_FEW_MATCHES,
         "translation": motion.position,
         "rotation": quaternion(motion.rotation),
-        "translation_scale_known": known,
+        "translation_scale_known": known and update.scale_known,
         "covariance": covariance.ravel(),
         "essential": essential.ravel(),
         "inliers": inliers,
         "inlier_ratio": inliers / matched if matched else 0.0,
-        "median_parallax": _median_parallax(update.points[update.inlier], motion),
+        "median_parallax": parallax,
     }
 
 

@@ -9,10 +9,10 @@ ODOMETRY_PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "odometry.run",
         "subscribed",
-        "Stereo odometry (~/odometry, ~/path, ~/temporal_pose, tf, and track ids that persist): "
-        "while somebody listens to one of those or to ~/correspondences (subscribed), always, or "
-        "never. It matches and filters a second pair of images, and takes about as long as the "
-        "first. What starts anew starts at the origin.",
+        "Odometry of modes stereo and rgbd (~/odometry, ~/path, ~/temporal_pose, tf, and of stereo "
+        "track ids that persist): while somebody listens to one of those or, of stereo, to "
+        "~/correspondences (subscribed), always, or never. It matches and filters a second pair of "
+        "images, and takes about as long as the first. What starts anew starts at the origin.",
         choices=("subscribed", "always", "never"),
     ),
     given_at_start(

@@ -11,23 +11,20 @@ from numpy.typing import NDArray
 
 from msga_ros.frontend.base import Features
 from msga_ros.frontend.images import extraction_size, reduced_text
-from msga_ros.geometry.camera import Camera, CameraError, CameraInfo
+from msga_ros.geometry.camera import Camera, CameraInfo
 from msga_ros.odometry.observations import Rig
-from msga_ros.odometry.rig import told_translation
+from msga_ros.odometry.poses import UncertainPose
 from msga_ros.odometry.tracks import ids_of_features
-from msga_ros.stream.calibration_check import (
-    DirectionCheck,
-    SaidOnce,
-    camera_doubts,
-    rig_doubts,
-)
-from msga_ros.stream.camera_info import rig_from_camera_info
+from msga_ros.stream.calibration_check import SaidOnce, camera_doubts
 from msga_ros.stream.change_monitor import StreamChangeMonitor
 from msga_ros.stream.cv_bridge_fallback import CvBridge, ImageBridge
+from msga_ros.stream.depth_input import ColourImage, DepthInput
+from msga_ros.stream.depth_motion import in_metres
 from msga_ros.stream.errors import BadInput
-from msga_ros.stream.message_set import MessageSet
+from msga_ros.stream.message_set import DEPTH_INPUT, MessageSet
 from msga_ros.stream.message_types import Header
 from msga_ros.stream.reference_view import View
+from msga_ros.stream.rig_input import RigInput, measured_translation, read_rig
 from msga_ros.stream.settings import Settings
 from msga_ros.stream.stage_times import StageTimes
 from msga_ros.stream.view_input import image_and_camera
@@ -53,7 +50,8 @@ class Pipeline(Protocol):
 class Outcome:
     """What there is to publish about two views. `baseline`: metres, None where unknown.
 
-    `track_ids`: see `track_ids.py`; until then zeros, and empty of a stereo pair.
+    `track_ids`: see `track_ids.py`; until then zeros, and empty of a stereo pair. Length 1 of the
+    result's translation is `baseline` metres.
     """
 
     reference: View
@@ -65,18 +63,21 @@ class Outcome:
     baseline: float | None
     rig: Rig | None = None  # of a stereo pair whose camera_info has a baseline
     rig_problem: str = ""  # what is implausible about it, or contradicts the images
+    metric: UncertainPose | None = None  # mode rgbd: of the current view in the reference, m
 
 
 @dataclass(frozen=True)
 class Processed:
     """What became of a set: `outcome` is None where there is nothing to publish.
 
-    `usable`: its input was; `milliseconds` of the stages that it went through.
+    `usable`: its input was; `milliseconds` of the stages that it went through. `view`: of the left,
+    or only, camera; None where it was not usable.
     """
 
     outcome: Outcome | None
     usable: bool
     milliseconds: Mapping[str, float]
+    view: View | None = None
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,8 @@ class Processor:
         self._changes = StreamChangeMonitor(complain)
         self._said: set[tuple[str, tuple[int, int], tuple[int, int]]] = set()
         self._doubts = SaidOnce(complain)
-        self._direction = DirectionCheck()
-        self._contradiction = ""
+        self._rig_input = RigInput(self._doubts)
+        self._depth_input = DepthInput(complain)
 
     def process(self, message_set: MessageSet, settings: Settings) -> Processed:
         """Relate the views of `message_set`.
@@ -142,11 +143,14 @@ class Processor:
         except BadInput as error:
             usable = False
             self._complain(error.kind, error.topic, error.text)
-        return Processed(outcome, usable, self._times.milliseconds)
+        view = self._latest if usable else None
+        return Processed(outcome, usable, self._times.milliseconds, view)
 
     def _stereo(self, message_set: MessageSet, settings: Settings) -> Outcome:
         prepared = [self._prepare(message_set, side, settings) for side in ("left/", "right/")]
-        rig = self._rig(message_set, settings)
+        infos = self._camera_info(message_set, "left/"), self._camera_info(message_set, "right/")
+        rectified = bool(settings["rectified"])
+        rig = read_rig(*infos, rectified, self._topics["right/camera_info"])
         baseline = None if rig is None else rig.baseline
         left = self._next_view(prepared[0], settings)
         right = self._view(
@@ -158,14 +162,13 @@ class Processor:
             ids = np.empty(0, dtype=np.uint64)
         problem = ""
         if rig is not None:
-            measured = _measured_translation(left, right, result, rig, settings)
-            problem = self._rig_problem(message_set, settings, rig, measured)
-        return Outcome(
-            left, right, result, ids, True, settings["rectified"], baseline, rig, problem
-        )
+            threshold = settings["pose.threshold_px"]
+            measured = measured_translation(left, right, result, rig, threshold)
+            problem = self._rig_input.problem(*infos, rig, rectified, measured)
+        return Outcome(left, right, result, ids, True, rectified, baseline, rig, problem)
 
     def _temporal(self, message_set: MessageSet, settings: Settings) -> Outcome | None:
-        current = self._next_view(self._prepare(message_set, "", settings), settings)
+        current = self._only_view(message_set, settings)
         reference = self._reference
         if reference is not None and reference.size != current.size:
             reference = self._reference = None  # the change was reported
@@ -173,12 +176,38 @@ class Processor:
             self._reference = current if settings.reference.usable(current) else None
             return None
         result = self._relate(reference, current)
+        with self._times.stage("pose"):
+            result, metric = in_metres(result, reference, current, settings.odometry)
         ids = ids_of_features(current.features, result.indices1, result.inlier)
         if ids is None:
             ids = np.zeros(len(result.inlier), dtype=np.uint64)
         if settings.reference.replaces(current, result):
             self._reference = current
-        return Outcome(reference, current, result, ids, False, settings["rectified"], None)
+        length = 0.0 if metric is None else float(np.linalg.norm(metric.position))
+        return Outcome(
+            reference,
+            current,
+            result,
+            ids,
+            False,
+            settings["rectified"],
+            length or None,
+            metric=metric,
+        )
+
+    def _only_view(self, message_set: MessageSet, settings: Settings) -> View:
+        """The view of the only camera, with its depth image in mode rgbd."""
+        prepared = self._prepare(message_set, "", settings)
+        depth = None
+        if settings.rgbd:
+            height, width = prepared.image.shape[:2]
+            colour = ColourImage(self._topics["image"], prepared.header, (width, height))
+            message, topic = message_set.image("depth/"), self._topics[DEPTH_INPUT]
+            with self._times.stage("convert"):
+                depth = self._depth_input.read(message, topic, colour, settings)
+        view = self._next_view(prepared, settings)
+        view.depth = depth
+        return view
 
     def _prepare(self, message_set: MessageSet, prefix: str, settings: Settings) -> PreparedImage:
         """Decode and check the image `prefix`image and its camera_info."""
@@ -248,52 +277,3 @@ class Processor:
     def _camera_info(self, message_set: MessageSet, prefix: str) -> CameraInfo:
         given = self._calibrations.get(prefix + "camera_info")
         return message_set.camera_info(prefix) if given is None else given
-
-    def _rig_problem(
-        self,
-        message_set: MessageSet,
-        settings: Settings,
-        rig: Rig,
-        measured: NDArray[np.float64] | None,
-    ) -> str:
-        """What contradicts the calibration of the pair; said once, and as long as it lasts.
-
-        `measured`: translation (3,) of the pair; None where it tells none.
-        """
-        left, right = (self._camera_info(message_set, side) for side in ("left/", "right/"))
-        doubts = rig_doubts(left, right, rig, settings["rectified"])
-        if measured is not None:
-            self._contradiction = self._direction.update(rig, measured)
-        if self._contradiction:
-            doubts.append(self._contradiction)
-        self._doubts.say("stereo rig", doubts)
-        return "; ".join(doubts)
-
-    def _rig(self, message_set: MessageSet, settings: Settings) -> Rig | None:
-        left, right = (self._camera_info(message_set, side) for side in ("left/", "right/"))
-        try:
-            return rig_from_camera_info(left, right, settings["rectified"])
-        except CameraError as error:
-            topic = self._topics["right/camera_info"]
-            raise BadInput("camera_info", str(error), topic) from None
-
-
-def _measured_translation(
-    left: View, right: View, result: TwoViewResult, rig: Rig, settings: Settings
-) -> NDArray[np.float64] | None:
-    """Direction (3,) of the right camera's translation; None where the pair does not tell it.
-
-    Where no pose is sure, as before a plane, the disparities still tell its sign.
-    """
-    if result.status.name == "OK":
-        return result.translation
-    if result.status.name != "DEGENERATE":
-        return None
-    points = (
-        view.camera.normalize(keypoints[result.inlier])
-        for view, keypoints in ((left, result.keypoints0), (right, result.keypoints1))
-    )
-    seen, matched = points
-    known = np.isfinite(seen).all(axis=1) & np.isfinite(matched).all(axis=1)
-    threshold = settings["pose.threshold_px"] / left.camera.mean_focal
-    return told_translation(seen[known], matched[known], rig, threshold)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from msga_ros.frontend.base import Features
 from msga_ros.geometry.camera import Camera
+from msga_ros.geometry.depth import DepthImage
 from msga_ros.stream.message_types import Header
 from msga_ros.two_view.result import TwoViewResult
 
@@ -19,6 +20,7 @@ class View:
     """One image that went through the front end; its features are extracted once and kept.
 
     `image` (H, W) or (H, W, 3) uint8. `tracks` maps the index of a feature to the id of its track.
+    `depth` (H, W): registered to the image, metres, NaN for none; None but in mode rgbd.
     """
 
     header: Header
@@ -26,6 +28,7 @@ class View:
     camera: Camera
     features: Features
     tracks: dict[int, int] = field(default_factory=dict)
+    depth: DepthImage | None = None
 
     @property
     def size(self) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from msga_ros.odometry.config import OdometryConfig
+from msga_ros.stream.message_set import DEPTH_INPUT, INPUTS
 from msga_ros.stream.node_settings import NodeSettings, SettingsError
 from msga_ros.stream.parameter_table import PARAMETERS
 from msga_ros.stream.reference_view import ReferencePolicy
@@ -46,5 +47,23 @@ class Settings(NodeSettings):
 
     @property
     def stereo(self) -> bool:
-        """Mode stereo; otherwise temporal."""
+        """Mode stereo: two cameras."""
         return bool(self.values["mode"] == "stereo")
+
+    @property
+    def rgbd(self) -> bool:
+        """Mode rgbd: one camera with depth images."""
+        return bool(self.values["mode"] == "rgbd")
+
+    @property
+    def metric(self) -> bool:
+        """Motion over time is told in metres: there is odometry."""
+        return self.stereo or self.rgbd
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs, of the mode."""
+        return INPUTS[self["mode"]]
+
+    def transport(self, name: str) -> str:
+        return self["depth.transport"] if name == DEPTH_INPUT else super().transport(name)

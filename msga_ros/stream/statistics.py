@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from msga_ros.stream.stereo_tracking import MotionReport
+from msga_ros.stream.motion_report import MotionReport
 
 # Timings and rates are taken over so many frames and so many seconds at most.
 _WINDOW_FRAMES = 100

@@ -17,6 +17,7 @@ from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import MatchesLike
 from msga_ros.odometry.mono import MonoOdometry
 from msga_ros.odometry.observations import Rig
+from msga_ros.odometry.rgbd import RgbdOdometry
 from msga_ros.odometry.stereo import StereoOdometry
 from msga_ros.odometry.updates import OdometryUpdate
 from msga_ros.stream.feature_matches import feature_matches
@@ -45,7 +46,7 @@ class OdometryResult:
 
 
 class StreamOdometry:
-    """Stereo odometry in mode stereo (metres), mono odometry in mode temporal (no scale).
+    """The odometry of a `mode` of the node: stereo and rgbd in metres, temporal without scale.
 
     Matches that were related already for the messages are not related again. `session` counts from
     1 (0: not begun); `reason` says why the current one began.
@@ -54,13 +55,13 @@ class StreamOdometry:
     def __init__(
         self,
         pipeline: Pipeline,
-        stereo: bool,
+        mode: str,
         config: OdometryConfig | None = None,
     ) -> None:
         self._config = config or OdometryConfig()
         self._relate = RelateOnce(pipeline)
-        self._stereo = stereo
-        self._odometry: StereoOdometry | MonoOdometry | None = None
+        self._mode = mode
+        self._odometry: StereoOdometry | RgbdOdometry | MonoOdometry | None = None
         self._epoch = 0
         self._cameras: CameraParameters | None = None
         self._headers: dict[float, Header] = {}  # of frames that a motion may start from
@@ -90,16 +91,15 @@ class StreamOdometry:
         if outcome is not None:
             self._relate.remember(outcome)
         rig = None if outcome is None else outcome.rig
-        if self._stereo and rig is None:
+        if self._mode == "stereo" and rig is None:
             return None
         self._begin_where_cameras_change(views, rig)
         left = views[0]
-        stamp = stamp_ns(left) * 1e-9
-        if self._stereo:
+        stamp, odometry = stamp_ns(left) * 1e-9, self._odometry
+        if isinstance(odometry, StereoOdometry):
             assert outcome is not None
             right = views[1]
-            assert isinstance(self._odometry, StereoOdometry)
-            update = self._odometry.update(
+            update = odometry.update(
                 stamp,
                 left.features,
                 right.features,
@@ -107,9 +107,11 @@ class StreamOdometry:
                 right.camera,
                 feature_matches(outcome.result),
             )
+        elif isinstance(odometry, RgbdOdometry):
+            update = odometry.update(stamp, left.features, left.camera, left.depth)
         else:
-            assert isinstance(self._odometry, MonoOdometry)
-            update = self._odometry.update(stamp, left.features, left.camera)
+            assert odometry is not None
+            update = odometry.update(stamp, left.features, left.camera)
         return self._result(update, left.header)
 
     def _begin_where_cameras_change(self, views: list[View], rig: Rig | None) -> None:
@@ -120,7 +122,9 @@ class StreamOdometry:
             self._cameras = cameras
             self._odometry = self._made(rig)
 
-    def _made(self, rig: Rig | None) -> StereoOdometry | MonoOdometry:
+    def _made(self, rig: Rig | None) -> StereoOdometry | RgbdOdometry | MonoOdometry:
+        if self._mode == "rgbd":
+            return RgbdOdometry(self._relate, self._config)
         if rig is None:
             return MonoOdometry(self._relate, self._config)
         return StereoOdometry(rig, self._relate, self._config)

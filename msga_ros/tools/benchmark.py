@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msga_ros.stream.message_set import INPUTS
 from msga_ros.tools.benchmark_figures import Account, Counters, Run, percentiles, stage_medians
 from msga_ros.tools.benchmark_usage import Usage, machine_cpu_seconds
 from msga_ros.tools.child_environment import own_context, ros_environment
@@ -41,7 +42,7 @@ class BenchmarkError(ValueError):
 class BenchmarkOptions:
     """What is sent and how the node is set."""
 
-    mode: str = "stereo"  # stereo or temporal
+    mode: str = "stereo"  # stereo, temporal or rgbd
     frontend: str = "orb"
     keypoints: int = 1000
     rate: float = 10.0  # frames a second
@@ -72,17 +73,16 @@ def measure(options: BenchmarkOptions, size: tuple[int, int], say: Callable[[str
     """
     from msga_ros.tools.benchmark_frames import rendered_frames, there_and_back
 
-    if options.mode not in ("stereo", "temporal"):
-        raise BenchmarkError(f"mode must be stereo or temporal, not {options.mode!r}")
-    stereo = options.mode == "stereo"
+    if options.mode not in INPUTS:
+        raise BenchmarkError(f"mode must be one of {', '.join(INPUTS)}, not {options.mode!r}")
     say(f"rendering {_FRAMES} frames of {size[0]}x{size[1]}")
-    frames = there_and_back(rendered_frames(stereo, size, _FRAMES))
+    frames = there_and_back(rendered_frames(options.mode, size, _FRAMES))
     domain = options.domain_id if options.domain_id is not None else 1 + os.getpid() % 100
     environment = ros_environment(domain)
     with (
         tempfile.TemporaryDirectory(prefix="msga_bench_") as folder,
         interrupts() as interrupted,
-        _link(stereo, environment) as (link, spin),
+        _link(options.mode, environment) as (link, spin),
     ):
         arguments = parameter_arguments(options.node_parameters)
         log = Path(folder) / "node.log"
@@ -203,12 +203,12 @@ class _Session:
 
 
 def _link(
-    stereo: bool, environment: Mapping[str, str]
+    mode: str, environment: Mapping[str, str]
 ) -> AbstractContextManager[tuple[Link, Callable[[float], None]]]:
     """The benchmark's own node in a context of its own, and what lets it work for some seconds."""
     from msga_ros.tools.benchmark_link import Link
 
-    return own_context(partial(Link, stereo), environment)
+    return own_context(partial(Link, mode), environment)
 
 
 def _rate(times: list[float]) -> float:

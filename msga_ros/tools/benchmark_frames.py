@@ -10,16 +10,23 @@ from std_msgs.msg import Header
 from msga_ros.datasets.sequences.base import Frame
 from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
 from msga_ros.node.image_message import image_message
-from msga_ros.tools.player_messages import camera_info_message, rectifications
+from msga_ros.stream.message_set import DEPTH_INPUT
+from msga_ros.tools.player_messages import camera_info_message, depth_message, rectifications
 
 Messages = Mapping[str, object]
 
 
-def rendered_frames(stereo: bool, size: tuple[int, int], count: int) -> list[Messages]:
+def rendered_frames(mode: str, size: tuple[int, int], count: int) -> list[Messages]:
     """`count` frames of a moving camera, `size` (width, height): input of the node to message."""
     width, height = size
+    stereo = mode == "stereo"
     options = SyntheticOptions(
-        frames=count, width=width, height=height, focal=0.75 * width, stereo=stereo
+        frames=count,
+        width=width,
+        height=height,
+        focal=0.75 * width,
+        stereo=stereo,
+        depth=mode == "rgbd",
     )
     return [_messages(frame, stereo) for frame in SyntheticSequence(options)]
 
@@ -39,4 +46,6 @@ def _messages(frame: Frame, stereo: bool) -> Messages:
             frame.cameras[side], matrices[side], header, image
         )
         messages[prefix + "image"] = image_message(image, header)
+        if frame.depth is not None:
+            messages[DEPTH_INPUT] = depth_message(frame.depth, header)
     return messages

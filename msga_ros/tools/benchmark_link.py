@@ -13,7 +13,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from msga_ros.msg import RelativePose
 from msga_ros.node.qos import sensor_qos
-from msga_ros.stream.message_set import STEREO_INPUTS, TEMPORAL_INPUTS
+from msga_ros.stream.message_set import INPUTS
 from msga_ros.tools.benchmark_figures import Counters
 
 
@@ -29,7 +29,7 @@ class PoseArrival:
 class Link(Node):
     """Publishes to the inputs of the node `/msga` and listens to its poses and diagnostics."""
 
-    def __init__(self, stereo: bool, **kwargs: Any) -> None:
+    def __init__(self, mode: str, **kwargs: Any) -> None:
         super().__init__("msga_bench", **kwargs)
         self.poses: list[PoseArrival] = []
         self.diagnostics = 0  # how many came
@@ -39,7 +39,7 @@ class Link(Node):
             name: self.create_publisher(
                 Image if name.endswith("image") else CameraInfo, name, sensor_qos()
             )
-            for name in (STEREO_INPUTS if stereo else TEMPORAL_INPUTS)
+            for name in INPUTS[mode]
         }
         self.create_subscription(
             RelativePose, "/msga/relative_pose", self._on_pose, QoSProfile(depth=100)

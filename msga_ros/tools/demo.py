@@ -22,6 +22,7 @@ from rich.console import Console
 
 from msga_ros.datasets.sequences.base import SequenceError
 from msga_ros.datasets.sequences.source import SYNTHETIC, open_sequence
+from msga_ros.stream.message_set import INPUTS
 from msga_ros.tools.child_environment import SET_UP_HINT, missing_ros, own_context, ros_environment
 from msga_ros.tools.child_processes import Child, interrupts, parameter_arguments
 from msga_ros.tools.demo_statistics import DemoStatistics
@@ -47,7 +48,7 @@ class DemoError(RuntimeError):
 class DemoOptions:
     """What is played and how it is processed."""
 
-    mode: str = "stereo"  # stereo or temporal
+    mode: str = "stereo"  # stereo, temporal or rgbd
     source: str = SYNTHETIC  # or a folder with scene.json, or a video (mode temporal)
     frames: int = 75  # 0: all that the source has
     rate: float = 3.0  # frames a second; 0: as the source was taken
@@ -89,9 +90,10 @@ def run(options: DemoOptions | None = None, console: Console | None = None) -> i
 
 def _check_source(options: DemoOptions) -> tuple[str, int]:
     """The source as an absolute path (processes may start elsewhere), and the frames to come."""
-    if options.mode not in ("stereo", "temporal"):
-        raise SequenceError(f"mode must be stereo or temporal, not {options.mode!r}")
-    sequence = open_sequence(options.source, options.mode == "stereo", frames=options.frames)
+    if options.mode not in INPUTS:
+        raise SequenceError(f"mode must be one of {', '.join(INPUTS)}, not {options.mode!r}")
+    stereo, depth = options.mode == "stereo", options.mode == "rgbd"
+    sequence = open_sequence(options.source, stereo, frames=options.frames, depth=depth)
     length = min(len(sequence), options.frames) if options.frames > 0 else len(sequence)
     if options.source == SYNTHETIC:
         return SYNTHETIC, length

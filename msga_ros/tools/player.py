@@ -1,7 +1,8 @@
 """`msga_player`: publishes a sequence as cameras would, with the true poses beside it.
 
 Topics, relative, best effort (sensor data): in mode `stereo` `left/image`, `left/camera_info`,
-`right/image`, `right/camera_info`; in mode `temporal` `image`, `camera_info`. Reliable, with the
+`right/image`, `right/camera_info`; in mode `temporal` `image`, `camera_info`, in mode `rgbd`
+`depth/image` as well. Reliable, with the
 stamp of the images: `~/sent` (`std_msgs/Header`, after each frame) and, where the truth is known,
 `~/left/true_pose`, `~/right/true_pose` or `~/true_pose` (`geometry_msgs/PoseStamped`: the pose of
 the camera's optical frame in the world). Ends by itself after the last frame.
@@ -38,8 +39,10 @@ from msga_ros.datasets.sequences.source import SYNTHETIC, open_sequence
 from msga_ros.datasets.sequences.video import VideoSequence, guess_camera
 from msga_ros.node.image_message import image_message
 from msga_ros.node.qos import overrides, sensor_qos
+from msga_ros.stream.message_set import DEPTH_INPUT, INPUTS
 from msga_ros.tools.player_messages import (
     camera_info_message,
+    depth_message,
     pose_message,
     rectifications,
 )
@@ -50,7 +53,7 @@ _SETTLE = 0.5
 
 _DESCRIPTIONS = {
     "source": (SYNTHETIC, "synthetic, a folder with scene.json, or a video file."),
-    "mode": ("stereo", "stereo: left and right camera; temporal: one camera."),
+    "mode": ("stereo", "stereo: left and right camera; temporal: one camera; rgbd: with depth."),
     "rate": (0.0, "Frames per second; 0: as the sequence was taken."),
     "frames": (0, "Frames to play; 0: all."),
     "loop": (False, "Begin again after the last frame, for ever."),
@@ -82,13 +85,18 @@ class Player(Node):
         self.finished: Future = Future()
         self.sent = 0
         self._settings = {name: self._declare(name) for name in _DESCRIPTIONS}
-        for name, allowed in (("mode", ("stereo", "temporal")), ("stamps", ("wall", "sequence"))):
+        for name, allowed in (("mode", tuple(INPUTS)), ("stamps", ("wall", "sequence"))):
             if self._settings[name] not in allowed:
                 raise SequenceError(f"parameter {name} must be one of {', '.join(allowed)}")
         self._sequence = self._open()
         self._frames = self._playing_order()
         self._next = next(self._frames, None)  # made ahead, so that it can go out in time
         self._cameras = {side: self._advertise(side) for side in self._sequence.cameras}
+        self._depth: Publisher | None = None
+        if self._settings["mode"] == "rgbd":
+            self._depth = self.create_publisher(
+                Image, DEPTH_INPUT, sensor_qos(), qos_overriding_options=overrides()
+            )
         self._sent_publisher = self.create_publisher(Header, "~/sent", QoSProfile(depth=100))
         rate = self._settings["rate"] or self._sequence.rate
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -116,7 +124,8 @@ class Player(Node):
         settings = self._settings
         stereo = settings["mode"] == "stereo"
         source, frames = settings["source"], settings["frames"]
-        sequence = open_sequence(source, stereo, seed=settings["seed"], frames=frames)
+        depth = settings["mode"] == "rgbd"
+        sequence = open_sequence(source, stereo, seed=settings["seed"], frames=frames, depth=depth)
         if isinstance(sequence, VideoSequence) and settings["focal"] > 0:
             size = (sequence.camera.width, sequence.camera.height)
             sequence = VideoSequence(sequence.path, guess_camera(*size, settings["focal"]))
@@ -148,12 +157,9 @@ class Player(Node):
     def _wait(self) -> None:
         """Start to play once everything has a subscriber, or the waiting time is over."""
         now = time.monotonic()
-        missing = [
-            publisher.topic_name
-            for made in self._cameras.values()
-            for publisher in (made.image, made.camera_info)
-            if publisher.get_subscription_count() == 0
-        ]
+        needed = [one for made in self._cameras.values() for one in (made.image, made.camera_info)]
+        needed += [] if self._depth is None else [self._depth]
+        missing = [one.topic_name for one in needed if one.get_subscription_count() == 0]
         if missing and now < self._deadline:
             self._settled = 0.0
             return
@@ -181,6 +187,9 @@ class Player(Node):
             made.camera_info.publish(info)
             made.image.publish(image_message(image, header))
         frame_id = self._cameras[LEFT].frame_id
+        if self._depth is not None and frame.depth is not None:
+            header = Header(stamp=stamp, frame_id=frame_id)
+            self._depth.publish(depth_message(frame.depth, header))
         self._sent_publisher.publish(Header(stamp=stamp, frame_id=frame_id))
         self.sent += 1
         self._next = next(self._frames, None)

@@ -8,13 +8,15 @@ import cv2
 import numpy as np
 from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.camera_pose import Pose as CameraPose
+from msga_ros.geometry.depth import MILLIMETRE, DepthImage
 from msga_ros.geometry.rotations import quaternion, rotation_from_quaternion
+from msga_ros.node.image_message import image_message
 
 Array = NDArray[np.float64]
 Rectification = tuple[Array, Array]  # R (3, 3) and P (3, 4) of sensor_msgs/CameraInfo
@@ -35,6 +37,12 @@ def camera_info_message(
     message.r = rotation.ravel()
     message.p = projection.ravel()
     return message
+
+
+def depth_message(depth: DepthImage, header: Header) -> Image:
+    """A depth image (H, W) in metres, NaN for none, as `16UC1` in millimetres, 0 for none."""
+    millimetres = np.nan_to_num(depth / MILLIMETRE, nan=0.0).round().clip(0, 65535)
+    return image_message(millimetres.astype(np.uint16), header, "16UC1")
 
 
 def rectifications(frame: Frame) -> Mapping[str, Rectification]:

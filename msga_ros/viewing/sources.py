@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from msga_ros.bags.motion import StampedPose
 from msga_ros.bags.reading import Bag
@@ -18,9 +19,11 @@ from msga_ros.bags.types import CORRESPONDENCES, typestore
 from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame, Sequence
 from msga_ros.datasets.sequences.source import open_sequence
 from msga_ros.frontend.base import Features
+from msga_ros.stream.depth_motion import in_metres
 from msga_ros.stream.processor import Outcome, Pipeline
 from msga_ros.stream.reference_view import View
 from msga_ros.stream.settings import Settings
+from msga_ros.two_view.result import TwoViewResult
 from msga_ros.viewing.collector import TOPICS, Collector
 from msga_ros.viewing.pairs import ShownPair, header_of, pair_from_outcome
 
@@ -46,12 +49,13 @@ def open_pairs(request: Request, load: LoadPipeline, warn: Warn) -> Iterator[Sho
         matches = f"{request.namespace}/correspondences"
         if bag.types.get(matches) == CORRESPONDENCES:
             return _recorded(bag, request.namespace)
-        topics = choose_topics(request.settings.stereo, request.topics, bag.types)
+        topics = choose_topics(request.settings["mode"], request.topics, bag.types)
         replayer = Replayer(
             load(), topics, request.settings, lambda _, topic, text: warn(f"{topic}: {text}")
         )
         return _replayed(bag, replayer, request.settings, topics, warn)
-    sequence = open_sequence(request.source, stereo=request.settings.stereo)
+    settings = request.settings
+    sequence = open_sequence(request.source, stereo=settings.stereo, depth=settings.rgbd)
     return _frames(sequence, load(), request.settings)
 
 
@@ -70,7 +74,7 @@ def _frames(sequence: Sequence, pipeline: Pipeline, settings: Settings) -> Itera
             continue
         replace = settings.reference.usable(left)
         if reference is not None:
-            outcome = _related(pipeline, reference[0], left, None, stereo=False)
+            outcome = _over_time(pipeline, reference[0], left, settings)
             yield pair_from_outcome(outcome, 0, reference[1])
             replace = settings.reference.replaces(left, outcome.result)
         if replace:
@@ -79,15 +83,24 @@ def _frames(sequence: Sequence, pipeline: Pipeline, settings: Settings) -> Itera
 
 def _view(frame: Frame, side: str, features: Features) -> View:
     header = header_of(_stamp_ns(frame), side)
-    return View(header, frame.images[side], frame.cameras[side], features)
+    view = View(header, frame.images[side], frame.cameras[side], features)
+    view.depth = frame.depth if side == LEFT else None
+    return view
 
 
-def _related(
-    pipeline: Pipeline, view0: View, view1: View, baseline: float | None, stereo: bool = True
-) -> Outcome:
+def _related(pipeline: Pipeline, view0: View, view1: View, baseline: float | None) -> Outcome:
     result = pipeline.relate(view0.features, view1.features, view0.camera, view1.camera)
-    ids = np.zeros(len(result.inlier), dtype=np.uint64)
-    return Outcome(view0, view1, result, ids, stereo, True, baseline)
+    return Outcome(view0, view1, result, _no_ids(result), True, True, baseline)
+
+
+def _over_time(pipeline: Pipeline, view0: View, view1: View, settings: Settings) -> Outcome:
+    result = pipeline.relate(view0.features, view1.features, view0.camera, view1.camera)
+    result, metric = in_metres(result, view0, view1, settings.odometry)
+    return Outcome(view0, view1, result, _no_ids(result), False, True, None, metric=metric)
+
+
+def _no_ids(result: TwoViewResult) -> NDArray[np.uint64]:
+    return np.zeros(len(result.inlier), dtype=np.uint64)
 
 
 def _truth(frame: Frame) -> StampedPose | None:

@@ -265,17 +265,17 @@ TYPES = {
 
 
 def test_topics_are_found() -> None:
-    chosen = choose_topics(True, {}, TYPES).by_input
+    chosen = choose_topics("stereo", {}, TYPES).by_input
     assert chosen == {
         "left/image": "/left/image",
         "left/camera_info": "/left/camera_info",
         "right/image": "/right/image/compressed",
         "right/camera_info": "/right/camera_info",
     }
-    chosen = choose_topics(False, {"image": "left/image"}, TYPES).by_input
+    chosen = choose_topics("temporal", {"image": "left/image"}, TYPES).by_input
     assert chosen == {"image": "/left/image", "camera_info": "/left/camera_info"}
     one_info = {"left/camera_info": "/right/camera_info"}
-    assert choose_topics(True, one_info, TYPES).by_topic["/right/camera_info"] == [
+    assert choose_topics("stereo", one_info, TYPES).by_topic["/right/camera_info"] == [
         "left/camera_info",
         "right/camera_info",
     ]
@@ -283,9 +283,9 @@ def test_topics_are_found() -> None:
 
 def test_what_the_bag_offers_is_said() -> None:
     with pytest.raises(BagError, match=r"on /image; the bag has .*/left/image \(Image\)") as error:
-        choose_topics(False, {}, TYPES)
+        choose_topics("temporal", {}, TYPES)
     assert "imu" not in str(error.value)
     with pytest.raises(BagError, match="no camera_info"):
-        choose_topics(False, {"image": "/left/image", "camera_info": "/imu"}, TYPES)
+        choose_topics("temporal", {"image": "/left/image", "camera_info": "/imu"}, TYPES)
     with pytest.raises(BagError, match="no input 'left/image' in mode temporal"):
-        choose_topics(False, {"left/image": "/left/image"}, TYPES)
+        choose_topics("temporal", {"left/image": "/left/image"}, TYPES)

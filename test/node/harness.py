@@ -122,10 +122,11 @@ class NodeProcess:
         self.node = Node("fixture", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
-        transport = self._parameters.get("image_transport", "raw")
         self._publishers = {}
         for name in self.inputs:
             kind = CameraInfo
+            parameter = "depth.transport" if name == "depth/image" else "image_transport"
+            transport = self._parameters.get(parameter, "raw")
             topic = self._topics.get(name, name)
             if name.endswith("image"):
                 kind = Image if transport == "raw" else CompressedImage

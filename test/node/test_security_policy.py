@@ -46,7 +46,7 @@ def test_policy_has_one_enclave_a_mode_and_no_wildcards() -> None:
     root = ElementTree.parse(POLICY).getroot()
     assert root.tag == "policy" and root.get("version") == "0.2.0"
     paths = [one.get("path") for one in root.iter("enclave")]
-    assert paths == [f"/{NODE}/stereo", f"/{NODE}/temporal"]
+    assert paths == [f"/{NODE}/stereo", f"/{NODE}/temporal", f"/{NODE}/rgbd"]
     for element in root.iter():
         assert element.tag in (
             "policy", "enclaves", "enclave", "profiles", "profile",
@@ -54,18 +54,20 @@ def test_policy_has_one_enclave_a_mode_and_no_wildcards() -> None:
         )  # fmt: skip
         if element.tag in ("topic", "service"):
             assert not set(str(element.text)) & set("*?[]"), element.text
-    for mode in ("stereo", "temporal"):
+    for mode in ("stereo", "temporal", "rgbd"):
         assert set(permissions(mode)) == {"publish", "subscribe", "reply"}  # it asks nobody
 
 
 @pytest.mark.ros
-@pytest.mark.parametrize("mode", ["stereo", "temporal"])
+@pytest.mark.parametrize("mode", ["stereo", "temporal", "rgbd"])
 def test_policy_is_what_the_running_node_has(mode: str, any_weights: Path) -> None:
     pytest.importorskip("rclpy")
     pytest.importorskip("msga_ros.msg", reason="the package is not built")
-    from node.harness import STEREO, TEMPORAL, NodeProcess
+    from node.harness import NodeProcess
 
-    inputs = STEREO if mode == "stereo" else TEMPORAL
+    from msga_ros.stream.message_set import INPUTS
+
+    inputs = INPUTS[mode]
     # With simulated time, because the policy allows for it.
     parameters = {"mode": mode, "use_sim_time": True, "network.weights": str(any_weights)}
     with NodeProcess(inputs, parameters) as process:

@@ -88,7 +88,7 @@ def test_a_lost_motion_says_nothing() -> None:
 
 
 def test_the_first_frame_has_no_motion() -> None:
-    with pytest.raises(ValueError, match="no metric motion"):
+    with pytest.raises(ValueError, match="no motion from one frame"):
         motion_fields(StereoDrive().go(0))
 
 
