@@ -140,8 +140,8 @@ OUTPUT_PARAMETERS: tuple[Parameter, ...] = (
         "publish.tf",
         False,
         "Publish the odometry as a transform, from odometry.frame to odometry.base_frame or, "
-        "without it, the left optical frame (modes stereo, rgbd; where tf2_msgs is installed, and unless "
-        "that frame has another parent).",
+        "without it, the left optical frame (modes stereo and rgbd; where tf2_msgs is installed, "
+        "and unless that frame has another parent).",
     ),
     given_at_start(
         "publish.tf_inverted",
