@@ -20,8 +20,9 @@ setup: ## Set up .venv, ROS and the messages; nothing happens where nothing has 
 demo: setup ## Run the node on a built-in scene and show what it finds (ARGS="..." goes to msga demo)
 	@$(ENVIRONMENT) && $(DOMAIN) && python -m msga_ros.cli demo $(ARGS)
 
-test: setup ## Run the tests (ARGS="-k name" goes to pytest)
-	@$(ENVIRONMENT) && $(DOMAIN) && python -m pytest $(ARGS)
+JOBS ?= auto
+test: setup ## Run the tests, a process a core, at most 4 (JOBS=1: one; ARGS="-k name" goes to pytest)
+	@$(ENVIRONMENT) && $(DOMAIN) && OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile $(ARGS)
 
 faults: setup ## Hurt the node in every way that is known; table in docs/reliability.md
 	@$(ENVIRONMENT) && $(DOMAIN) && MSGA_FAULTS=all OMP_NUM_THREADS=1 python -m pytest test/faults $(ARGS)

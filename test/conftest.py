@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from domains import worker_domains
 from shared_data import shared_path
 from untrained_weights import untrained
 
 from msga_ros.network import CheckpointError, packaged_weights
+
+
+def pytest_configure() -> None:
+    """A DDS domain of its own for each process that runs tests, beside those of single nodes."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        given = int(os.environ.get("ROS_DOMAIN_ID", "0"))
+        first, number = worker_domains(1, 19)
+        os.environ["ROS_DOMAIN_ID"] = str(first + given % number)
 
 
 @pytest.fixture(scope="session")

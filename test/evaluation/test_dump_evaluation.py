@@ -245,7 +245,7 @@ def test_peak_memory_is_that_of_the_work_alone() -> None:
             del blocks
         sizes.append(peak.resident)
         assert peak.device == 0.0 or torch.cuda.is_initialized()
-    assert sizes == pytest.approx([0.0, 91.6, 0.0, 45.8], abs=8.0)
+    assert sizes == pytest.approx([0.0, 91.6, 0.0, 45.8], abs=16.0)
 
 
 def test_peaks_count_the_network_for_all_that_start_from_it(tmp_path: Path, weights: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from domains import worker_domains
 from msga_ros.msg import Correspondences, RelativePose
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -35,7 +36,8 @@ _domains = iter(range(1000))
 
 def domain_id() -> int:
     """A domain for one run: another one for every process and every node of it."""
-    return 20 + (os.getpid() * 7 + next(_domains)) % 80
+    first, number = worker_domains(20, 80)
+    return first + (os.getpid() * 7 + next(_domains)) % number
 
 
 def header(stamp_ns: int, frame_id: str) -> Header:

@@ -197,8 +197,8 @@ def test_bad_input_is_named_and_the_next_pair_is_right(
     found = run.diagnostic("input")
     assert found["level"] == "1"
     assert f"/{name}: " in found["message"]
-    log = run.log()
-    assert f"/{name}: {found['last_bad_input'].partition(': ')[2]}" in log
+    line = f"/{name}: {found['last_bad_input'].partition(': ')[2]}"
+    run.wait_for(lambda: line in run.log(), what=f"line of the log: {line}")
     _, good_after = feed(run, sequence, 20)
     assert good_after.transform == good_before.transform
     assert good_after.inliers == good_before.inliers
