@@ -49,16 +49,18 @@ class LoopConfig:
     jump_angle: float = setting(
         60.0, "Likewise of its direction.", unit="deg", minimum=0.0, maximum=180.0
     )
-    drift_share: float = setting(
+    drift_distance: float = setting(
         0.05,
-        "Standard deviation of the odometry's translation, per distance travelled.",
+        "Standard deviation of the odometry's position after a metre; it grows with the square "
+        "root of the distance, and a turn of a radian counts as half a metre.",
+        unit="m",
         minimum=1e-6,
-        maximum=10.0,
+        maximum=1e3,
     )
     drift_angle: float = setting(
         1.0,
-        "Standard deviation of the odometry's direction, per distance travelled.",
-        unit="deg/m",
+        "Likewise of its direction after a metre.",
+        unit="deg",
         minimum=1e-6,
         maximum=180.0,
     )

@@ -12,8 +12,11 @@ from safetensors.numpy import load, save
 
 from msga_ros.frontend.base import Features
 from msga_ros.geometry.camera import Camera
+from msga_ros.geometry.camera_pose import Pose
 
 _OPTIONAL = ("angles", "sizes")
+_ODOMETRY = "odometry"  # (3, 4)
+_INVERSE_DEPTH = "inverse_depth"
 _TEXT = "text"  # name of the tensor that holds what is no array
 
 
@@ -23,13 +26,21 @@ class KeyframeError(ValueError):
 
 @dataclass(frozen=True)
 class Keyframe:
-    """`name` for people, `stamp` in seconds; `descriptor` (E,) float32 of the whole image."""
+    """`name` for people, `stamp` in seconds; `descriptor` (E,) float32 of the whole image.
+
+    `odometry`: `x_camera = R x_odom + t`, metres; poses of one `segment` belong together, from one
+    to the next the odometry jumped or began anew. `inverse_depth` (N,) float32 of the features, 1/m
+    along the optical axis, NaN where unknown; None: of none.
+    """
 
     name: str
     stamp: float
     camera: Camera
     features: Features
     descriptor: NDArray[np.float32]
+    odometry: Pose | None = None
+    segment: int = 0
+    inverse_depth: NDArray[np.float32] | None = None
 
     def to_bytes(self) -> bytes:
         """Without the front end's payload: features are matched by their descriptors."""
@@ -40,6 +51,7 @@ class Keyframe:
             "distortion_model": camera.distortion_model,
             "camera_size": [camera.width, camera.height],
             "image_size": list(features.image_size),
+            "segment": self.segment,
         }
         tables = {
             "k": np.array(camera.k),
@@ -50,6 +62,11 @@ class Keyframe:
             "descriptor": self.descriptor,
             _TEXT: np.frombuffer(json.dumps(text).encode(), np.uint8),
         }
+        if self.odometry is not None:
+            rotation, translation = self.odometry.rotation, self.odometry.translation
+            tables[_ODOMETRY] = np.column_stack([rotation, translation])
+        if self.inverse_depth is not None:
+            tables[_INVERSE_DEPTH] = self.inverse_depth
         for name in _OPTIONAL:
             values = getattr(features, name)
             if values is not None:
@@ -74,6 +91,16 @@ class Keyframe:
                 tables.get("angles"),
                 tables.get("sizes"),
             )
-            return cls(text["name"], text["stamp"], camera, features, tables["descriptor"])
+            motion = tables.get(_ODOMETRY)
+            return cls(
+                text["name"],
+                text["stamp"],
+                camera,
+                features,
+                tables["descriptor"],
+                None if motion is None else Pose(motion[:, :3], motion[:, 3]),
+                text.get("segment", 0),
+                tables.get(_INVERSE_DEPTH),
+            )
         except (SafetensorError, KeyError, ValueError, TypeError) as error:
             raise KeyframeError(f"no keyframe: {error}") from None

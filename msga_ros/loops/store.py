@@ -1,8 +1,9 @@
-"""Keyframes on disk, the last used ones in memory; a restart finds all that were accepted.
+"""Keyframes on disk, the last used ones in memory, and loops; a restart finds all accepted ones.
 
 One file, written at its end alone. Each record is a mark, the length and the CRC-32 of what
-follows, and the keyframe. A record that was cut short by a crash or a full disk is recognised and
-cut off; one that is damaged in the middle is passed over.
+follows, and a keyframe, or a loop between two of them. A record that was cut short by a crash or a
+full disk is recognised and cut off; one that is damaged in the middle is passed over, and so are
+the loops of a keyframe that is lost with it.
 """
 
 from __future__ import annotations
@@ -20,9 +21,13 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from msga_ros.geometry.camera_pose import Pose
+from msga_ros.loops.edge_record import EdgeError, EdgeRecord
 from msga_ros.loops.keyframe import Keyframe, KeyframeError
+from msga_ros.loops.reports import LoopEdge
 
 _MARK = b"MSGAKEY1"
+_EDGE_MARK = b"MSGAEDG1"
 _HEAD = struct.Struct("<8sQI")  # mark, length, CRC-32
 _log = logging.getLogger(__name__)
 
@@ -43,7 +48,10 @@ class KeyframeStore:
         self._in_memory = max(in_memory, 1)
         self._cache: OrderedDict[int, Keyframe] = OrderedDict()
         self._places: list[int] = []  # of the records in the file
+        self._numbers: dict[int, int] = {}  # by the place
         self._stamps: list[float] = []
+        self._odometry: list[tuple[Pose | None, int]] = []
+        self._edges: list[LoopEdge] = []
         self._descriptors = np.empty((0, 0), np.float32)
         self._file: BinaryIO = open(path, "a+b", buffering=0)  # noqa: SIM115
         try:
@@ -84,6 +92,38 @@ class KeyframeStore:
         """(N,) seconds."""
         return np.array(self._stamps, np.float64)
 
+    @property
+    def odometry(self) -> list[tuple[Pose | None, int]]:
+        """Of each keyframe `odometry` and `segment`."""
+        return self._odometry
+
+    @property
+    def edges(self) -> tuple[LoopEdge, ...]:
+        """The loops that hold, in the order in which they were accepted."""
+        return tuple(self._edges)
+
+    def accept(self, edge: LoopEdge) -> None:
+        """Keep a loop between two keyframes of the store. Raises `OSError`, as `add`."""
+        self._append(_EDGE_MARK, self._record_of(edge, holds=True))
+        self._edges.append(edge)
+
+    def take_back(self, edge: LoopEdge) -> None:
+        """It holds no more. Raises `OSError`, as `add`, and `KeyError` where it does not hold."""
+        kept = [one for one in self._edges if not _is_same(one, edge)]
+        if len(kept) == len(self._edges):
+            raise KeyError(f"no loop from keyframe {edge.reference} to {edge.current}")
+        self._append(_EDGE_MARK, self._record_of(edge, holds=False))
+        self._edges = kept
+
+    def _record_of(self, edge: LoopEdge, holds: bool) -> bytes:
+        places = dict(enumerate(self._places))
+        named = EdgeRecord(edge, holds).renumbered(places)
+        if named is None:
+            raise KeyError(
+                f"a loop from keyframe {edge.reference} to {edge.current} of {len(self)}"
+            )
+        return named.to_bytes()
+
     def add(self, keyframe: Keyframe) -> int:
         """Keep `keyframe`; its number, once it lies on the disk.
 
@@ -91,8 +131,13 @@ class KeyframeStore:
         `StoreError`: a global descriptor of another length.
         """
         self._check(keyframe)
-        payload = keyframe.to_bytes()
-        record = _HEAD.pack(_MARK, len(payload), zlib.crc32(payload)) + payload
+        end = self._append(_MARK, keyframe.to_bytes())
+        self._enter(keyframe, end)
+        return len(self) - 1
+
+    def _append(self, mark: bytes, payload: bytes) -> int:
+        """Write a record; where it begins. Raises `OSError`, the file being as before then."""
+        record = _HEAD.pack(mark, len(payload), zlib.crc32(payload)) + payload
         end = self._file.seek(0, os.SEEK_END)
         try:
             view = memoryview(record)
@@ -102,8 +147,7 @@ class KeyframeStore:
         except OSError:
             self._file.truncate(end)
             raise
-        self._enter(keyframe, end)
-        return len(self) - 1
+        return end
 
     def __getitem__(self, number: int) -> Keyframe:
         """A keyframe by its number, from memory or the disk. Raises `IndexError`, `OSError`."""
@@ -112,7 +156,7 @@ class KeyframeStore:
             self._cache.move_to_end(number)
             return self._cache[number]
         found = self._record(place)
-        if found is None:
+        if found is None or not isinstance(found[0], Keyframe):
             raise StoreError(f"{self._path}: keyframe {number} was changed on the disk")
         self._remember(number, found[0])
         return found[0]
@@ -129,41 +173,45 @@ class KeyframeStore:
                 _log.warning("%s: bytes %d to %d are damaged", self._path, place, after)
                 place = after
                 continue
-            keyframe, following = found
-            self._check(keyframe)
-            self._enter(keyframe, place)
+            content, following = found
+            if isinstance(content, Keyframe):
+                self._check(content)
+                self._enter(content, place)
+            else:
+                self._enter_edge(content)
             place = whole = following
         if whole == size:
             return
-        if not len(self) and self._bytes(0, len(_MARK)) != _MARK[: min(size, len(_MARK))]:
+        if not whole and self._bytes(0, len(_MARK)) != _MARK[: min(size, len(_MARK))]:
             raise StoreError(f"{self._path}: not a map of keyframes")
         _log.warning("%s: %d bytes of a record cut short are cut off", self._path, size - whole)
         self._file.truncate(whole)
 
-    def _record(self, place: int) -> tuple[Keyframe, int] | None:
-        """The keyframe at `place` and where the next one begins; None where there is none whole."""
+    def _record(self, place: int) -> tuple[Keyframe | EdgeRecord, int] | None:
+        """What lies at `place` and where the next one begins; None where there is none whole."""
         head = self._bytes(place, _HEAD.size)
         if len(head) < _HEAD.size:
             return None
         mark, length, checksum = _HEAD.unpack(head)
         size = self._file.seek(0, os.SEEK_END)
-        if mark != _MARK or length > size - place - _HEAD.size:
+        if mark not in (_MARK, _EDGE_MARK) or length > size - place - _HEAD.size:
             return None
         payload = self._bytes(place + _HEAD.size, length)
         if zlib.crc32(payload) != checksum:
             return None
         try:
-            return Keyframe.from_bytes(payload), place + _HEAD.size + length
-        except KeyframeError:
+            kind = Keyframe if mark == _MARK else EdgeRecord
+            return kind.from_bytes(payload), place + _HEAD.size + length
+        except (KeyframeError, EdgeError):
             return None
 
     def _next_mark(self, start: int, block: int = 1 << 20) -> int | None:
         """Where the next mark stands from `start` on."""
         place = start
         while chunk := self._bytes(place, block + len(_MARK) - 1):
-            found = chunk.find(_MARK)
-            if found >= 0:
-                return place + found
+            found = [one for mark in (_MARK, _EDGE_MARK) if (one := chunk.find(mark)) >= 0]
+            if found:
+                return place + min(found)
             place += block
         return None
 
@@ -190,10 +238,25 @@ class KeyframeStore:
             self._descriptors = grown
         self._descriptors[number] = keyframe.descriptor
         self._places.append(place)
+        self._numbers[place] = number
         self._stamps.append(keyframe.stamp)
+        self._odometry.append((keyframe.odometry, keyframe.segment))
         self._remember(number, keyframe)
+
+    def _enter_edge(self, record: EdgeRecord) -> None:
+        named = record.renumbered(self._numbers)
+        if named is None:
+            _log.warning("%s: a loop of a keyframe that is lost is passed over", self._path)
+            return
+        self._edges = [one for one in self._edges if not _is_same(one, named.edge)]
+        if named.holds:
+            self._edges.append(named.edge)
 
     def _remember(self, number: int, keyframe: Keyframe) -> None:
         self._cache[number] = keyframe
         while len(self._cache) > self._in_memory:
             self._cache.popitem(last=False)
+
+
+def _is_same(first: LoopEdge, second: LoopEdge) -> bool:
+    return (first.reference, first.current) == (second.reference, second.current)

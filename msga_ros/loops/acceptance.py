@@ -1,0 +1,50 @@
+"""Which verified loops are accepted: those with witnesses, or with evidence enough of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from msga_ros.loops.config import LoopConfig
+from msga_ros.loops.consistency import Consistency
+from msga_ros.loops.drift import OdometryChain
+from msga_ros.loops.reports import LoopEdge
+
+_MOST_WAITING = 200  # loops that wait for a witness
+
+
+class Acceptance:
+    """Keeps the loops that nobody has confirmed yet.
+
+    A loop without odometry on either side is accepted as it is: nothing could confirm it.
+    """
+
+    def __init__(self, chain: OdometryChain, config: LoopConfig) -> None:
+        self._consistency = Consistency(chain, config)
+        self._config = config
+        self._waiting: list[LoopEdge] = []
+
+    def take(self, found: Sequence[LoopEdge], accepted: Sequence[LoopEdge]) -> list[LoopEdge]:
+        """New loops of one keyframe, most similar first; those that are certain now.
+
+        At most one of them and, of earlier ones that waited, those that it confirms.
+        """
+        for edge in found:
+            if not self._consistency.can_be_judged(edge):
+                return [edge]
+        possible = [edge for edge in found if self._consistency.within_drift(edge)]
+        certain: list[LoopEdge] = []
+        for edge in possible:
+            witnesses = self._consistency.supporters(edge, [*accepted, *self._waiting])
+            alone = edge.metric and edge.inliers >= self._config.strong_inliers
+            if len(witnesses) < self._config.support and not alone:
+                continue
+            certain = [replace(edge, support=len(witnesses))]
+            if len(witnesses) >= self._config.support:
+                confirmed = [one for one in witnesses if one in self._waiting]
+                self._waiting = [one for one in self._waiting if one not in confirmed]
+                certain = [replace(one, support=len(witnesses)) for one in confirmed] + certain
+            break
+        else:
+            self._waiting = [*self._waiting, *possible][-_MOST_WAITING:]
+        return certain

@@ -1,0 +1,109 @@
+"""When a view is worth keeping: the camera's motion by its odometry; jumps of it and of the clock.
+
+A stretch of odometry without a jump is a segment; nothing but loops relates one to another.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from msga_ros.geometry.camera_pose import Pose
+from msga_ros.geometry.pose import rotation_angle_deg
+from msga_ros.loops.config import LoopConfig
+
+_GRAVITY = 9.81  # m/s^2: what a robot may accelerate with without being said to jump
+_SPIN = 600.0  # deg/s^2, likewise
+
+
+class MotionWatch:
+    """Follows the odometry; `segment` counts its jumps, `elapsed` (s) the time without them.
+
+    `observe` may be called for each pose of the odometry, or for those of the views alone.
+    """
+
+    def __init__(self, config: LoopConfig, segment: int = 0) -> None:
+        self._config = config
+        self.segment = segment
+        self.elapsed = 0.0
+        self._stamp: float | None = None
+        self._step = 0.0  # s, the last that was positive
+        self._pose: Pose | None = None
+        self._velocity: tuple[np.ndarray, float] | None = None  # m/s, deg/s
+        self._keyframe: Pose | None = None
+        self._without = True  # the last observation was
+        self._notes: list[str] = []
+
+    def observe(self, stamp: float, odometry: Pose | None) -> None:
+        """Take in the next pose, odom to camera; the same stamp again changes nothing."""
+        if stamp == self._stamp:
+            return
+        if odometry is not None and self.usable(odometry) is None:
+            self.note(f"the odometry of {stamp:.3f} s holds NaN or infinity: not used")
+            odometry = None
+        step = 0.0 if self._stamp is None else stamp - self._stamp
+        if step < 0:
+            self.note(f"the clock went back by {-step:.3f} s")
+            step = self._step
+        self._stamp, self._step = stamp, step
+        self.elapsed += step
+        self._without = odometry is None
+        if odometry is None:
+            self._velocity = None
+            return
+        if self._pose is not None and self._jumped(odometry, step):
+            self.segment += 1
+            self._keyframe, self._velocity = None, None
+        elif self._pose is not None and step > 0:
+            moved = odometry.centre - self._pose.centre
+            turned = rotation_angle_deg(odometry.rotation @ self._pose.rotation.T)
+            self._velocity = (moved / step, turned / step)
+        self._pose = odometry
+
+    def due(self) -> bool:
+        """Whether the view of the last pose moved enough; always where there is no odometry."""
+        if self._without or self._pose is None or self._keyframe is None:
+            return True
+        config, since = self._config, self._pose.relative_to(self._keyframe)
+        distance = float(np.linalg.norm(self._pose.centre - self._keyframe.centre))
+        angle = rotation_angle_deg(since.rotation)
+        return distance >= config.keyframe_distance or angle >= config.keyframe_angle
+
+    def kept(self, odometry: Pose | None) -> None:
+        """The view of this pose is a keyframe now."""
+        if odometry is not None:
+            self._keyframe = odometry
+
+    def usable(self, odometry: Pose | None) -> Pose | None:
+        """`odometry` where its numbers are some."""
+        return odometry if odometry is not None and _is_finite(odometry) else None
+
+    def note(self, sentence: str) -> None:
+        """Say this with the next notes."""
+        self._notes.append(sentence)
+
+    def take_notes(self) -> tuple[str, ...]:
+        """What was noticed since the last call."""
+        notes, self._notes = tuple(self._notes), []
+        return notes
+
+    def _jumped(self, odometry: Pose, step: float) -> bool:
+        if self._velocity is None or self._pose is None:
+            return False
+        speed, rate = self._velocity
+        off = float(np.linalg.norm(odometry.centre - self._pose.centre - speed * step))
+        turned = rotation_angle_deg(odometry.rotation @ self._pose.rotation.T)
+        more = abs(turned - rate * step)
+        config, half = self._config, step**2 / 2
+        if off <= config.jump_distance + _GRAVITY * half and (
+            more <= config.jump_angle + _SPIN * half
+        ):
+            return False
+        self.note(
+            f"the odometry jumped by {off:.2f} m and {more:.0f} degrees within {step:.3f} s: "
+            "loops alone join what follows to the map"
+        )
+        return True
+
+
+def _is_finite(pose: Pose) -> bool:
+    return bool(np.isfinite(pose.rotation).all() and np.isfinite(pose.translation).all())

@@ -1,0 +1,137 @@
+"""The pose graph of a map, in GTSAM: odometry and loops, those that contradict the rest found out.
+
+Which loops hold is decided by graduated non-convexity with truncated least squares (Yang et al.,
+"Graduated non-convexity for robust spatial perception", RA-L 2020); the odometry is taken for true
+within its drift. GTSAM measures the error of an edge in its own frame, rotation first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import chi2  # type: ignore[import-untyped]
+
+from msga_ros.geometry.camera_pose import Pose
+from msga_ros.loops.drift import OdometryChain
+from msga_ros.loops.reports import LoopEdge
+from msga_ros.odometry.poses import UncertainPose
+
+Array = npt.NDArray[np.float64]
+
+_HELD = np.array([1e-3] * 3 + [1e-3] * 3)  # rad, m: of the first keyframe, which is the map
+_INLIER_PROBABILITY = 0.999  # of a true loop to stay
+_HOLDS = 0.5  # weight, 0 to 1, of a loop that stays
+
+
+class MissingGtsam(ImportError):
+    """GTSAM is not installed; the message says how to get it."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """`poses` of all keyframes, map to camera, None where nothing connects one to the map;
+    `rejected`: loops that contradict the rest."""
+
+    poses: list[Pose | None]
+    rejected: tuple[LoopEdge, ...]
+
+
+class PoseGraph:
+    """Corrects the poses of a map."""
+
+    def __init__(self, chain: OdometryChain) -> None:
+        """Raises `MissingGtsam`."""
+        self._gtsam = _import_gtsam()
+        self._chain = chain
+
+    def solve(self, initial: Sequence[Pose | None], edges: Sequence[LoopEdge]) -> Solution:
+        """Poses and wrong loops, from first poses of all connected keyframes, map to camera."""
+        used = [edge for edge in edges if _connected(initial, edge)]
+        if not used:
+            return Solution(list(initial), ())
+        graph, values = self._odometry(initial)
+        trusted = list(range(graph.size()))
+        for edge in used:
+            graph.add(self._between(edge.reference, edge.current, edge.pose))
+        loops = range(len(trusted), graph.size())
+        found = self._gtsam.LevenbergMarquardtOptimizer(graph, values).optimize()
+        limit = float(chi2.ppf(_INLIER_PROBABILITY, 6)) / 2
+        rejected: tuple[LoopEdge, ...] = ()
+        if any(graph.at(one).error(found) > limit for one in loops):
+            found, weights = self._graduated(graph, values, trusted)
+            pairs = zip(used, weights[len(trusted) :], strict=True)
+            rejected = tuple(edge for edge, weight in pairs if weight < _HOLDS)
+        return Solution([self._pose(found, number) for number in range(len(initial))], rejected)
+
+    def _graduated(self, graph: Any, values: Any, trusted: list[int]) -> tuple[Any, Array]:
+        """Values, and a weight of each factor: 0 for what contradicts the rest."""
+        gtsam = self._gtsam
+        params = gtsam.GncLMParams(gtsam.LevenbergMarquardtParams())
+        params.setLossType(gtsam.GncLossType.TLS)
+        params.setKnownInliers(trusted)
+        optimizer = gtsam.GncLMOptimizer(graph, values, params)
+        optimizer.setInlierCostThresholdsAtProbability(_INLIER_PROBABILITY)
+        found = optimizer.optimize()
+        return found, np.asarray(optimizer.getWeights())
+
+    def _odometry(self, initial: Sequence[Pose | None]) -> tuple[Any, Any]:
+        """The factors that are taken for true, and the first values."""
+        gtsam, chain = self._gtsam, self._chain
+        graph, values = gtsam.NonlinearFactorGraph(), gtsam.Values()
+        begun = False
+        for number, pose in enumerate(initial):
+            if pose is None:
+                continue
+            values.insert(number, self._pose3(pose.inverse()))
+            before = chain.previous(number)
+            if not begun:
+                held = gtsam.noiseModel.Diagonal.Sigmas(_HELD)
+                first = self._pose3(pose.inverse())
+                graph.add(gtsam.PriorFactorPose3(number, first, held))
+                begun = True
+            if before is not None and initial[before] is not None:
+                step = chain.between(before, number)
+                assert step is not None
+                graph.add(self._between(before, number, step))
+        return graph, values
+
+    def _between(self, first: int, last: int, pose: UncertainPose) -> Any:
+        gtsam = self._gtsam
+        noise = gtsam.noiseModel.Gaussian.Covariance(in_own_frame(pose))
+        measured = gtsam.Pose3(gtsam.Rot3(pose.rotation), pose.position)
+        return gtsam.BetweenFactorPose3(first, last, measured, noise)
+
+    def _pose3(self, camera_to_map: Pose) -> Any:
+        gtsam = self._gtsam
+        return gtsam.Pose3(gtsam.Rot3(camera_to_map.rotation), camera_to_map.translation)
+
+    def _pose(self, values: Any, number: int) -> Pose | None:
+        if not values.exists(number):
+            return None
+        found = values.atPose3(number)
+        return Pose(found.rotation().matrix(), np.asarray(found.translation())).inverse()
+
+
+def in_own_frame(pose: UncertainPose) -> Array:
+    """Covariance (6, 6) as GTSAM has it: rotation first, along the axes of the posed camera."""
+    turn = np.kron(np.eye(2), pose.rotation.T)
+    order = [3, 4, 5, 0, 1, 2]
+    return np.asarray((turn @ pose.covariance @ turn.T)[np.ix_(order, order)])
+
+
+def _connected(poses: Sequence[Pose | None], edge: LoopEdge) -> bool:
+    return poses[edge.reference] is not None and poses[edge.current] is not None
+
+
+def _import_gtsam() -> Any:
+    try:
+        import gtsam  # type: ignore[import-not-found, unused-ignore]
+    except ImportError as error:
+        raise MissingGtsam(
+            "loops.optimise needs GTSAM: pip install 'msga_ros[slam]', or pip install gtsam"
+        ) from error
+    return gtsam

@@ -1,0 +1,174 @@
+"""A candidate looked at: do two keyframes show the same, and where does one lie in the other?"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msga_ros.frontend.base import Features
+from msga_ros.geometry.camera import Camera
+from msga_ros.loops.config import LoopConfig
+from msga_ros.loops.depths import FEWEST, Depths, measured, triangulated
+from msga_ros.loops.drift import OdometryChain, inverse
+from msga_ros.loops.edge_pose import placed_by_points, without_length
+from msga_ros.loops.keyframe import Keyframe
+from msga_ros.loops.reports import LoopEdge, ScaleSource
+from msga_ros.loops.store import KeyframeStore
+from msga_ros.odometry.poses import UncertainPose
+from msga_ros.two_view.result import Status, TwoViewResult
+
+_KEPT_DEPTHS = 50  # keyframes
+
+
+class Pipeline(Protocol):
+    """What is used of `msga_ros.two_view.pipeline.TwoViewPipeline`."""
+
+    def extract(self, image: NDArray[np.uint8]) -> Features:
+        """Features of one image."""
+
+    def relate_features(
+        self, features0: Features, features1: Features, camera0: Camera, camera1: Camera
+    ) -> TwoViewResult:
+        """The two views related."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A keyframe of the map that may show what the current view shows."""
+
+    number: int
+    similarity: float
+
+
+def holds(result: TwoViewResult, config: LoopConfig) -> bool:
+    """Whether two views show the same."""
+    few = result.counts.geometric_inliers < config.min_inliers
+    return result.status is not Status.TOO_FEW_MATCHES and not few
+
+
+class Verifier:
+    """Relates keyframes of a store by the two-view pipeline."""
+
+    def __init__(
+        self, store: KeyframeStore, pipeline: Pipeline, chain: OdometryChain, config: LoopConfig
+    ) -> None:
+        self._store = store
+        self._pipeline = pipeline
+        self._chain = chain
+        self._config = config
+        self._depths: OrderedDict[int, tuple[int, Depths | None]] = OrderedDict()
+
+    def relate(self, first: Keyframe, second: Keyframe) -> TwoViewResult:
+        """Two keyframes by their features."""
+        return self._pipeline.relate_features(
+            first.features, second.features, first.camera, second.camera
+        )
+
+    def edge(self, candidate: Candidate, view: Keyframe, number: int = -1) -> LoopEdge | None:
+        """The loop from `candidate` to `view`, keyframe `number` of the map (-1: none of it).
+
+        None where they do not show the same.
+        """
+        reference = self._store[candidate.number]
+        result = self.relate(reference, view)
+        if not holds(result, self._config):
+            return None
+        pose, source = self._pose(candidate.number, reference, view, number, result)
+        return LoopEdge(
+            candidate.number,
+            number,
+            reference.stamp,
+            view.stamp,
+            pose,
+            result.counts.geometric_inliers,
+            source,
+            result.status,
+            candidate.similarity,
+        )
+
+    def _pose(
+        self,
+        reference_number: int,
+        reference: Keyframe,
+        view: Keyframe,
+        number: int,
+        result: TwoViewResult,
+    ) -> tuple[UncertainPose, ScaleSource]:
+        rows = np.flatnonzero(result.inlier)
+        points0 = reference.camera.normalize(result.keypoints0[rows])
+        points1 = view.camera.normalize(result.keypoints1[rows])
+        if result.indices0 is not None and result.indices1 is not None:
+            depths = self._depths_of(reference_number, reference)
+            if depths is not None:
+                pose = _placed(
+                    depths, result.indices0[rows], points0, points1, view.camera, result.rotation
+                )
+                if pose is not None:
+                    return pose, depths.source
+            depths = measured(view) if number < 0 else self._depths_of(number, view)
+            if depths is not None:
+                turn = result.rotation.T
+                pose = _placed(
+                    depths, result.indices1[rows], points1, points0, reference.camera, turn
+                )
+                if pose is not None:
+                    return inverse(pose), depths.source
+        focal = view.camera.mean_focal
+        return without_length(result, points0, points1, focal), ScaleSource.NONE
+
+    def _depths_of(self, number: int, keyframe: Keyframe) -> Depths | None:
+        """Of the features of a keyframe of the map; looked for again when the map has grown."""
+        neighbours = self._neighbours(number)
+        known = self._depths.get(number)
+        if known is not None and (known[0] == len(neighbours) or known[1] is not None):
+            self._depths.move_to_end(number)
+            return known[1]
+        found = measured(keyframe)
+        if found is None or found.count < FEWEST:
+            for one in neighbours:
+                made = self._triangulated(number, keyframe, one)
+                if made is not None and (found is None or made.count > found.count):
+                    found = made
+                if found is not None and found.count >= 2 * FEWEST:
+                    break
+        found = found if found is not None and found.count >= FEWEST else None
+        self._depths[number] = (len(neighbours), found)
+        while len(self._depths) > _KEPT_DEPTHS:
+            self._depths.popitem(last=False)
+        return found
+
+    def _triangulated(self, number: int, keyframe: Keyframe, neighbour: int) -> Depths | None:
+        motion = self._chain.between(number, neighbour)
+        if motion is None:
+            return None
+        other = self._store[neighbour]
+        return triangulated(keyframe, other, self.relate(keyframe, other), motion)
+
+    def _neighbours(self, number: int) -> list[int]:
+        """The two keyframes before and the two after, the nearest first."""
+        before = self._chain.previous(number)
+        after = self._chain.following(number)
+        found = [before, after]
+        found.append(None if before is None else self._chain.previous(before))
+        found.append(None if after is None else self._chain.following(after))
+        return [one for one in found if one is not None]
+
+
+def _placed(
+    depths: Depths,
+    features: NDArray[np.int64],
+    points0: NDArray[np.float64],
+    points1: NDArray[np.float64],
+    camera: Camera,
+    rotation: NDArray[np.float64],
+) -> UncertainPose | None:
+    """Pose of `camera`, which sees `points1`, in the view that sees `points0` at these depths."""
+    inverse_depth = depths.inverse[features]
+    known = np.isfinite(inverse_depth) & (inverse_depth > 0)
+    rays = np.column_stack([points0, np.ones(len(points0))])[known]
+    points3d = rays / inverse_depth[known, None]
+    return placed_by_points(points1[known], points3d, depths.share, camera.mean_focal, rotation)
