@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from msga_ros.loops.config import LoopConfig
@@ -24,27 +24,25 @@ class Acceptance:
         self._config = config
         self._waiting: list[LoopEdge] = []
 
-    def take(self, found: Sequence[LoopEdge], accepted: Sequence[LoopEdge]) -> list[LoopEdge]:
+    def take(self, found: Iterable[LoopEdge], accepted: Sequence[LoopEdge]) -> list[LoopEdge]:
         """New loops of one keyframe, most similar first; those that are certain now.
 
-        At most one of them and, of earlier ones that waited, those that it confirms.
+        At most one of them, after which no further one is asked for, and earlier ones that waited
+        and that it confirms.
         """
+        possible: list[LoopEdge] = []
         for edge in found:
             if not self._consistency.can_be_judged(edge):
                 return [edge]
-        possible = [edge for edge in found if self._consistency.within_drift(edge)]
-        certain: list[LoopEdge] = []
-        for edge in possible:
-            witnesses = self._consistency.supporters(edge, [*accepted, *self._waiting])
-            alone = edge.metric and edge.inliers >= self._config.strong_inliers
-            if len(witnesses) < self._config.support and not alone:
+            if not self._consistency.within_drift(edge):
                 continue
-            certain = [replace(edge, support=len(witnesses))]
-            if len(witnesses) >= self._config.support:
-                confirmed = [one for one in witnesses if one in self._waiting]
-                self._waiting = [one for one in self._waiting if one not in confirmed]
-                certain = [replace(one, support=len(witnesses)) for one in confirmed] + certain
-            break
-        else:
-            self._waiting = [*self._waiting, *possible][-_MOST_WAITING:]
-        return certain
+            witnesses = self._consistency.supporters(edge, [*accepted, *self._waiting])
+            supported = len(witnesses) >= self._config.support
+            if not supported and edge.inliers < self._config.strong_inliers:
+                possible.append(edge)
+                continue
+            confirmed = [one for one in witnesses if one in self._waiting and supported]
+            self._waiting = [one for one in self._waiting if one not in confirmed]
+            return [replace(one, support=len(witnesses)) for one in (*confirmed, edge)]
+        self._waiting = [*self._waiting, *possible][-_MOST_WAITING:]
+        return []

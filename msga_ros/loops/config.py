@@ -67,7 +67,7 @@ class LoopConfig:
     support: int = setting(
         1,
         "So many other loops of neighbouring keyframes must agree with a loop, by the odometry "
-        "between them, before it is accepted.",
+        "between them, before it is accepted. Loops without a length support no other.",
         minimum=0,
         maximum=100,
     )
@@ -79,8 +79,8 @@ class LoopConfig:
         maximum=1e6,
     )
     strong_inliers: int = setting(
-        200,
-        "A loop with a known length and so many matches that agree needs no support.",
+        100,
+        "A loop with so many matches that agree needs no support.",
         minimum=1,
         maximum=1_000_000,
     )

@@ -8,6 +8,9 @@ agree are counted where all of them agree with each other.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2  # type: ignore[import-untyped]
@@ -19,7 +22,7 @@ from msga_ros.odometry.poses import UncertainPose, pose_error
 
 _AGREES = 0.99  # probability of a true pair to pass
 _DRIFTED = 0.9999  # of a true loop; the model of the drift is a rough one
-_MOST_PARTNERS = 30  # the nearest loops that are looked at
+_MOST_PARTNERS = 10  # the nearest loops that are looked at
 
 
 class Consistency:
@@ -37,18 +40,24 @@ class Consistency:
     def within_drift(self, edge: LoopEdge) -> bool:
         """Whether the odometry from reference to current may have drifted as far as `edge` says.
 
-        True where the odometry does not relate the two.
+        True where the odometry does not relate the two. Over a long way errors that are always the
+        same (a wheel's radius, a bias) are the larger ones, so here the standard deviation grows
+        with the distance, not with its square root.
         """
         drifted = self._chain.between(edge.reference, edge.current)
-        return drifted is None or _agree(drifted, edge, edge.metric, _DRIFTED)
+        travelled = self._chain.travelled(edge.reference, edge.current)
+        if drifted is None or travelled is None:
+            return True
+        biased = replace(drifted, covariance=max(travelled, 1.0) * drifted.covariance)
+        return _agree(biased, edge, edge.metric, _DRIFTED)
 
     def agree(self, first: LoopEdge, second: LoopEdge) -> bool:
         """Whether two loops and the odometry between them make a circle that closes.
 
         False where nothing relates them: other segments, too far apart, or the same current image,
-        which would be no second witness.
+        which would be no second witness; nor is one without a length.
         """
-        if first.current == second.current:
+        if first.current == second.current or not second.metric:
             return False
         limit = self._config.support_distance
         before = self._between(first.reference, second.reference, limit)
@@ -56,7 +65,7 @@ class Consistency:
         if before is None or after is None:
             return False
         around = before.compose(second.pose).compose(after)
-        return _agree(around, first, first.metric and second.metric, _AGREES)
+        return _agree(around, first, first.metric, _AGREES)
 
     def supporters(self, edge: LoopEdge, others: list[LoopEdge]) -> list[LoopEdge]:
         """Of `others`, the loops that agree with `edge` and with each other (greedily)."""
@@ -64,9 +73,7 @@ class Consistency:
         near.sort(key=lambda one: (abs(one.current - edge.current), one.current, one.reference))
         found: list[LoopEdge] = []
         for one in near[:_MOST_PARTNERS]:
-            if self.agree(edge, one) and all(
-                one.current != other.current and self.agree(one, other) for other in found
-            ):
+            if self.agree(edge, one) and all(self.agree(one, other) for other in found):
                 found.append(one)
         return found
 
@@ -97,7 +104,12 @@ def squared_distance(prediction: UncertainPose, edge: LoopEdge, metric: bool) ->
 
 def _agree(prediction: UncertainPose, edge: LoopEdge, metric: bool, probability: float) -> bool:
     squared, freedom = squared_distance(prediction, edge, metric)
-    return squared <= float(chi2.ppf(probability, freedom))
+    return squared <= _limit(probability, freedom)
+
+
+@cache
+def _limit(probability: float, freedom: int) -> float:
+    return float(chi2.ppf(probability, freedom))
 
 
 def _inverse(covariance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -6,59 +6,90 @@ length of the translation, too; otherwise rotation and direction of the two view
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Iterator
 
-from msga_ros.geometry.pose import invert_pose, rotation_angle_deg
+import numpy as np
+from numpy.typing import NDArray
+
+from msga_ros.geometry.pose import invert_pose
+from msga_ros.geometry.triangulation import ray_depths
 from msga_ros.loops.depths import FEWEST
 from msga_ros.loops.reports import UNKNOWN_VARIANCE
 from msga_ros.odometry.absolute import absolute_pose
 from msga_ros.odometry.config import OdometryConfig
+from msga_ros.odometry.observations import Observations
 from msga_ros.odometry.poses import UncertainPose
 from msga_ros.odometry.reprojection import skews
+from msga_ros.odometry.two_frame import solve_two_frames
 from msga_ros.two_view.result import Status, TwoViewResult
 
-Array = npt.NDArray[np.float64]
+Array = NDArray[np.float64]
 
 _THRESHOLD_PX = 3.0  # a point and its match: its depth is no better than its parallax
 _SMALLEST_PX = 1.0  # no keypoint is more certain, calibration included
+_CAUTION = 2.0  # times the standard deviation: neighbours' depths and matches err together
 _FLOOR = np.array([0.01] * 3 + [np.deg2rad(0.2)] * 3)  # m and rad, of what matches do not show
-_AGREE_DEG = 5.0  # between the rotation by points with depth and that by the two views
+_AGREEING = 0.7  # of the inliers of two views, that must agree with the depths, too
 
 
-def placed_by_points(
-    points: Array, points3d: Array, share: float, focal: float, result_rotation: Array
+def with_length(
+    points0: Array,
+    points1: Array,
+    inverse: Array,
+    sigma: Array,
+    share: float,
+    focal: float,
+    result: TwoViewResult,
 ) -> UncertainPose | None:
-    """Pose of the camera that sees `points3d` (N, 3), metres, at `points` (N, 2), normalised.
+    """Pose of camera 1 in camera 0 by matches, of which some have a depth in camera 0.
 
-    `share`: relative standard deviation of the length of all `points3d` together; `focal` in
-    pixels; `result_rotation` (3, 3): of the two views, reference to current. None where too few
-    points agree, or not with the two views.
+    `points0`, `points1` (N, 2): inliers, normalised; `inverse` (N,), `sigma` (N,): inverse depth,
+    1/m, and its standard deviation, NaN where unknown; `share`: relative standard deviation of all
+    depths together; `focal` in pixels. `result`: rotation and translation from camera 0 to camera
+    1, of which the status says whether the translation is one. None where too few agree.
     """
-    if len(points) < FEWEST:
+    known = np.isfinite(inverse) & (inverse > 0)
+    if known.sum() < FEWEST:
         return None
+    nothing = np.full_like(points0, np.nan)
+    seen = Observations(points0, points1, nothing, nothing, np.ones(len(points0)), inverse, sigma)
+    for rotation, position in _starts(points0, points1, inverse, known, focal, result):
+        found = solve_two_frames(
+            seen, rotation, position, inverse, rig=None, focal=focal, minimum_sigma=_SMALLEST_PX
+        )
+        if found is None or (found.inlier & known).sum() < FEWEST:
+            continue
+        if found.inlier.sum() < _AGREEING * len(points0):
+            continue
+        covariance = _CAUTION**2 * found.covariance + np.diag(_FLOOR**2)
+        covariance[:3, :3] += share**2 * np.outer(found.position, found.position)
+        return UncertainPose(found.rotation, found.position, covariance)
+    return None
+
+
+def _starts(
+    points0: Array,
+    points1: Array,
+    inverse: Array,
+    known: NDArray[np.bool_],
+    focal: float,
+    result: TwoViewResult,
+) -> Iterator[tuple[Array, Array]]:
+    """First guesses, rotation and position of camera 1 in camera 0: of two views, with the length
+    that the depths say, and by the points with depth alone."""
+    if result.status is Status.OK:
+        depth, _ = ray_depths(points0, points1, result.rotation, result.translation)
+        with np.errstate(all="ignore"):
+            lengths = 1.0 / (inverse * depth)
+        lengths = lengths[known & np.isfinite(lengths) & (lengths > 0)]
+        if len(lengths) >= FEWEST:
+            rotation, direction = invert_pose(result.rotation, result.translation)
+            yield rotation, float(np.median(lengths)) * direction
+    points3d = np.column_stack([points0, np.ones(len(points0))])[known] / inverse[known, None]
     config = OdometryConfig(min_inliers=FEWEST)
-    threshold = _THRESHOLD_PX / focal
-    found = absolute_pose(points, points3d, threshold, config)
-    if found is None:
-        return None
-    rotation, position = found
-    if not rotation_angle_deg(rotation @ result_rotation) < _AGREE_DEG:
-        return None
-    seen = (points3d - position) @ rotation
-    with np.errstate(all="ignore"):
-        residual = seen[:, :2] / seen[:, 2:] - points
-        good = (seen[:, 2] > 0) & (np.linalg.norm(residual, axis=1) < threshold)
-    jacobian = _projection(seen[good]) @ np.concatenate(
-        [
-            np.broadcast_to(-rotation.T, (int(good.sum()), 3, 3)),
-            rotation.T @ skews(points3d[good] - position),
-        ],
-        axis=2,
-    )
-    covariance = _covariance(jacobian, residual[good], focal)
-    covariance[:3, :3] += share**2 * np.outer(position, position)
-    return UncertainPose(rotation, position, covariance + np.diag(_FLOOR**2))
+    placed = absolute_pose(points1[known], points3d, _THRESHOLD_PX / focal, config)
+    if placed is not None:
+        yield placed
 
 
 def without_length(

@@ -29,8 +29,8 @@ class Keyframe:
     """`name` for people, `stamp` in seconds; `descriptor` (E,) float32 of the whole image.
 
     `odometry`: `x_camera = R x_odom + t`, metres; poses of one `segment` belong together, from one
-    to the next the odometry jumped or began anew. `inverse_depth` (N,) float32 of the features, 1/m
-    along the optical axis, NaN where unknown; None: of none.
+    to the next the odometry jumped or began anew. `inverse_depth` (N, 2) float32 of the features,
+    1/m along the optical axis, and its standard deviation, NaN where unknown; None: of none.
     """
 
     name: str

@@ -98,7 +98,7 @@ class LoopMapper:
         candidates = self._proposals.of(keyframe.descriptor, keyframe.segment, self._watch.elapsed)
         self._proposals.append(self._watch.elapsed)
         found = (self._verifier.edge(one, keyframe, number) for one in candidates)
-        accepted = self._acceptance.take([edge for edge in found if edge is not None], self._edges)
+        accepted = self._acceptance.take((one for one in found if one is not None), self._edges)
         self._edges += accepted
         taken_back: tuple[LoopEdge, ...] = ()
         if accepted:

@@ -1,8 +1,9 @@
 """The pose graph of a map, in GTSAM: odometry and loops, those that contradict the rest found out.
 
-Which loops hold is decided by graduated non-convexity with truncated least squares (Yang et al.,
-"Graduated non-convexity for robust spatial perception", RA-L 2020); the odometry is taken for true
-within its drift. GTSAM measures the error of an edge in its own frame, rotation first.
+Where a loop does not fit, graduated non-convexity with truncated least squares decides which ones
+hold (Yang et al., "Graduated non-convexity for robust spatial perception", RA-L 2020); the odometry
+is taken for true within its drift. A loop without a length takes no part: little would contradict
+it. GTSAM measures the error of an edge in its own frame, rotation first.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class PoseGraph:
 
     def solve(self, initial: Sequence[Pose | None], edges: Sequence[LoopEdge]) -> Solution:
         """Poses and wrong loops, from first poses of all connected keyframes, map to camera."""
-        used = [edge for edge in edges if _connected(initial, edge)]
+        used = [edge for edge in edges if _takes_part(initial, edge)]
         if not used:
             return Solution(list(initial), ())
         graph, values = self._odometry(initial)
@@ -123,8 +124,8 @@ def in_own_frame(pose: UncertainPose) -> Array:
     return np.asarray((turn @ pose.covariance @ turn.T)[np.ix_(order, order)])
 
 
-def _connected(poses: Sequence[Pose | None], edge: LoopEdge) -> bool:
-    return poses[edge.reference] is not None and poses[edge.current] is not None
+def _takes_part(poses: Sequence[Pose | None], edge: LoopEdge) -> bool:
+    return edge.metric and None not in (poses[edge.reference], poses[edge.current])
 
 
 def _import_gtsam() -> Any:

@@ -56,7 +56,7 @@ class ScaleSource(enum.Enum):
     NONE = "none"  # unknown
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoopEdge:
     """Keyframe `current` shows what keyframe `reference` showed; both are numbers of the map.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from msga_ros.frontend.base import Features
 from msga_ros.geometry.camera import Camera
+from msga_ros.geometry.pose import invert_pose
 from msga_ros.loops.config import LoopConfig
 from msga_ros.loops.depths import FEWEST, Depths, measured, triangulated
 from msga_ros.loops.drift import OdometryChain, inverse
-from msga_ros.loops.edge_pose import placed_by_points, without_length
+from msga_ros.loops.edge_pose import with_length, without_length
 from msga_ros.loops.keyframe import Keyframe
 from msga_ros.loops.reports import LoopEdge, ScaleSource
 from msga_ros.loops.store import KeyframeStore
@@ -101,23 +102,20 @@ class Verifier:
         rows = np.flatnonzero(result.inlier)
         points0 = reference.camera.normalize(result.keypoints0[rows])
         points1 = view.camera.normalize(result.keypoints1[rows])
+        focal = (reference.camera.mean_focal + view.camera.mean_focal) / 2
         if result.indices0 is not None and result.indices1 is not None:
             depths = self._depths_of(reference_number, reference)
             if depths is not None:
-                pose = _placed(
-                    depths, result.indices0[rows], points0, points1, view.camera, result.rotation
-                )
+                known = depths.of(result.indices0[rows])
+                pose = with_length(points0, points1, *known, focal, result)
                 if pose is not None:
                     return pose, depths.source
             depths = measured(view) if number < 0 else self._depths_of(number, view)
             if depths is not None:
-                turn = result.rotation.T
-                pose = _placed(
-                    depths, result.indices1[rows], points1, points0, reference.camera, turn
-                )
+                known = depths.of(result.indices1[rows])
+                pose = with_length(points1, points0, *known, focal, reversed_views(result))
                 if pose is not None:
                     return inverse(pose), depths.source
-        focal = view.camera.mean_focal
         return without_length(result, points0, points1, focal), ScaleSource.NONE
 
     def _depths_of(self, number: int, keyframe: Keyframe) -> Depths | None:
@@ -158,17 +156,7 @@ class Verifier:
         return [one for one in found if one is not None]
 
 
-def _placed(
-    depths: Depths,
-    features: NDArray[np.int64],
-    points0: NDArray[np.float64],
-    points1: NDArray[np.float64],
-    camera: Camera,
-    rotation: NDArray[np.float64],
-) -> UncertainPose | None:
-    """Pose of `camera`, which sees `points1`, in the view that sees `points0` at these depths."""
-    inverse_depth = depths.inverse[features]
-    known = np.isfinite(inverse_depth) & (inverse_depth > 0)
-    rays = np.column_stack([points0, np.ones(len(points0))])[known]
-    points3d = rays / inverse_depth[known, None]
-    return placed_by_points(points1[known], points3d, depths.share, camera.mean_focal, rotation)
+def reversed_views(result: TwoViewResult) -> TwoViewResult:
+    """With view 1 for the reference, as far as the motion goes."""
+    rotation, translation = invert_pose(result.rotation, result.translation)
+    return replace(result, rotation=rotation, translation=translation)
