@@ -159,6 +159,8 @@ def _figures(title: str, measured: Sequence[Run]) -> Table:
         ("memory of the node, MB", lambda run: _number(run.memory_mb, 0)),
         ("memory, peak, MB", lambda run: _number(run.memory_peak_mb, 0)),
         ("threads of the node", lambda run: str(run.threads)),
+        ("start until it is active, s", lambda run: _number(run.start_seconds)),
+        ("CPU of the start, s", lambda run: _number(run.start_cpu_seconds)),
     ]
     for name, figure in rows:
         table.add_row(name, *(figure(run) for run in measured))

@@ -21,7 +21,7 @@ FRONTENDS = Registry(
     "msga_ros.frontends",
     {
         name: f"{__name__}.{name}"
-        for name in ("sift", "orb", "akaze", "tracks", "xfeat", "disk", "aliked")
+        for name in ("sift", "fast_sift", "orb", "akaze", "tracks", "xfeat", "disk", "aliked")
     },
     FrontendError,
 )

@@ -1,8 +1,9 @@
-"""A front end around an OpenCV detector: what SIFT, ORB and AKAZE have in common."""
+"""A front end around a detector of OpenCV, or one with the same call."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -16,10 +17,18 @@ Locate = Callable[[NDArray[np.float64], NDArray[np.int64], tuple[int, int]], NDA
 Describe = Callable[[Descriptors], Descriptors]
 
 
+class Detector(Protocol):
+    """What is used of a `cv2.Feature2D`."""
+
+    def detectAndCompute(  # OpenCV's name
+        self, image: NDArray[np.uint8], mask: None
+    ) -> tuple[Sequence[cv2.KeyPoint], cv2.typing.MatLike | None]: ...
+
+
 class DetectorFrontend:
     """Detects and describes with OpenCV, keeps the strongest keypoints.
 
-    `detector(max_keypoints)` makes a `cv2.Feature2D`; `width` and `kind` are the length and the
+    `detector(max_keypoints)` makes the detector; `width` and `kind` are the length and the
     type of its final descriptors. `locate(points (N, 2), octaves (N,), (width, height))` undoes a
     bias of the detector's coordinates. `describe` maps the raw descriptors to those that are
     compared.
@@ -29,7 +38,7 @@ class DetectorFrontend:
         self,
         name: str,
         config: FrontendConfig,
-        detector: Callable[[int], cv2.Feature2D],
+        detector: Callable[[int], Detector],
         width: int,
         kind: DTypeLike,
         locate: Locate | None = None,

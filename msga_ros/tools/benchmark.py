@@ -86,9 +86,10 @@ def measure(options: BenchmarkOptions, size: tuple[int, int], say: Callable[[str
     ):
         arguments = parameter_arguments(options.node_parameters)
         log = Path(folder) / "node.log"
+        begun = time.monotonic()
         with Child("msga_ros.node", arguments, log, environment) as node:
             say("waiting for the node")
-            session = _Session(link, spin, node, frames, interrupted)
+            session = _Session(link, spin, node, frames, interrupted, begun)
             session.warm_up()
             say(f"sending {options.rate:g} frames a second for {options.seconds:g} s")
             return session.measure(options, size)
@@ -103,10 +104,15 @@ class _Session:
     node: Child
     frames: Iterator[Mapping[str, object]]
     interrupted: threading.Event
+    begun: float  # `time.monotonic` when the node's process was started
+    start_seconds: float = float("nan")
+    start_cpu_seconds: float = float("nan")
 
     def warm_up(self) -> None:
         """Until the node is connected, gives poses, and has nothing left to do."""
         self._wait(lambda: self.link.connected, _START_LIMIT, "the node did not come up")
+        self.start_seconds = time.monotonic() - self.begun
+        self.start_cpu_seconds = Usage.of(self.node.pid).cpu_seconds
         end = time.monotonic() + _START_LIMIT
         while len(self.link.poses) < _WARM_UP_POSES:
             if time.monotonic() > end:
@@ -154,6 +160,8 @@ class _Session:
             memory_mb=usage_end.memory_mb,
             memory_peak_mb=usage_end.memory_peak_mb,
             threads=usage_end.threads,
+            start_seconds=self.start_seconds,
+            start_cpu_seconds=self.start_cpu_seconds,
         )
 
     def _send(self, rate: float, count: int) -> int:

@@ -106,6 +106,8 @@ class Run:
     each stage in the node, over its newest sets (at most 100), and `return`, the travel of the pose
     from the node to here. CPU in cores: seconds of user and system time a second;
     `cpu_ms_per_set` of the node for each set that it processed, which a busy machine changes least.
+    `start_seconds`: from the start of the process until the node is active and connected;
+    `start_cpu_seconds`: what it has computed until then.
     """
 
     width: int
@@ -126,6 +128,8 @@ class Run:
     memory_mb: float  # of the node at the end
     memory_peak_mb: float
     threads: int
+    start_seconds: float
+    start_cpu_seconds: float
 
 
 def stage_medians(processing: Mapping[str, str], latency_median_ms: float) -> dict[str, float]:

@@ -9,6 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from learned_extra import need
 from scipy.spatial.transform import Rotation
 
 from msga_ros.configuration.yaml_dataclass import ConfigError
@@ -29,6 +31,7 @@ from msga_ros.evaluation.records import RecordError
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.camera_pose import Pose
 from msga_ros.two_view.config import PipelineConfig
+from msga_ros.two_view.pipeline import TwoViewPipeline
 from msga_ros.two_view.presets import PRESETS, preset_path
 
 CAMERA = Camera.pinhole(100.0, 100.0, 32.0, 24.0, 64, 48)
@@ -237,6 +240,18 @@ def test_footage_is_paired_at_a_distance(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_configurations(name: str) -> None:
     assert isinstance(PipelineConfig.load(preset_path(name)), PipelineConfig)
+
+
+def test_the_preset_for_a_gpu_says_that_the_cpu_does_the_work() -> None:
+    need("aliked")
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    pipeline = TwoViewPipeline.from_config(preset_path("gpu"))
+    assert "frontend.device is 'cuda', but there is no CUDA device" in pipeline.device_problem
+    assert pipeline.device.type == "cpu"
+    square = np.zeros((64, 64), np.uint8)
+    square[16:48, 16:48] = 255
+    assert len(pipeline.extract(square)) > 0
 
 
 def test_an_unknown_preset_is_named() -> None:

@@ -11,7 +11,7 @@ from msga_ros.frontend import FRONTENDS, FrontendError, Matches
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.two_view.stages import Frontend, create_frontend
 
-NAMES = ("sift", "orb", "akaze")
+NAMES = ("sift", "fast_sift", "orb", "akaze")
 LEARNED = ("xfeat", "disk", "aliked")
 
 
@@ -42,7 +42,7 @@ def test_registry_lists_the_front_ends() -> None:
 
 @pytest.mark.parametrize("name", ["", "surf", "base", "matching", "../sift"])
 def test_unknown_front_end_names_the_known_ones(name: str) -> None:
-    with pytest.raises(FrontendError, match="sift, orb, akaze"):
+    with pytest.raises(FrontendError, match="sift, fast_sift, orb, akaze"):
         make(name)
 
 

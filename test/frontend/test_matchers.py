@@ -52,7 +52,7 @@ def test_names() -> None:
 def test_each_front_end_has_one_that_suits_it() -> None:
     suited = {name: fitting_matcher(name) for name in FRONTENDS.names()}
     assert suited == {
-        **dict.fromkeys(("sift", "orb", "akaze"), "nearest"),
+        **dict.fromkeys(("sift", "fast_sift", "orb", "akaze"), "nearest"),
         "xfeat": "lighterglue",
         "disk": "lightglue",
         "aliked": "lightglue",

@@ -130,7 +130,7 @@ def test_a_sieve_gets_sizes_in_focal_lengths(fountain: PosedPair) -> None:
     np.testing.assert_array_equal(putative.normalised.evidence, other)
 
 
-@pytest.mark.parametrize("frontend", ["sift", "orb", "akaze"])
+@pytest.mark.parametrize("frontend", ["sift", "fast_sift", "orb", "akaze"])
 @pytest.mark.parametrize("refine", ["none", "graduated", "poselib", "magsac"])
 def test_right_matches_give_the_right_pose(fountain: PosedPair, frontend: str, refine: str) -> None:
     result = run(knowing(fountain, **{"frontend.name": frontend, "pose.refine": refine}), fountain)

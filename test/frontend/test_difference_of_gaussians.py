@@ -1,0 +1,100 @@
+"""Blobs where they were drawn, as large as they were drawn, and turned as they were drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from msga_ros.frontend.difference_of_gaussians import Blobs, blobs, scale_space
+
+WIDTH, HEIGHT = 201, 151  # odd, so that the octaves do not halve evenly
+
+# (x, y), standard deviation, contrast: of both signs, at any part of a pixel, of several octaves
+DRAWN = (
+    (30.3, 40.6, 1.2, 60.0),
+    (60.75, 100.25, 1.7, -70.0),
+    (100.5, 60.1, 2.6, 50.0),
+    (150.9, 110.4, 4.5, -60.0),
+    (155.2, 35.8, 7.0, 55.0),
+)
+
+
+def drawn(*spots: tuple[float, float, float, float]) -> np.ndarray:
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    image = np.full((HEIGHT, WIDTH), 120.0)
+    for x, y, sigma, contrast in spots:
+        image += contrast * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2))
+    return image.round().astype(np.uint8)
+
+
+def nearest(found: Blobs, x: float, y: float) -> int:
+    """The strongest within two pixels."""
+    near = np.flatnonzero(np.linalg.norm(found.points - (x, y), axis=1) < 2)
+    assert len(near), f"no blob at {x}, {y}"
+    return int(near[0])
+
+
+@pytest.mark.parametrize("spot", DRAWN)
+def test_a_blob_is_found_at_its_place_and_scale(spot: tuple[float, float, float, float]) -> None:
+    x, y, sigma, contrast = spot
+    found = blobs(drawn(*DRAWN), 200)
+    which = nearest(found, x, y)
+    np.testing.assert_allclose(found.points[which], (x, y), atol=0.06 * max(1.0, sigma / 2))
+    # Between two levels, a sixth of an octave above the one that is named.
+    assert found.sigmas[which] == pytest.approx(sigma / 2 ** (1 / 6), rel=0.12)
+    assert 0.05 * abs(contrast) < found.scores[which] < 0.4 * abs(contrast)
+
+
+def test_the_strongest_come_first_and_no_more_than_asked_for() -> None:
+    found = blobs(drawn(*DRAWN), 200)
+    assert np.all(np.diff(found.scores) <= 0)
+    fewer = blobs(drawn(*DRAWN), 3)
+    np.testing.assert_array_equal(fewer.points, found.points[:3])
+    assert {nearest(fewer, x, y) for x, y, *_ in (DRAWN[0], DRAWN[1])} <= {0, 1, 2}
+
+
+def test_all_that_there_are_come_where_fewer_than_asked_for_are_strong() -> None:
+    """Edges are candidates, too, and stronger than the blob: it is found behind them."""
+    image = drawn((150.3, 75.6, 2.0, 12.0))
+    image[:, 40:44] = 250
+    image[::3, 60:100] = 0
+    found = blobs(image, 1)
+    many = blobs(image, 100_000)
+    assert len(found.scores) == 1 and len(many.scores) > 1
+    nearest(many, 150.3, 75.6)
+    assert np.all(np.diff(many.scores) <= 0)
+
+
+@pytest.mark.parametrize("degrees", [0.0, 37.0, 90.0, 200.0, 310.0])
+def test_the_angle_points_to_the_brighter_side(degrees: float) -> None:
+    """From +x towards +y, which is clockwise on the screen."""
+    x, y, reach = 100.3, 75.6, 5.0
+    turn = np.deg2rad(degrees)
+    beside = (x + reach * np.cos(turn), y + reach * np.sin(turn), 3.0, 60.0)
+    found = blobs(drawn((x, y, 1.5, -60.0), beside), 100)
+    angle = np.rad2deg(found.angles[nearest(found, x, y)])
+    assert abs((angle - degrees + 180) % 360 - 180) < 8
+
+
+def test_an_edge_is_no_blob() -> None:
+    image = drawn()
+    image[:, 100:] = 200
+    assert len(blobs(image, 100).scores) == 0
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (23, 400), (24, 24), (30, 25)])
+def test_small_and_flat_images_have_none(shape: tuple[int, int]) -> None:
+    assert len(blobs(np.full(shape, 99, np.uint8), 10).scores) == 0
+    noise = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    found = blobs(noise, 10)
+    assert np.isfinite(found.points).all() and len(found.scores) <= 10
+
+
+def test_octaves_go_on_where_the_one_before_ends() -> None:
+    """The same level of two octaves shows the same, at half the size."""
+    first, second, *_ = scale_space(drawn(*DRAWN))
+    assert (first.step, second.step) == (1, 2)
+    shared = first.gaussians[second.lowest - first.lowest]
+    np.testing.assert_allclose(second.gaussians[0], shared[::2, ::2], atol=1e-3)
+    after = first.gaussians[second.lowest - first.lowest + 2]
+    np.testing.assert_allclose(second.gaussians[2], after[::2, ::2], atol=1.0)
