@@ -12,7 +12,8 @@ from rich.console import Console
 
 from msga_ros.cli.errors import existing_file, reported_errors, training_file
 from msga_ros.cli.shared import console
-from msga_ros.training.trainer import Precision, TrainConfig, train
+from msga_ros.training.tasks import load_run
+from msga_ros.training.trainer import Precision, train
 
 
 class PrecisionName(Enum):
@@ -65,9 +66,9 @@ def run(
     """
     existing_file(config, "training configuration")
     with training_file(config):
-        settings = TrainConfig.load(config)
-    for dump in settings.batch.dumps:
-        existing_file(Path(dump).expanduser(), "dump")
+        settings = load_run(config)
+    for path, what in settings.task().inputs:
+        existing_file(Path(path).expanduser(), what)
     weights = train(
         settings,
         max_seconds=math.inf if max_seconds is None else max_seconds,

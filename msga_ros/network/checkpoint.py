@@ -10,6 +10,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,13 +23,18 @@ from msga_ros.network.config import MSGANetConfig
 from msga_ros.network.published_checkpoint import config_of, from_published
 from msga_ros.whole_files import write_whole
 
+if TYPE_CHECKING:
+    from msga_ros.network.dense.config import DenseConfig
+
 __all__ = [
     "CheckpointError",
     "architecture_of",
     "check_format",
+    "check_state",
     "find_weights",
     "packaged_weights",
     "read_checkpoint",
+    "read_tensors",
     "save_checkpoint",
 ]
 
@@ -126,19 +132,22 @@ def read_checkpoint(
         else:
             config, state = None, from_published(_read_pickled(path), where)
     config = config or config_of(state, where)
-    _check(build, config, state, where)
+    with torch.device("meta"):
+        check_state(build(config), state, where)
     return config, state
 
 
 def save_checkpoint(
     path: str | Path,
-    config: MSGANetConfig,
+    config: MSGANetConfig | DenseConfig,
     state: Mapping[str, Tensor],
     notes: Mapping[str, str] | None = None,
+    layout: str = FORMAT,
 ) -> None:
-    """Write ours: the tensors in float32 and, as metadata, the structure and `notes`."""
+    """Write ours: the tensors in float32 and, as metadata, the structure and `notes`; `layout`:
+    architecture and version."""
     metadata = {
-        "format": FORMAT,
+        "format": layout,
         "config": json.dumps(dataclasses.asdict(config)),
         **(notes or {}),
     }
@@ -150,7 +159,8 @@ def save_checkpoint(
     write_whole(path, save(tensors, metadata=metadata))
 
 
-def _read_safetensors(path: Path) -> tuple[MSGANetConfig, dict[str, Tensor]]:
+def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a safetensors file; `CheckpointError` where it is none."""
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
@@ -158,6 +168,11 @@ def _read_safetensors(path: Path) -> tuple[MSGANetConfig, dict[str, Tensor]]:
     except (SafetensorError, OSError) as error:
         reason = shown(error)
         raise CheckpointError(f"{path}: not a readable safetensors file ({reason})") from error
+    return metadata, state
+
+
+def _read_safetensors(path: Path) -> tuple[MSGANetConfig, dict[str, Tensor]]:
+    metadata, state = read_tensors(path)
     check_format(metadata.get("format"), path)
     try:
         entries = json.loads(metadata["config"])
@@ -188,15 +203,11 @@ def _read_pickled(path: Path) -> Mapping[str, Tensor]:
     return state
 
 
-def _check(
-    build: Callable[[MSGANetConfig], torch.nn.Module],
-    config: MSGANetConfig,
-    state: dict[str, Tensor],
-    where: str,
+def check_state(
+    network: torch.nn.Module, state: Mapping[str, Tensor], where: str, what: str = "MSGA-Net"
 ) -> None:
-    """Names, shapes and finiteness against the network of that structure."""
-    with torch.device("meta"):
-        expected = build(config).state_dict()
+    """`CheckpointError` unless names and shapes are those of `network`, and all is finite."""
+    expected = network.state_dict()
     expected = {n: v for n, v in expected.items() if not n.endswith("num_batches_tracked")}
     problems = []
     missing = sorted(expected.keys() - state.keys())
@@ -213,7 +224,7 @@ def _check(
         elif not bool(torch.isfinite(state[name]).all()):
             problems.append(f"{name} is not finite")
     if problems:
-        raise CheckpointError(f"{where}: does not fit MSGA-Net: {'; '.join(problems[:5])}")
+        raise CheckpointError(f"{where}: does not fit {what}: {'; '.join(problems[:5])}")
 
 
 def _some(names: list[str]) -> str:

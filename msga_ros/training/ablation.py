@@ -15,7 +15,8 @@ from msga_ros.configuration.yaml_dataclass import build, read_yaml, require
 from msga_ros.evaluation.dump_evaluation import evaluate
 from msga_ros.evaluation.records import RecordFile
 from msga_ros.evaluation.tables import EvaluationRow, summarise
-from msga_ros.training.trainer import TrainConfig, train
+from msga_ros.training.config import TrainConfig
+from msga_ros.training.trainer import train
 
 Announce = Callable[[str], None]
 

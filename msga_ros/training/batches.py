@@ -69,6 +69,11 @@ class Batch:
         """All of them, in the order of the constructor."""
         return tuple(getattr(self, entry.name) for entry in dataclasses.fields(self))
 
+    @property
+    def samples(self) -> int:
+        """How many pairs."""
+        return len(self.valid)
+
     def swapped(self) -> Batch:
         """The same pairs, each the other way round."""
         samples = Samples(self.correspondences, self.evidence, self.rotation, self.translation)

@@ -6,11 +6,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from msga_ros.configuration.yaml_dataclass import ConfigError, build, read_yaml
 from msga_ros.network import MSGANetConfig
 from msga_ros.training.batches import BatchConfig
 from msga_ros.training.losses import LossConfig
+from msga_ros.training.task import Task
+
+Kind = TypeVar("Kind", bound="RunConfig")
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,8 @@ class OptimiserConfig:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """A training run; one YAML file."""
+class RunConfig:
+    """What every training run has; `TrainConfig` and `DenseTrainConfig` add what is trained."""
 
     output: str = "runs/train"
     start: str = ""  # weights (path, or set in the package); inputs new to them start at zero
@@ -47,14 +51,11 @@ class TrainConfig:
     checkpoint_every: int = 100  # iterations
     checkpoint_seconds: float = 60.0  # or so long after the last one, whichever is first
     tensorboard: bool = True  # a log for TensorBoard beside the CSV file, where it is installed
-    network: MSGANetConfig = field(default_factory=MSGANetConfig)
-    batch: BatchConfig = field(default_factory=BatchConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
 
     @classmethod
-    def load(cls, path: str | Path) -> TrainConfig:
-        """Read a YAML file; relative paths of dumps are relative to the working directory.
+    def load(cls: type[Kind], path: str | Path) -> Kind:
+        """Read a YAML file; relative paths of data are relative to the working directory.
 
         Raises:
             ValueError: an unknown entry; the message names it.
@@ -62,17 +63,35 @@ class TrainConfig:
         return cls.from_entries(read_yaml(Path(path)), str(path))
 
     @classmethod
-    def from_entries(cls, document: Mapping[str, object], where: str) -> TrainConfig:
+    def from_entries(cls: type[Kind], document: Mapping[str, object], where: str) -> Kind:
         """A run from the entries of such a file; `where` is for the messages.
 
         Raises:
             ValueError: as `load`.
         """
         try:
-            config: TrainConfig = build(cls, "", document)
+            config: Kind = build(cls, "", document)
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
         return config
+
+    def task(self) -> Task:
+        """What the run trains."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class TrainConfig(RunConfig):
+    """A training of `MSGANet`; one YAML file."""
+
+    network: MSGANetConfig = field(default_factory=MSGANetConfig)
+    batch: BatchConfig = field(default_factory=BatchConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+
+    def task(self) -> Task:
+        from msga_ros.training.outlier_removal import OutlierRemovalTask
+
+        return OutlierRemovalTask(self)
 
 
 def learning_rate(settings: OptimiserConfig, iteration: int) -> float:

@@ -13,79 +13,44 @@ from lightning_fabric import Fabric
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from msga_ros.network import MSGANet, MSGANetResult, save_checkpoint
-from msga_ros.network.sdgi import compile_interactions
 from msga_ros.training.average import MovingAverage
-from msga_ros.training.batches import Batch, BatchSource
-from msga_ros.training.config import TrainConfig, learning_rate
-from msga_ros.training.initial_weights import start_from
+from msga_ros.training.config import RunConfig, learning_rate
 from msga_ros.training.log import TrainingLog
-from msga_ros.training.losses import LossConfig, loss, view_swap_loss
 from msga_ros.training.step import RecordedStep, Step
 from msga_ros.whole_files import write_whole
-
-
-class NetworkLoss(nn.Module):
-    """Network and loss as one module, so that what Fabric wraps takes and returns plain tensors."""
-
-    def __init__(self, net: MSGANet, config: LossConfig, half_precision: bool, masks: bool) -> None:
-        """`masks`: whether batches have rows that are no matches."""
-        super().__init__()
-        self.net = net
-        self.config = config
-        self.half_precision = half_precision
-        self.masks = masks
-
-    def forward(self, iteration: int, *tensors: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """What to minimise, and its parts."""
-        batch = Batch(*tensors)
-        result = self._result(batch)
-        value = loss(result, batch, self.config, iteration)
-        total = value.total
-        parts = {"classification": value.classification, "geometry": value.geometry}
-        if self.config.view_swap:
-            parts["view_swap"] = view_swap_loss(result, self._result(batch.swapped()))
-            total = total + self.config.view_swap * parts["view_swap"]
-        return total, {name: part.detach() for name, part in parts.items()}
-
-    def _result(self, batch: Batch) -> MSGANetResult:
-        # Not Fabric's precision, which would round coordinates and labels as well.
-        device = batch.valid.device.type
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=self.half_precision):
-            valid = batch.valid if self.masks else None
-            result: MSGANetResult = self.net(batch.correspondences, valid, batch.evidence)
-        return result
 
 
 class Run:
     """Network, optimiser, average and log of one run, at one iteration."""
 
     def __init__(
-        self, config: TrainConfig, fabric: Fabric, half_precision: bool, compiled: bool = False
+        self, config: RunConfig, fabric: Fabric, half_precision: bool, compiled: bool = False
     ) -> None:
         self.config = config
         self.fabric = fabric
         self.iteration = 0
         self.folder = Path(config.output)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.net = MSGANet(config.network)
+        self.task = task = config.task()
+        self.net: nn.Module = task.network()
         if config.start and not self.checkpoint.exists():
-            start_from(self.net, config.start)
+            task.start_from(self.net, config.start)
         on_gpu = fabric.device.type == "cuda"
         self.net.to(fabric.device)
         if compiled:
-            compile_interactions(self.net)
+            task.fuse(self.net)
         # On a GPU the whole update is a part of the recorded step, the rate one of its inputs.
         rate = config.optimiser.learning_rate
         optimiser = torch.optim.Adam(
-            self.net.parameters(),
+            task.parameter_groups(self.net),
             lr=torch.tensor(rate, device=fabric.device) if on_gpu else rate,
             fused=on_gpu,
             capturable=on_gpu,
         )
-        loss_of = NetworkLoss(self.net, config.loss, half_precision, masks=not config.batch.fill)
+        loss_of = task.loss_of(self.net, half_precision)
         # Recorded steps see the plain network: several devices would wait for each other inside.
-        recorded = on_gpu and fabric.world_size == 1
+        changes = task.recorded_from
+        recorded = on_gpu and fabric.world_size == 1 and changes is not None
         if recorded:
             self.loss_of: nn.Module = loss_of
             self.optimiser: torch.optim.Optimizer = optimiser
@@ -93,18 +58,18 @@ class Run:
             self.loss_of, self.optimiser = fabric.setup(loss_of, optimiser)
         self.average = MovingAverage(self.net)
         seed = config.seed + 7919 * fabric.global_rank
-        self.source = BatchSource(config.batch, seed, fabric.device)
+        self.source = task.source(seed, fabric.device)
         self.log = TrainingLog(self.folder, config.tensorboard)
         step = Step(
             self.loss_of,
-            list(self.net.parameters()),
+            [p for p in self.net.parameters() if p.requires_grad],
             self.optimiser,
             torch.Tensor.backward if recorded else fabric.backward,
             config.optimiser.clip,
         )
         self.take_step: Step | RecordedStep = step
-        if recorded:
-            self.take_step = RecordedStep(step, config.loss.geometry_from)
+        if recorded and changes is not None:
+            self.take_step = RecordedStep(step, changes)
         # Reading figures waits for the device: on a GPU they are read many at a time.
         self.read_every = 50 if on_gpu else 1
         self.figures: dict[str, float] = {}
@@ -118,7 +83,7 @@ class Run:
     @property
     def weights(self) -> Path:
         """The weights alone, for the pipeline."""
-        return self.folder / "msga_net.safetensors"
+        return self.folder / self.task.weights_name
 
     def resume(self) -> None:
         """Go on from the last checkpoint, if there is one."""
@@ -139,9 +104,9 @@ class Run:
         rate = learning_rate(settings, self.iteration)
         for group in self.optimiser.param_groups:
             if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
+                group["lr"].fill_(rate * group["factor"])
             else:
-                group["lr"] = rate
+                group["lr"] = rate * group["factor"]
         self.loss_of.train()
         batch = self.source.batch(self.iteration)
         parts = self.take_step(self.iteration, batch)
@@ -153,7 +118,7 @@ class Run:
             "iteration": float(self.iteration),
             "learning_rate": rate,
             "seconds": time.monotonic() - started,
-            "pairs": float(len(batch.valid) * self.fabric.world_size),
+            "pairs": float(batch.samples * self.fabric.world_size),
         }
         self._unread.append((known, {name: part.clone() for name, part in parts.items()}))
         if len(self._unread) >= self.read_every:
@@ -213,7 +178,7 @@ class Run:
                 "iteration": str(self.iteration),
             }
             average = self.average.net.state_dict()
-            save_checkpoint(self.weights, self.config.network, average, notes)
+            self.task.save(self.weights, average, notes)
         self.fabric.barrier()
         return self.weights
 

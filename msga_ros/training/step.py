@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from msga_ros.training.batches import Batch
+from msga_ros.training.task import TrainingBatch
 
 _EAGER_STEPS = 3  # of a shape before it is recorded: libraries choose their kernels meanwhile
 
@@ -48,7 +49,7 @@ class Step:
         self._backward = backward
         self._clip = clip or math.inf
 
-    def __call__(self, iteration: int, batch: Batch) -> dict[str, Tensor]:
+    def __call__(self, iteration: int, batch: TrainingBatch) -> dict[str, Tensor]:
         """Scalars of this step, on the device: `total`, its parts and `gradient_norm`.
 
         A gradient that is not finite changes no weight by itself.
@@ -87,8 +88,9 @@ class RecordedStep:
         self._stream = torch.cuda.Stream()
         self._pool = torch.cuda.graph_pool_handle()
 
-    def __call__(self, iteration: int, batch: Batch) -> dict[str, Tensor]:
+    def __call__(self, iteration: int, batch: TrainingBatch) -> dict[str, Tensor]:
         """As `Step`; the figures are of this call until the next."""
+        assert isinstance(batch, Batch)
         key = (batch.valid.shape, iteration >= self._geometry_counts_from)
         recorded = self._recorded.get(key)
         if recorded is None:

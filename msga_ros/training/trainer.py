@@ -14,14 +14,17 @@ from typing import Literal
 from lightning_fabric import Fabric, seed_everything
 
 from msga_ros.terminal.progress import progress_bar
-from msga_ros.training.config import TrainConfig
+from msga_ros.training.config import RunConfig
 from msga_ros.training.run import Run
+from msga_ros.training.tasks import load_run
 
 Precision = Literal["32-true", "bf16-mixed"]
 
+_NOT_LOSSES = ("iteration", "gradient_norm", "learning_rate", "seconds", "pairs_per_second")
+
 
 def train(
-    config: TrainConfig | str | Path,
+    config: RunConfig | str | Path,
     max_seconds: float = math.inf,
     accelerator: str = "auto",
     devices: int = 1,
@@ -45,7 +48,7 @@ def train(
     Returns:
         Path of the exported weights (`.safetensors`, the moving average).
     """
-    config = config if isinstance(config, TrainConfig) else TrainConfig.load(config)
+    config = config if isinstance(config, RunConfig) else load_run(config)
     fabric = make_fabric(accelerator, devices, nodes)
     seed_everything(config.seed, verbose=False)
     run = Run(config, fabric, half_precision=precision == "bf16-mixed", compiled=compiled)
@@ -59,11 +62,7 @@ def train(
         while run.iteration < config.optimiser.iterations:
             figures = run.step()
             if figures:
-                bar.update(
-                    task,
-                    completed=run.iteration,
-                    description=f"loss {figures['total']:.3f} geometry {figures['geometry']:.3f}",
-                )
+                bar.update(task, completed=run.iteration, description=_shown(figures))
             out_of_time = time.monotonic() - started > max_seconds
             if fabric.world_size > 1:  # all of them stop together
                 out_of_time = fabric.broadcast(out_of_time)
@@ -76,6 +75,13 @@ def train(
     run.save()
     run.log.close()
     return run.export()
+
+
+def _shown(figures: dict[str, float]) -> str:
+    """The loss and its parts, on a line."""
+    parts = {name: value for name, value in figures.items() if name not in _NOT_LOSSES}
+    words = [f"{name} {value:.3f}" for name, value in parts.items()]
+    return " ".join(["loss", *words]).replace("loss total", "loss", 1)
 
 
 def make_fabric(accelerator: str = "auto", devices: int = 1, nodes: int = 1) -> Fabric:

@@ -16,7 +16,7 @@ from msga_ros.network.shapes import with_fixed_shapes
 from msga_ros.training.average import MovingAverage
 from msga_ros.training.batches import Batch, BatchConfig, BatchSource
 from msga_ros.training.losses import LossConfig
-from msga_ros.training.run import NetworkLoss
+from msga_ros.training.outlier_removal import NetworkLoss
 from msga_ros.training.step import Step
 
 NOTHING = Batch(*[torch.zeros(1)] * 6)

@@ -21,6 +21,7 @@ from msga_ros.training.config import OptimiserConfig, TrainConfig, learning_rate
 from msga_ros.training.initial_weights import start_from
 from msga_ros.training.log import TrainingLog
 from msga_ros.training.losses import LossConfig
+from msga_ros.training.tasks import load_run
 from msga_ros.training.trainer import train
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -84,8 +85,8 @@ def test_configuration_files_in_the_repository_are_readable(path: Path) -> None:
     if "variants" in document:
         assert AblationConfig.load(path).variants
     else:
-        settings = TrainConfig.load(path)
-        assert settings.batch.sizes
+        settings = load_run(path)
+        assert settings.task().inputs
         assert settings.optimiser.iterations > 0
 
 

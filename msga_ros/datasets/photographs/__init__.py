@@ -1,0 +1,1 @@
+"""Photographs with cameras, and depth where it is known, in one file for a training."""

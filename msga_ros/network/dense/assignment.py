@@ -1,0 +1,149 @@
+"""Module 3, first half: which cell of one image corresponds to which of the other, and how surely.
+
+The similarity of two cells is the cosine of their features times a learned scale. Two distributions
+follow from all of them: of each cell's partner among the other image's cells, and the reverse. For
+dual softmax (as in LoFTR, Sun et al., CVPR 2021) they are the softmax of rows and of columns, whose
+product is the probability of a match; for Sinkhorn (SuperGlue, Sarlin et al., CVPR 2020) rows and
+columns of one table that is normalised in turns, with a bin for cells without a partner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from msga_ros.network.dense.config import DenseConfig
+
+_BLOCK_ENTRIES = 1 << 22  # of the table that is held at a time (16 MB)
+_FIRST_SCALE = 20.0
+
+
+@dataclass(frozen=True)
+class Distributions:
+    """Logarithms `(B, N, M)`: `rows`, of the partner in image 1 of each cell of image 0 (each row
+    sums to at most 1), and `columns`, of the partner in image 0 of each of image 1."""
+
+    rows: Tensor
+    columns: Tensor
+
+
+@dataclass(frozen=True)
+class CoarseMatches:
+    """K mutual nearest neighbours of two images: cells, and what their similarities say.
+
+    `cells0`, `cells1` `(K,)`; `log_probability`: of both distributions together; `similarity`: the
+    cosine; `margin`: by how much it is above that of the cell's second best.
+    """
+
+    cells0: Tensor
+    cells1: Tensor
+    log_probability: Tensor
+    similarity: Tensor
+    margin: Tensor
+
+    def rows(self, indices: Tensor) -> CoarseMatches:
+        """Some of them, in the order of `indices`."""
+        return CoarseMatches(
+            self.cells0[indices],
+            self.cells1[indices],
+            self.log_probability[indices],
+            self.similarity[indices],
+            self.margin[indices],
+        )
+
+
+class Assignment(nn.Module):
+    """Features of cells `(B, N, C)` and `(B, M, C)` to distributions or to matches."""
+
+    def __init__(self, config: DenseConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.log_scale = nn.Parameter(torch.tensor(_FIRST_SCALE).log())
+        self.bin = nn.Parameter(torch.tensor(1.0))  # score of having no partner, of Sinkhorn
+
+    def distributions(self, cells0: Tensor, cells1: Tensor) -> Distributions:
+        """For training: whole tables."""
+        table = self._scores(cells0, cells1)
+        if self.config.assignment == "dual_softmax":
+            return Distributions(table.log_softmax(2), table.log_softmax(1))
+        log_probability = self._sinkhorn(table)[:, :-1, :-1]
+        return Distributions(log_probability, log_probability)
+
+    def matches(self, cells0: Tensor, cells1: Tensor) -> CoarseMatches:
+        """Of one pair, features `(N, C)` and `(M, C)`."""
+        if self.config.assignment == "sinkhorn":
+            return self._matches_of_table(cells0, cells1)
+        scale = self.log_scale.exp()
+        unit0, unit1 = F.normalize(cells0.float(), dim=1), F.normalize(cells1.float(), dim=1)
+        rows = max(1, _BLOCK_ENTRIES // len(unit1))
+        best, nearest, row_sums = [], [], []
+        column_best = unit1.new_full((len(unit1),), -torch.inf)
+        column_nearest = torch.zeros(len(unit1), dtype=torch.int64, device=unit1.device)
+        column_sum = torch.zeros_like(column_best)
+        for start in range(0, len(unit0), rows):
+            table = unit0[start : start + rows] @ unit1.T
+            two = table.topk(min(2, len(unit1)), dim=1)
+            best.append(two.values)
+            nearest.append(two.indices[:, 0])
+            value, index = table.max(0)
+            closer = value > column_best
+            column_best = torch.where(closer, value, column_best)
+            column_nearest = torch.where(closer, index + start, column_nearest)
+            # Cosines are at most 1, so no exponent is above zero and one pass will do for both.
+            exponentials = table.sub_(1.0).mul_(scale).exp_()
+            row_sums.append(exponentials.sum(1))
+            column_sum = column_sum + exponentials.sum(0)
+        cosines, partner = torch.cat(best), torch.cat(nearest)
+        mutual = column_nearest[partner] == torch.arange(len(partner), device=partner.device)
+        chosen = mutual.nonzero().squeeze(1)
+        cells = partner[chosen]
+        similarity = cosines[chosen, 0]
+        sums = torch.cat(row_sums)[chosen].log() + column_sum[cells].log()
+        return CoarseMatches(
+            chosen,
+            cells,
+            2 * scale * (similarity - 1.0) - sums,
+            similarity,
+            similarity - cosines[chosen, -1],
+        )
+
+    def _matches_of_table(self, cells0: Tensor, cells1: Tensor) -> CoarseMatches:
+        table = self._scores(cells0[None], cells1[None])
+        probability = self._sinkhorn(table)[0, :-1, :-1]
+        two = probability.topk(min(2, len(cells1)), dim=1)
+        partner = two.indices[:, 0]
+        back = probability.max(0).indices
+        chosen = (back[partner] == torch.arange(len(partner), device=back.device)).nonzero()
+        chosen = chosen.squeeze(1)
+        cells = partner[chosen]
+        cosines = table[0] / self.log_scale.exp()
+        second = cosines[chosen, two.indices[chosen, -1]]
+        similarity = cosines[chosen, cells]
+        return CoarseMatches(
+            chosen, cells, 2 * two.values[chosen, 0], similarity, similarity - second
+        )
+
+    def _scores(self, cells0: Tensor, cells1: Tensor) -> Tensor:
+        unit0, unit1 = F.normalize(cells0.float(), dim=-1), F.normalize(cells1.float(), dim=-1)
+        return (unit0 @ unit1.transpose(1, 2)) * self.log_scale.exp()
+
+    def _sinkhorn(self, table: Tensor) -> Tensor:
+        """Logarithms `(B, N + 1, M + 1)` whose rows and columns, but the bins', sum to 1."""
+        batch, rows, columns = table.shape
+        one = self.bin.expand(batch, 1, 1)
+        right = self.bin.expand(batch, rows, 1)
+        below = torch.cat((self.bin.expand(batch, 1, columns), one), 2)
+        scores = torch.cat((torch.cat((table, right), 2), below), 1)
+        # The bins have room for all cells of the other image.
+        mass0 = table.new_zeros(batch, rows + 1)
+        mass0[:, -1] = torch.tensor(float(columns)).log()
+        mass1 = table.new_zeros(batch, columns + 1)
+        mass1[:, -1] = torch.tensor(float(rows)).log()
+        row, column = torch.zeros_like(mass0), torch.zeros_like(mass1)
+        for _ in range(self.config.sinkhorn_iterations):
+            row = mass0 - torch.logsumexp(scores + column.unsqueeze(1), 2)
+            column = mass1 - torch.logsumexp(scores + row.unsqueeze(2), 1)
+        return scores + row.unsqueeze(2) + column.unsqueeze(1)

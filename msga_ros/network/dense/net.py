@@ -1,0 +1,110 @@
+"""The detector-free matcher as a whole: two images to matches with confidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from msga_ros.network.dense.anchors import Anchors, cell_centres, find_anchors
+from msga_ros.network.dense.assignment import Assignment, CoarseMatches
+from msga_ros.network.dense.backbone import Backbone, Pyramid
+from msga_ros.network.dense.confidence import ConfidenceHead, described
+from msga_ros.network.dense.config import COARSE, DenseConfig
+from msga_ros.network.dense.decoder import FineMaps, ProgressiveDecoder
+from msga_ros.network.dense.graph_attention import MultiLayerSparseGraphAttention
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """What depends on one image alone, of a batch of one: it is kept for the next pair."""
+
+    pyramid: Pyramid
+    anchors: Anchors
+    maps: FineMaps
+
+
+@dataclass(frozen=True)
+class DenseMatches:
+    """M matches of a pair: `points0`, `points1` `(M, 2)` pixels, `confidence` `(M,)` in [0, 1],
+    `coarse`: which cells they are from."""
+
+    points0: Tensor
+    points1: Tensor
+    confidence: Tensor
+    coarse: CoarseMatches
+
+
+class DenseMatcher(nn.Module):
+    """All five modules but the losses."""
+
+    def __init__(self, config: DenseConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or DenseConfig()
+        self.backbone = Backbone(self.config)
+        self.graph = MultiLayerSparseGraphAttention(self.config)
+        self.assignment = Assignment(self.config)
+        self.decoder = ProgressiveDecoder(self.config)
+        self.confidence = ConfidenceHead()
+
+    @classmethod
+    def load(cls, path: str | Path) -> DenseMatcher:
+        """From a checkpoint, for evaluation, on the CPU; `CheckpointError` if it does not fit."""
+        from msga_ros.network.dense.checkpoint import read_dense_checkpoint
+
+        config, state = read_dense_checkpoint(path)
+        net = cls(config)
+        net.load_state_dict(state, strict=False)  # checked: only counters of batches are missing
+        return net.eval().requires_grad_(False)
+
+    def features(self, image: Tensor) -> ImageFeatures:
+        """Of a grey image `(1, 1, H, W)`, sides multiples of 32."""
+        pyramid = self.backbone(image)
+        anchors = find_anchors(pyramid.full[:, :1], self.config.anchored)
+        return ImageFeatures(pyramid, anchors, FineMaps.of(pyramid))
+
+    def match(
+        self, first: ImageFeatures, second: ImageFeatures, most: int | None = None
+    ) -> DenseMatches:
+        """Matches of two images, the surest first; `most`: refine only so many, by the coarse
+        probability."""
+        eighth0, eighth1 = self.graph(first.pyramid.eighth, second.pyramid.eighth)
+        coarse = self.assignment.matches(*(one[0].flatten(1).T for one in (eighth0, eighth1)))
+        if most is not None and len(coarse.cells0) > most:
+            kept = coarse.log_probability.topk(most).indices.sort().values
+            coarse = coarse.rows(kept)
+        points0, guess1 = starts(first.anchors, coarse.cells0, coarse.cells1, eighth0, eighth1)
+        images = torch.zeros_like(coarse.cells0)
+        refined = self.decoder(first.maps, second.maps, images, points0, guess1)
+        seen = described(
+            coarse.log_probability,
+            coarse.similarity,
+            coarse.margin,
+            first.anchors.structure[0][coarse.cells0],
+            (refined.quarter, refined.half),
+            refined.aligned,
+        )
+        confidence = torch.sigmoid(self.confidence(seen))
+        order = confidence.argsort(descending=True, stable=True)
+        return DenseMatches(
+            points0[order], refined.points1[order], confidence[order], coarse.rows(order)
+        )
+
+
+def starts(
+    anchors: Anchors,
+    cells0: Tensor,
+    cells1: Tensor,
+    eighth0: Tensor,
+    eighth1: Tensor,
+    images: Tensor | int = 0,
+) -> tuple[Tensor, Tensor]:
+    """Points `(M, 2)` of matched cells, and about where they are in image 1: as far from the
+    middle of its cell there, inside of the image. `images`: which of the batch they are of."""
+    points0 = anchors.points[images, cells0]
+    height, width = eighth1.shape[-2:]
+    guess1 = points0 - cell_centres(cells0, eighth0.shape[-1]) + cell_centres(cells1, width)
+    limit = guess1.new_tensor([width * COARSE - 1, height * COARSE - 1])
+    return points0, guess1.clamp(torch.zeros_like(limit), limit)

@@ -1,0 +1,70 @@
+"""Values of feature maps at points that belong to different images of a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class FlatMap:
+    """A map `(B, C, h, w)` at 1/`stride` with its cells as rows, `(B h w, C)`."""
+
+    rows: Tensor
+    height: int
+    width: int
+    stride: int
+
+    @classmethod
+    def of(cls, features: Tensor, stride: int) -> FlatMap:
+        height, width = features.shape[-2:]
+        rows = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
+        return cls(rows, height, width, stride)
+
+    def to_cells(self, points: Tensor) -> Tensor:
+        """Coordinates `(..., 2)` in this map, whole numbers at centres of cells, of pixels."""
+        return (points - (self.stride - 1) / 2) / self.stride
+
+    def to_pixels(self, cells: Tensor) -> Tensor:
+        """The inverse of `to_cells`."""
+        return cells * self.stride + (self.stride - 1) / 2
+
+    def at(self, images: Tensor, cells: Tensor) -> Tensor:
+        """Rows `(..., C)` at whole coordinates `(..., 2)` int64, the nearest inside the map.
+
+        `images` `(...)`: which image of the batch.
+        """
+        x = cells[..., 0].clamp(0, self.width - 1)
+        y = cells[..., 1].clamp(0, self.height - 1)
+        index = (images * self.height + y) * self.width + x
+        return self.rows.index_select(0, index.flatten()).view(*index.shape, -1)
+
+    def between(self, images: Tensor, points: Tensor) -> Tensor:
+        """Values `(..., C)` at `points` `(..., 2)` in pixels, bilinear between four cells."""
+        place = self.to_cells(points)
+        corner = place.floor()
+        share = (place - corner).unsqueeze(-1)
+        first = corner.long()
+        total = None
+        for step_x, step_y in ((0, 0), (1, 0), (0, 1), (1, 1)):
+            weight_x = share[..., 0, :] if step_x else 1 - share[..., 0, :]
+            weight_y = share[..., 1, :] if step_y else 1 - share[..., 1, :]
+            step = torch.tensor([step_x, step_y], device=points.device)
+            part = self.at(images, first + step) * (weight_x * weight_y)
+            total = part if total is None else total + part
+        assert total is not None
+        return total
+
+    def inside(self, cells: Tensor) -> Tensor:
+        """Whether coordinates `(..., 2)` lie in the map."""
+        limit = torch.tensor([self.width - 1, self.height - 1], device=cells.device)
+        return ((cells >= 0) & (cells <= limit)).all(-1)
+
+
+def window(radius: int, device: torch.device) -> Tensor:
+    """Whole steps `((2 radius + 1)^2, 2)` (x, y), row by row, the middle one zero."""
+    steps = torch.arange(-radius, radius + 1, device=device)
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    return torch.stack((x, y), -1).reshape(-1, 2)

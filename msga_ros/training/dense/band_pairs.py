@@ -1,0 +1,46 @@
+"""Pairs of posed images without depth: the partner of a point lies near its epipolar line."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from msga_ros.training.dense.homographies import framing
+from msga_ros.training.dense.views import UNKNOWN, Album, DenseBatch
+from msga_ros.training.synthetic_scenes.draws import Draws
+
+
+def band_pairs(
+    album: Album, pairs: Tensor, count: int, height: int, width: int, draws: Draws
+) -> DenseBatch:
+    """`count` of the `pairs` `(P, 2)`, each image cut to the views' shape at a place of its own."""
+    device = album.grey.device
+    chosen = pairs[draws.integer(count, count=len(pairs))]
+    frames = [framing(album.sizes[side], height, width, draws) for side in chosen.unbind(1)]
+    images = [
+        album.view(side, frame, height, width)
+        for side, frame in zip(chosen.unbind(1), frames, strict=True)
+    ]
+    nowhere = torch.zeros(count, 2, height, width, device=device)
+    unknown = torch.full((count, height, width), UNKNOWN, dtype=torch.int8, device=device)
+    matrix = _fundamental(album, chosen, frames)
+    return DenseBatch(
+        images[0], images[1], nowhere, nowhere.clone(), unknown, unknown.clone(), matrix
+    )
+
+
+def _fundamental(album: Album, chosen: Tensor, frames: list[Tensor]) -> Tensor:
+    """`(B, 3, 3)` float32 of norm 1, between the views."""
+    first, second = chosen.unbind(1)
+    turn = album.rotations[second] @ album.rotations[first].transpose(1, 2)
+    shift = album.translations[second] - (turn @ album.translations[first].unsqueeze(2)).squeeze(2)
+    # Pixels of a view to rays of its camera.
+    rays = [
+        torch.linalg.inv(album.cameras[side]) @ frame.double()
+        for side, frame in zip((first, second), frames, strict=True)
+    ]
+    x, y, z = shift.unbind(1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), 1).unflatten(1, (3, 3))
+    matrix = rays[1].transpose(1, 2) @ cross @ turn @ rays[0]
+    return (matrix / matrix.flatten(1).norm(dim=1).clamp(min=1e-12)[:, None, None]).float()

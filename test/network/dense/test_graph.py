@@ -1,0 +1,123 @@
+"""Sparse graph attention: which edges there are, what moves along them, and what does not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from msga_ros.network.dense.config import DenseConfig
+from msga_ros.network.dense.edges import (
+    children,
+    most_similar,
+    most_similar_of,
+    parents_of_cells,
+)
+from msga_ros.network.dense.graph_attention import (
+    GraphAttentionLayer,
+    MultiLayerSparseGraphAttention,
+    Neighbours,
+    Nodes,
+)
+
+SMALL = DenseConfig(
+    coarse_channels=16, patch_channels=16, cell_channels=8, edge_channels=8, heads=2, neighbours=3
+)
+
+
+def seeded(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_neighbours_are_the_most_similar_ones_whatever_the_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queries, keys = seeded(2, 7, 5), seeded(2, 9, 5, seed=1)
+    table = queries @ keys.transpose(1, 2)
+    expected = table.argsort(2, descending=True)[..., :4]
+    assert torch.equal(most_similar(queries, keys, 4), expected)
+    monkeypatch.setattr("msga_ros.network.dense.edges._BLOCK_ENTRIES", 40)  # two rows at a time
+    assert torch.equal(most_similar(queries, keys, 4), expected)
+    own = most_similar(queries, queries, 6, exclude_self=True)
+    assert own.shape == (2, 7, 6)  # as many as there are
+    assert not (own == torch.arange(7)[:, None]).any()
+
+
+def test_children_of_a_patch_are_the_cells_that_it_covers() -> None:
+    height, width = 3, 4  # patches
+    patch_of_cell = parents_of_cells(torch.arange(height * width)[None], width)[0]
+    rows, columns = torch.meshgrid(torch.arange(6), torch.arange(8), indexing="ij")
+    assert torch.equal(patch_of_cell, (rows // 2 * width + columns // 2).flatten())
+    every = torch.arange(height * width).view(1, 1, -1)
+    cells = children(every, width)[0, 0].view(-1, 4)
+    assert torch.equal(patch_of_cell[cells], every.view(-1, 1).expand(-1, 4))
+    assert len(cells.unique()) == 48
+
+
+def test_a_cell_chooses_among_what_it_is_offered() -> None:
+    queries, keys = seeded(1, 2, 4), seeded(1, 10, 4, seed=1)
+    offered = torch.tensor([[[0, 3, 4], [9, 8, 7]]])
+    chosen = most_similar_of(offered, queries, keys, 1)
+    similarity = (queries @ keys.transpose(1, 2))[0]
+    assert chosen[0, 0, 0] == max((0, 3, 4), key=lambda cell: similarity[0, cell])
+    assert chosen[0, 1, 0] == max((9, 8, 7), key=lambda cell: similarity[1, cell])
+
+
+def test_a_node_learns_from_its_neighbours_alone() -> None:
+    torch.manual_seed(0)
+    layer = GraphAttentionLayer(8, heads=2).eval()
+    nodes, other = (
+        Nodes(seeded(1, 4, 8), seeded(4, 2)),
+        Nodes(seeded(1, 5, 8, seed=1), seeded(5, 2)),
+    )
+    neighbours = Neighbours(torch.tensor([[[1], [0], [3], [2]]]), torch.tensor([[[4]] * 4]))
+    before = layer(nodes, other, neighbours)
+    changed = other.features.clone()
+    changed[0, 0] += seeded(8, seed=2)  # nobody's neighbour
+    assert torch.equal(before, layer(nodes, other.with_features(changed), neighbours))
+    changed = nodes.features.clone()
+    changed[0, 1] += seeded(8, seed=2)  # neighbour of node 0, and itself
+    after = layer(nodes.with_features(changed), other, neighbours)
+    moved = (after - before).abs().amax(2)[0] > 1e-6
+    assert moved.tolist() == [True, True, False, False]
+
+
+def test_relative_positions_count_and_common_shifts_do_not() -> None:
+    torch.manual_seed(0)
+    layer = GraphAttentionLayer(8, heads=2).eval()
+    features, places = seeded(1, 4, 8), seeded(4, 2)
+    neighbours = Neighbours(torch.tensor([[[1, 2], [0, 2], [3, 0], [2, 1]]]), None)
+    one = Nodes(features, places)
+    before = layer(one, one, neighbours)
+    shifted = Nodes(features, places + 0.3)
+    torch.testing.assert_close(layer(shifted, shifted, neighbours), before, atol=1e-5, rtol=0)
+    stretched = Nodes(features, places * 1.5)
+    assert (layer(stretched, stretched, neighbours) - before).abs().max() > 1e-3
+
+
+def test_an_untrained_graph_leaves_features_as_they_are_and_a_trained_one_sees_the_other() -> None:
+    torch.manual_seed(0)
+    graph = MultiLayerSparseGraphAttention(SMALL).eval()
+    one, two = seeded(1, 16, 4, 6), seeded(1, 16, 6, 8, seed=1)  # two sizes
+    for before, after in zip((one, two), graph(one, two), strict=True):
+        assert torch.equal(before, after)
+    for projection in (graph.from_patches, graph.from_cells):
+        torch.nn.init.normal_(projection.weight)
+    seen = graph(one, two)
+    assert seen[0].shape == one.shape and seen[1].shape == two.shape
+    assert (graph(one, two + 1.0)[0] - seen[0]).abs().max() > 1e-3
+    # Both directions are the same network: swapped images, swapped answers.
+    back = graph(two, one)
+    torch.testing.assert_close(back[0], seen[1])
+    torch.testing.assert_close(back[1], seen[0])
+
+
+@pytest.mark.parametrize("switch", ["inner_edges", "cross_edges"])
+def test_edges_of_a_kind_can_be_left_out(switch: str) -> None:
+    torch.manual_seed(0)
+    entries = {**SMALL.__dict__, switch: False}
+    graph = MultiLayerSparseGraphAttention(DenseConfig(**entries)).eval()
+    for projection in (graph.from_patches, graph.from_cells):
+        torch.nn.init.normal_(projection.weight)
+    one, two = seeded(1, 16, 4, 6), seeded(1, 16, 4, 6, seed=1)
+    influence = (graph(one, two + 1.0)[0] - graph(one, two)[0]).abs().max()
+    assert (influence > 1e-3) == (switch == "inner_edges")  # else it sees itself alone
