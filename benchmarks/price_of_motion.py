@@ -1,13 +1,14 @@
 """What a frame costs by each front end, stage by stage, and what it is worth: drift and tracks.
 
     OMP_NUM_THREADS=1 python benchmarks/price_of_motion.py SCENE... [--frames 51] [--temporal]
-        [-f sift -f tracks -f opencv] [--set rig_sigma_deg=0]
+        [-f sift -f tracks -f opencv] [--set rig_sigma_deg=0] [--width 1241]
 
 CPU time of the process, not the wall's, so that other work on the machine counts for nothing; one
 thread. The first front end is the one that the others are compared with. `opencv` is what OpenCV
 alone gives to a stereo odometry, for comparison: corners, Lucas-Kanade, and PnP with RANSAC on
 points triangulated by the rig, the keyframe being the frame before. Mode `--temporal` relates each
-left image to the one before, without odometry.
+left image to the one before, without odometry. `--width` enlarges or reduces the images to that
+width: for the time of another size of image, not for its accuracy.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -77,6 +79,7 @@ def main() -> None:
     parser.add_argument("scenes", nargs="+", type=Path)
     parser.add_argument("-f", "--frontend", action="append", dest="frontends")
     parser.add_argument("--frames", type=int, default=51)
+    parser.add_argument("--width", type=int, default=0, help="resize to; 0: as they are")
     parser.add_argument("--temporal", action="store_true")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=NUMBER", dest="odometry"
@@ -92,6 +95,8 @@ def main() -> None:
     for scene in options.scenes:
         sequence = open_sequence(str(scene), not options.temporal, frames=options.frames)
         frames = [frame for frame, _ in zip(sequence, range(options.frames), strict=False)]
+        if options.width:
+            frames = [_resized(frame, options.width) for frame in frames]
         height, width = frames[0].images[LEFT].shape[:2]
         print(f"{scene.name}, {len(frames)} frames of {width}x{height}")
         reference = None
@@ -104,6 +109,17 @@ def main() -> None:
             else:
                 poses = _stereo(name, frames, price, lengths, config)
             reference = _print(name, frames, poses, price, lengths, reference)
+
+
+def _resized(frame: Frame, width: int) -> Frame:
+    scale = width / frame.images[LEFT].shape[1]
+    size = (width, round(scale * frame.images[LEFT].shape[0]))
+    images = {
+        side: np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+        for side, image in frame.images.items()
+    }
+    cameras = {side: camera.scaled(scale) for side, camera in frame.cameras.items()}
+    return replace(frame, images=images, cameras=cameras)
 
 
 def _print(

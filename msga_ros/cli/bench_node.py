@@ -26,7 +26,7 @@ from msga_ros.cli.settings import parse_settings
 from msga_ros.cli.shared import FiguresFile, FrontendName, Mode, Weights, console
 from msga_ros.network import find_weights
 from msga_ros.tools.benchmark import BenchmarkOptions, measure
-from msga_ros.tools.benchmark_figures import Run
+from msga_ros.tools.benchmark_figures import OUTPUTS, Run
 from msga_ros.tools.child_environment import SET_UP_HINT, missing_ros
 from msga_ros.whole_files import write_whole
 
@@ -43,6 +43,12 @@ def command(
     keypoints: Annotated[int, typer.Option(min=8, help="Kept in each view.")] = 1000,
     rate: Annotated[float, typer.Option(min=0.1, help="Frames a second.")] = 10.0,
     seconds: Annotated[float, typer.Option(min=0.1, help="Of sending, for each size.")] = 10.0,
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Output to listen to besides the pose; repeatable: {', '.join(OUTPUTS[1:])}."
+        ),
+    ] = None,
     parameter: Annotated[
         list[str] | None,
         typer.Option("--param", "-p", help="Parameter of the node, NAME=VALUE; repeatable."),
@@ -60,6 +66,7 @@ def command(
             seconds=seconds,
             weights=str(weights or ""),
             parameters=parse_settings(parameter or ()),
+            listen=tuple(listen or ()),
         )
         sizes = size or ("640x480", "1280x720")
         run(options, sizes, json_file=json_file, console=console())
@@ -141,7 +148,7 @@ def machine() -> dict[str, object]:
 def tables(options: BenchmarkOptions, measured: Sequence[Run]) -> list[Table]:
     """What is printed: the figures, the account of the frames, where the time goes."""
     title = f"msga bench node: {options.mode}, {options.frontend}, {options.keypoints} keypoints"
-    return [_figures(title, measured), _accounts(measured), _stages(measured)]
+    return [_figures(title, measured), _accounts(measured), _outputs(measured), _stages(measured)]
 
 
 def _figures(title: str, measured: Sequence[Run]) -> Table:
@@ -180,6 +187,25 @@ def _accounts(measured: Sequence[Run]) -> Table:
     )
     table.add_row("poses that came", *(str(run.account.poses) for run in measured))
     table.add_row("of these with status OK", *(str(run.ok) for run in measured))
+    return table
+
+
+def _outputs(measured: Sequence[Run]) -> Table:
+    table = _columns(measured, "stamp to arrival of each output: median, 99 % below, ms")
+    for name in dict.fromkeys(name for run in measured for name in run.outputs):
+        figures = [run.outputs.get(name) for run in measured]
+        table.add_row(
+            name,
+            *(
+                "-"
+                if one is None
+                else f"{_number(one.latency_median_ms)}, {_number(one.latency_p99_ms)}"
+                for one in figures
+            ),
+        )
+        table.add_row("  came", *("-" if one is None else str(one.came) for one in figures))
+        late = ("-" if one is None else str(one.late) for one in figures)
+        table.add_row("  later than two frames", *late)
     return table
 
 

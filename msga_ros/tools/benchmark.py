@@ -18,7 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msga_ros.stream.message_set import INPUTS
-from msga_ros.tools.benchmark_figures import Account, Counters, Run, percentiles, stage_medians
+from msga_ros.tools.benchmark_figures import (
+    ODOMETRY,
+    OUTPUTS,
+    Account,
+    Counters,
+    OutputFigures,
+    Run,
+    percentiles,
+    stage_medians,
+)
 from msga_ros.tools.benchmark_usage import Usage, machine_cpu_seconds
 from msga_ros.tools.child_environment import own_context, ros_environment
 from msga_ros.tools.child_processes import Child, interrupts, parameter_arguments
@@ -40,7 +49,7 @@ class BenchmarkError(ValueError):
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """What is sent and how the node is set."""
+    """What is sent and how the node is set. Raises `BenchmarkError`."""
 
     mode: str = "stereo"  # stereo, temporal or rgbd
     frontend: str = "orb"
@@ -49,7 +58,18 @@ class BenchmarkOptions:
     seconds: float = 10.0  # of sending, for each size
     weights: str = ""  # empty: the packaged ones
     parameters: Mapping[str, object] = field(default_factory=dict)  # more of the node's
+    listen: tuple[str, ...] = ()  # outputs of `OUTPUTS` that are listened to besides the pose
     domain_id: int | None = None  # None: one of its own
+
+    def __post_init__(self) -> None:
+        if self.mode not in INPUTS:
+            raise BenchmarkError(f"mode must be one of {', '.join(INPUTS)}, not {self.mode!r}")
+        unknown = sorted({*self.listen} - {*OUTPUTS})
+        if unknown:
+            offered = ", ".join(OUTPUTS)
+            raise BenchmarkError(f"no output {unknown[0]!r} to listen to, only {offered}")
+        if self.mode == "temporal" and ODOMETRY in self.listen:
+            raise BenchmarkError("mode temporal has no odometry to listen to")
 
     @property
     def node_parameters(self) -> dict[str, object]:
@@ -71,18 +91,17 @@ def measure(options: BenchmarkOptions, size: tuple[int, int], say: Callable[[str
     or gives no pose at all; `KeyboardInterrupt` after SIGINT or SIGTERM, with the node ended;
     `ImportError` without ROS.
     """
-    from msga_ros.tools.benchmark_frames import rendered_frames, there_and_back
+    from msga_ros.tools.benchmark_frames import frames_for, rendered_frames, there_and_back
 
-    if options.mode not in INPUTS:
-        raise BenchmarkError(f"mode must be one of {', '.join(INPUTS)}, not {options.mode!r}")
-    say(f"rendering {_FRAMES} frames of {size[0]}x{size[1]}")
-    frames = there_and_back(rendered_frames(options.mode, size, _FRAMES))
+    count = frames_for(options.rate, _FRAMES)
+    say(f"rendering {count} frames of {size[0]}x{size[1]}")
+    frames = there_and_back(rendered_frames(options.mode, size, count, options.rate))
     domain = options.domain_id if options.domain_id is not None else 1 + os.getpid() % 100
     environment = ros_environment(domain)
     with (
         tempfile.TemporaryDirectory(prefix="msga_bench_") as folder,
         interrupts() as interrupted,
-        _link(options.mode, environment) as (link, spin),
+        _link(options, environment) as (link, spin),
     ):
         arguments = parameter_arguments(options.node_parameters)
         log = Path(folder) / "node.log"
@@ -136,6 +155,10 @@ class _Session:
         seconds = time.monotonic() - started
         self._settle()
         usage_end, counted = Usage.of(pid), link.counters.since(counted_before)
+        later = {
+            name: [one.latency for one in came if one.stamp >= first]
+            for name, came in link.arrivals.items()
+        }
         arrivals = [one for one in link.poses[poses_before:] if one.stamp >= first]
         median, p99 = percentiles([1e3 * one.latency for one in arrivals], 50, 99)
         node_cpu = (usage.cpu_seconds - usage_before.cpu_seconds) / seconds
@@ -162,6 +185,7 @@ class _Session:
             threads=usage_end.threads,
             start_seconds=self.start_seconds,
             start_cpu_seconds=self.start_cpu_seconds,
+            outputs={name: OutputFigures.of(one, options.rate) for name, one in later.items()},
         )
 
     def _send(self, rate: float, count: int) -> int:
@@ -211,12 +235,12 @@ class _Session:
 
 
 def _link(
-    mode: str, environment: Mapping[str, str]
+    options: BenchmarkOptions, environment: Mapping[str, str]
 ) -> AbstractContextManager[tuple[Link, Callable[[float], None]]]:
     """The benchmark's own node in a context of its own, and what lets it work for some seconds."""
     from msga_ros.tools.benchmark_link import Link
 
-    return own_context(partial(Link, mode), environment)
+    return own_context(partial(Link, options.mode, options.listen), environment)
 
 
 def _rate(times: list[float]) -> float:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+POSE, CORRESPONDENCES, ODOMETRY = OUTPUTS = ("relative_pose", "correspondences", "odometry")
+
 # Sets that the node refuses before they count as complete.
 _REFUSED = ("duplicate", "out_of_order")
 # In the order in which a frame goes through them; all of them together are `since_stamp`.
@@ -99,10 +101,30 @@ class Account:
 
 
 @dataclass(frozen=True)
+class OutputFigures:
+    """Of one output: messages that came, milliseconds from the stamp of the images to here, and how
+    many of the messages were older than two frames."""
+
+    came: int
+    latency_median_ms: float
+    latency_p99_ms: float
+    late: int
+
+    @classmethod
+    def of(cls, latencies: Sequence[float], rate: float) -> OutputFigures:
+        """Of `latencies` in seconds at `rate` frames a second."""
+        milliseconds = [1e3 * one for one in latencies]
+        late = sum(one > 2.0 / rate for one in latencies)
+        median, p99 = percentiles(milliseconds, 50, 99)
+        return cls(len(latencies), median, p99, late)
+
+
+@dataclass(frozen=True)
 class Run:
     """One size of image. Milliseconds, seconds, MB (10^6 bytes); NaN where not known.
 
-    `latency_*`: from the stamp of the images to the arrival of the pose here. `stages`: median of
+    `latency_*`: from the stamp of the images to the arrival of the pose here; `outputs`: the same
+    of each output that was listened to. `stages`: median of
     each stage in the node, over its newest sets (at most 100), and `return`, the travel of the pose
     from the node to here. CPU in cores: seconds of user and system time a second;
     `cpu_ms_per_set` of the node for each set that it processed, which a busy machine changes least.
@@ -130,6 +152,7 @@ class Run:
     threads: int
     start_seconds: float
     start_cpu_seconds: float
+    outputs: Mapping[str, OutputFigures] = field(default_factory=dict)
 
 
 def stage_medians(processing: Mapping[str, str], latency_median_ms: float) -> dict[str, float]:

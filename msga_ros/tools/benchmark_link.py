@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 
-from msga_ros.msg import RelativePose
+from msga_ros.msg import Correspondences, RelativePose
 from msga_ros.node.qos import sensor_qos
-from msga_ros.stream.message_set import INPUTS
-from msga_ros.tools.benchmark_figures import Counters
+from msga_ros.stream.message_set import INPUTS, stamp_ns
+from msga_ros.stream.message_types import Stamped
+from msga_ros.tools.benchmark_figures import CORRESPONDENCES, ODOMETRY, POSE, Counters
+
+_KINDS = {CORRESPONDENCES: Correspondences, ODOMETRY: Odometry}
 
 
 @dataclass(frozen=True)
-class PoseArrival:
-    """A pose that came: `latency` in seconds from its stamp to here, `ok` by its status."""
+class Arrival:
+    """A message that came: `latency` in seconds from its stamp to here, `ok` by its status."""
 
     stamp: int
     latency: float
-    ok: bool
+    ok: bool = True
 
 
 class Link(Node):
-    """Publishes to the inputs of the node `/msga` and listens to its poses and diagnostics."""
+    """Publishes to the inputs of the node `/msga` and listens to its poses and diagnostics.
 
-    def __init__(self, mode: str, **kwargs: Any) -> None:
+    `listen`: outputs that are listened to besides; `arrivals`: what came on each.
+    """
+
+    def __init__(self, mode: str, listen: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__("msga_bench", **kwargs)
-        self.poses: list[PoseArrival] = []
+        self.arrivals: dict[str, list[Arrival]] = {POSE: []}
+        for name in dict.fromkeys(one for one in listen if one != POSE):
+            self.arrivals[name] = []
+            self.create_subscription(
+                _KINDS[name], f"/msga/{name}", partial(self._on_output, name), QoSProfile(depth=100)
+            )
         self.diagnostics = 0  # how many came
         self._status: dict[str, dict[str, str]] = {}
         self.problem = ""  # why the node cannot work
@@ -49,12 +62,17 @@ class Link(Node):
         )
 
     @property
+    def poses(self) -> list[Arrival]:
+        """The poses that came."""
+        return self.arrivals[POSE]
+
+    @property
     def connected(self) -> bool:
         """Whether the node is active and every topic is connected in both directions."""
         return (
             self.values("model").get("state") == "active"
             and all(one.get_subscription_count() > 0 for one in self._outlets.values())
-            and self.count_publishers("/msga/relative_pose") > 0
+            and all(self.count_publishers(f"/msga/{name}") > 0 for name in self.arrivals)
         )
 
     @property
@@ -76,11 +94,16 @@ class Link(Node):
         return int(now.nanoseconds)
 
     def _on_pose(self, message: RelativePose) -> None:
-        now = self.get_clock().now().nanoseconds
-        taken = message.header.stamp
-        stamp = int(taken.sec) * 1_000_000_000 + int(taken.nanosec)
         ok = message.status == RelativePose.STATUS_OK
-        self.poses.append(PoseArrival(stamp, (now - stamp) * 1e-9, ok))
+        self.poses.append(Arrival(*self._age(message), ok))
+
+    def _on_output(self, name: str, message: Stamped) -> None:
+        self.arrivals[name].append(Arrival(*self._age(message)))
+
+    def _age(self, message: Stamped) -> tuple[int, float]:
+        """Stamp (ns) of a message, and seconds since."""
+        stamp = stamp_ns(message)
+        return stamp, (self.get_clock().now().nanoseconds - stamp) * 1e-9
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:

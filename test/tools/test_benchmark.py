@@ -16,7 +16,14 @@ from msga_ros.cli import app
 from msga_ros.cli.bench_node import as_document, parse_size, tables
 from msga_ros.cli.errors import UsageError
 from msga_ros.tools.benchmark import BenchmarkOptions
-from msga_ros.tools.benchmark_figures import STAGES, Account, Counters, Run, stage_medians
+from msga_ros.tools.benchmark_figures import (
+    STAGES,
+    Account,
+    Counters,
+    OutputFigures,
+    Run,
+    stage_medians,
+)
 from msga_ros.tools.benchmark_usage import Usage
 from msga_ros.tools.child_environment import missing_ros
 
@@ -100,6 +107,14 @@ def test_the_pose_does_not_wait_for_the_odometry() -> None:
     assert stages == {**stage_medians(PROCESSING, latency_median_ms=80.0), "odometry": 100.0}
 
 
+def test_what_comes_later_than_two_frames_is_counted() -> None:
+    figures = OutputFigures.of([0.02, 0.03, 0.04, 0.21], rate=10.0)
+    assert (figures.came, figures.late) == (4, 1)
+    assert figures.latency_median_ms == pytest.approx(35.0)
+    assert figures.latency_p99_ms == pytest.approx(204.9)
+    assert OutputFigures.of([], 10.0).came == 0
+
+
 def test_sizes() -> None:
     assert parse_size("1280x720") == (1280, 720)
     for text in ("640", "640x", "32x480", "99999x99999", "-640x480"):
@@ -135,6 +150,8 @@ def test_what_is_unknown_is_null_in_json_and_a_dash_in_the_table() -> None:
 def test_a_wrong_size_and_a_missing_checkpoint_are_one_clear_line() -> None:
     for arguments, part in (
         (["--size", "big"], "WIDTHxHEIGHT"),
+        (["--listen", "markers"], "no output 'markers'"),
+        (["--mode", "temporal", "--listen", "odometry"], "mode temporal has no odometry"),
         (["--weights", "/nowhere/net.safetensors"], "/nowhere/net.safetensors"),
         (["--json", "/nowhere/figures.json"], "/nowhere"),
     ):
@@ -150,6 +167,8 @@ def test_a_wrong_size_and_a_missing_checkpoint_are_one_clear_line() -> None:
 def test_bench_node_end_to_end(mode: str, any_weights: Path, tmp_path: Path) -> None:
     path = tmp_path / "figures.json"
     arguments = ["--mode", mode, "--size", "320x240", "--seconds", "3", "--rate", "5"]
+    listened = ["correspondences", *(["odometry"] if mode == "stereo" else [])]
+    arguments += [word for name in listened for word in ("--listen", name)]
     arguments += ["--keypoints", "300", "--weights", str(any_weights), "--json", str(path)]
     result = CliRunner().invoke(app, ["bench", "node", *arguments])
     assert result.exit_code == 0, result.output
@@ -161,11 +180,15 @@ def test_bench_node_end_to_end(mode: str, any_weights: Path, tmp_path: Path) -> 
     assert account["unaccounted"] == 0
     assert account["processed"] > 0
     assert account["poses"] == account["processed"]  # poses are reliable
+    assert set(run["outputs"]) == {"relative_pose", *listened}
+    for output in run["outputs"].values():
+        assert output["came"] == account["processed"]
+        assert output["latency_p99_ms"] >= output["latency_median_ms"] > 0
     assert (run["width"], run["height"]) == (320, 240)
     # Importing torch alone takes it longer than that.
     assert run["start_seconds"] > 0.5 and run["start_cpu_seconds"] > 0.5
     assert set(STAGES) <= set(run["stages"]) and "return" in run["stages"]
-    assert ("rig_check" in run["stages"]) is (mode == "stereo")
+    assert ("odometry" in run["stages"]) is (mode == "stereo")
     assert document["options"]["mode"] == mode and document["machine"]["cores"] >= 1
     for text in ("stamp to pose, median ms", "where the frames went", "unaccounted", "network"):
         assert text in result.output
