@@ -31,7 +31,8 @@ class Features:
     (N,) radians and `sizes` (N,) pixels of the keypoints, NaN where unknown.
 
     `payload`: whatever else the front end needs of the image when it matches (a pyramid,
-    descriptors on a device); it is kept as long as the view is. Not `fixed_keypoints`: the points
+    descriptors on a device); it is kept as long as the view is. One with a true attribute
+    `repeats_descriptors` says nothing new and may be left out. Not `fixed_keypoints`: the points
     are found when both images are seen, N is 0, and nothing can be tracked from view to view.
     `ids` (N,): of the points, from a front end that follows them from view to view
     (`TrackingFrontend`); None from any other. Not `independent`:

@@ -7,6 +7,7 @@ distance is computed twice.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ class DeviceDescriptors:
     vectors: Tensor
     squares: Tensor
     binary: bool
+    repeats_descriptors: ClassVar[bool] = True  # see `Features.payload`
 
     @classmethod
     def of(cls, vectors: Tensor) -> DeviceDescriptors:

@@ -101,7 +101,8 @@ class LearnedFrontend:
 
     @torch.inference_mode()
     def _run(self, network: PlacedModule, scaled: ScaledImage) -> Features:
-        pixels = torch.from_numpy(scaled.pixels).to(network.device)
+        # An image that is a view of a message cannot be written to, which torch complains about.
+        pixels = torch.from_numpy(np.require(scaled.pixels, requirements="W")).to(network.device)
         channels = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
         padded = _padded(channels[None].float() / 255.0)
         most = self._config.max_keypoints
