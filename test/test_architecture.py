@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "network",
         "two_view",
         "odometry",
+        "loops",
     },
     "bags": {
         "configuration",
@@ -47,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": {"geometry", "frontend", "network", "two_view", "odometry", "datasets"},
     "training": {"configuration", "terminal", "geometry", "network", "datasets", "evaluation"},
     "viewing": {"geometry", "frontend", "two_view", "datasets", "stream", "bags"},
-    "node": {"configuration", "geometry", "two_view", "odometry", "stream"},
+    "node": {"configuration", "geometry", "two_view", "odometry", "loops", "stream"},
     "client": {"geometry", "frontend", "two_view", "node"},
     "tools": {"geometry", "two_view", "datasets", "stream", "node"},
 }

@@ -59,7 +59,7 @@ class MotionOutputs:
         self._temporal_pose = publisher(RelativePose, "temporal_pose", 5)
         self._travelled: ThinnedPath[PoseStamped] = ThinnedPath()
         self._tf: LifecyclePublisher | None = None
-        self._tf_message = _tf_message()
+        self._tf_message = tf_message()
         asked = bool(settings["publish.tf"])
         self._frames = RobotFrames(node, self._robot, asked, self._tf_message, complain, clock)
         self._lasting = TF_MISSING if asked and self._tf_message is None else ""
@@ -126,7 +126,7 @@ class MotionOutputs:
         return rival
 
 
-def _tf_message() -> type | None:
+def tf_message() -> type | None:
     """The type of /tf, None where it is not installed."""
     try:
         from tf2_msgs.msg import TFMessage

@@ -28,13 +28,18 @@ class CalibrationFiles:
         if not settings.stereo:
             if left or right:
                 raise CalibrationError(f"{_LEFT} and {_RIGHT} are of mode stereo: give {_RIG}")
-            return cls._of({"": read_camera(rig)} if rig else {}, rectified)
+            return cls.of_one_camera(rig, rectified)
         if rig and (left or right):
             raise CalibrationError(f"give either {_RIG}, or {_LEFT} and {_RIGHT}")
         if rig:
             return cls._of(dict(zip(("left/", "right/"), read_pair(rig), strict=True)), rectified)
         given = {"left/": left, "right/": right}
         return cls._of({side: read_camera(one) for side, one in given.items() if one}, rectified)
+
+    @classmethod
+    def of_one_camera(cls, file: str, rectified: bool) -> CalibrationFiles:
+        """The `file` of the only camera; "": there is none. Raises `CalibrationError`."""
+        return cls._of({"": read_camera(file)} if file else {}, rectified)
 
     @classmethod
     def _of(cls, cameras: Mapping[str, CalibratedCamera], rectified: bool) -> CalibrationFiles:

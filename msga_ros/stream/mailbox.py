@@ -1,9 +1,10 @@
-"""A mailbox with one place a stream, where the newest item wins, and a bounded queue beside it."""
+"""A mailbox with few places a stream, where the newest items win, and a bounded queue beside it."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
+from itertools import chain
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -12,15 +13,16 @@ Item = TypeVar("Item")
 class Mailbox(Generic[Item]):
     """Hands items from the executor thread to the worker thread.
 
-    Items of a stream: `put` never blocks; one that was not taken yet is replaced and returned to
-    be counted. Requests: `queue` keeps at most `queue_size` of them, in order. `take` gives an item
+    Items of a stream: `put` never blocks; of more than `depth` that were not taken yet the oldest
+    is replaced and returned to be counted. Requests: `queue` keeps at most `queue_size` of them, in order. `take` gives an item
     of a stream and a request in turn where both wait, so that neither waits for more than one of
     the other.
     """
 
-    def __init__(self, queue_size: int = 0) -> None:
+    def __init__(self, queue_size: int = 0, depth: int = 1) -> None:
         self._condition = threading.Condition()
-        self._newest: dict[str, Item] = {}  # by stream, the one that was laid down first in front
+        self._newest: dict[str, deque[Item]] = {}  # by stream, the next to be served in front
+        self._depth = depth
         self._queue: deque[Item] = deque()
         self._queue_size = queue_size
         self._queue_is_next = False
@@ -33,10 +35,10 @@ class Mailbox(Generic[Item]):
         with self._condition:
             if self._closed:
                 return item
-            displaced = self._newest.get(stream)
-            self._newest[stream] = item
+            waiting = self._newest.setdefault(stream, deque())
+            waiting.append(item)
             self._condition.notify_all()
-            return displaced
+            return waiting.popleft() if len(waiting) > self._depth else None
 
     def queue(self, item: Item) -> bool:
         """Line up `item`; False where as many wait already, or the mailbox is closed."""
@@ -71,7 +73,7 @@ class Mailbox(Generic[Item]):
             if self._queue and (self._queue_is_next or not self._newest):
                 item, self._queue_is_next = self._queue.popleft(), False
             elif self._newest:
-                item = self._newest.pop(next(iter(self._newest)))
+                item = self._next_of_a_stream()
                 self._queue_is_next = True
             self._busy = item is not None
             self._cleared = False
@@ -99,8 +101,17 @@ class Mailbox(Generic[Item]):
         """True once `close` was called."""
         return self._closed
 
+    def _next_of_a_stream(self) -> Item:
+        """The oldest of the stream in front, which goes to the end."""
+        stream, waiting = next(iter(self._newest.items()))
+        del self._newest[stream]
+        item = waiting.popleft()
+        if waiting:
+            self._newest[stream] = waiting
+        return item
+
     def _emptied(self) -> list[Item]:
-        items = [*self._newest.values(), *self._queue]
+        items = [*chain(*self._newest.values()), *self._queue]
         self._newest.clear()
         self._queue.clear()
         self._cleared = True

@@ -81,7 +81,7 @@ class Relations:
         decoded = []
         for side in _SIDES:
             view = getattr(pair, side)
-            message = _the_image(view, side)
+            message = the_image(view, side)
             image, camera = image_and_camera(
                 message,
                 view.camera_info,
@@ -175,8 +175,8 @@ def _outcome(
     return Outcome(reference, current, result, ids, pair.stereo, pair.rectified, baseline, rig)
 
 
-def _the_image(view: CameraImage, side: str) -> Image | CompressedImage:
-    """The one of the two image fields that holds an image."""
+def the_image(view: CameraImage, side: str) -> Image | CompressedImage:
+    """The one of the two image fields that holds an image. Raises `BadInput`."""
     raw, compressed = len(view.image.data) > 0, len(view.compressed_image.data) > 0
     if raw and compressed:
         raise BadInput("two_images", "both `image` and `compressed_image` hold data", side)

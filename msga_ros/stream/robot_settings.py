@@ -39,11 +39,11 @@ class RobotSettings:
             raise ValueError(f"odometry.frame and odometry.base_frame are both {base!r}")
         if text and not base:
             raise ValueError("odometry.camera_in_base is given without odometry.base_frame")
-        return cls(frame, base, _mount(base, text) if text else None)
+        return cls(frame, base, mount_from_text(base, text) if text else None)
 
 
-def _mount(base: str, text: str) -> Mount:
-    """The place in `text`: x y z roll pitch yaw, or x y z qx qy qz qw."""
+def mount_from_text(base: str, text: str) -> Mount:
+    """The place in `text`: x y z roll pitch yaw, or x y z qx qy qz qw. Raises `ValueError`."""
     try:
         numbers = np.array([float(one) for one in text.replace(",", " ").split()[:8]])
     except ValueError:

@@ -16,7 +16,8 @@ class Worker(Generic[Item]):
 
     `process` returns True where only a step of the item's work is done: the next one is done in its
     turn, after a newer item of a stream. An exception from `process` goes to `on_error` and the
-    thread lives on. `on_drop` is called with every item that is displaced or thrown away.
+    thread lives on. `on_drop` is called with every item that is displaced or thrown away. So many
+    items of a stream wait as `depth` says, and as many requests as `queue_size`.
     """
 
     def __init__(
@@ -25,11 +26,12 @@ class Worker(Generic[Item]):
         on_drop: Callable[[Item], None],
         on_error: Callable[[Item, Exception], None],
         queue_size: int = 0,
+        depth: int = 1,
     ) -> None:
         self._process = process
         self._on_drop = on_drop
         self._on_error = on_error
-        self._mailbox: Mailbox[Item] = Mailbox(queue_size)
+        self._mailbox: Mailbox[Item] = Mailbox(queue_size, depth)
         self._thread = threading.Thread(target=self._run, name="msga_worker", daemon=True)
         self._thread.start()
 

@@ -1,0 +1,1 @@
+"""What the node of the loops needs and ROS does not: odometry by time, images, requests."""
