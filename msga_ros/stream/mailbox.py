@@ -14,9 +14,9 @@ class Mailbox(Generic[Item]):
     """Hands items from the executor thread to the worker thread.
 
     Items of a stream: `put` never blocks; of more than `depth` that were not taken yet the oldest
-    is replaced and returned to be counted. Requests: `queue` keeps at most `queue_size` of them, in order. `take` gives an item
-    of a stream and a request in turn where both wait, so that neither waits for more than one of
-    the other.
+    is replaced and returned to be counted. Requests: `queue` keeps at most `queue_size` of them, in
+    order. `take` gives an item of a stream and a request in turn where both wait, so that neither
+    waits for more than one of the other.
     """
 
     def __init__(self, queue_size: int = 0, depth: int = 1) -> None:

@@ -54,6 +54,7 @@ class OdometryInput:
         self._reporter = reporter
         self._static = StaticTransforms()
         self._subscriptions: list[Subscription] = []
+        self._ends = (settings.frame("odometry.frame"), settings.frame("odometry.base_frame"))
         self.topic = DYNAMIC if self._source == TF else node.resolve_topic_name("odom")
         if tf_message is None and settings.has_odometry:
             if self._source == TF:
@@ -71,8 +72,7 @@ class OdometryInput:
             return "none"
         if self._source == TOPIC:
             return self.topic
-        parent, child = (self._settings.frame(f"odometry.{one}") for one in ("frame", "base_frame"))
-        return f"{DYNAMIC} ({parent} to {child})"
+        return f"{DYNAMIC} ({' to '.join(self._ends)})"
 
     def start(self) -> None:
         """Subscribe. Raises what rclpy raises, for a QoS override that cannot be."""
@@ -135,10 +135,7 @@ class OdometryInput:
         self._pose(message.header, child, at, turn)
 
     def _on_dynamic(self, message: TFMessage) -> None:
-        wanted = (
-            self._settings.frame("odometry.frame"),
-            self._settings.frame("odometry.base_frame"),
-        )
+        wanted = self._ends
         for one in message.transforms[:_MOST_FRAMES]:
             ends = (one.header.frame_id, one.child_frame_id)
             if tuple(name[:_LONGEST].lstrip("/") for name in ends) == wanted:

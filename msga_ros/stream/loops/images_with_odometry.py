@@ -11,7 +11,7 @@ from msga_ros.stream.loops.odometry_buffer import Missing, OdometryBuffer, Odome
 from msga_ros.stream.message_set import stamp_ns
 from msga_ros.stream.message_types import Stamped
 
-# Poses of the odometry that go along with an image, for whoever looks for jumps: no closer together.
+# Poses of the odometry that go along with an image, for whoever looks for jumps: so far apart.
 _TRAIL_STEP = 50_000_000  # ns
 _TRAIL_LENGTH = 200
 
