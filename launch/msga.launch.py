@@ -10,24 +10,27 @@ which loads C++ components alone: it is a process of its own (docs/launch.md).
 
 from pathlib import Path
 
-from ament_index_python.packages import (
-    PackageNotFoundError,
-    get_package_prefix,
-    get_package_share_directory,
-)
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from launch.actions import (
-    DeclareLaunchArgument,
-    OpaqueFunction,
-    SetEnvironmentVariable,
-    Shutdown,
-)
-from launch.substitutions import LaunchConfiguration
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch_ros.actions import Node
 
-SHARE = Path(get_package_share_directory("msga_ros"))
-# The first is read by Fast DDS 2 (Humble, Jazzy), the second by Fast DDS 3 (Kilted).
-PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+from msga_ros.node.launching import (
+    LOG_LEVELS,
+    SWITCH,
+    SWITCHES,
+    argument,
+    existing_file,
+    full_name,
+    log_arguments,
+    parameter_files,
+    presets,
+    set_fastdds_profile,
+    share,
+    value,
+)
+
+SHARE = share()
 # Topics that the node listens to, relative to its namespace: launch argument -> name in the node.
 INPUTS = {
     "left_image": "left/image",
@@ -57,19 +60,13 @@ PARAMETERS = {
     "use_sim_time": "use_sim_time",
 }
 CALIBRATIONS = ("calibration", "left_calibration", "right_calibration")
-SWITCHES = {"true": True, "1": True, "false": False, "0": False}
 
 
 def declare_arguments() -> list[DeclareLaunchArgument]:
     """All launch arguments, with their defaults; an empty one leaves the parameter file alone."""
 
-    def choose(name: str, description: str, default: str = "", *choices: str) -> object:
-        listed = {"choices": [default, *choices]} if choices else {}
-        return DeclareLaunchArgument(name, default_value=default, description=description, **listed)
-
-    switch = ("true", "false")
     return [
-        choose(
+        argument(
             "mode",
             "stereo: left and right image; temporal: one camera over time; rgbd: with depth images",
             "",
@@ -77,59 +74,64 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
             "temporal",
             "rgbd",
         ),
-        choose("namespace", "namespace of the node and its inputs"),
-        *(choose(name, f"topic of the input {topic}", topic) for name, topic in INPUTS.items()),
-        choose("params_file", "parameter file of the node", str(SHARE / "config" / "msga.yaml")),
-        choose(
+        argument("namespace", "namespace of the node and its inputs"),
+        *(argument(name, f"topic of the input {topic}", topic) for name, topic in INPUTS.items()),
+        argument("params_file", "parameter file of the node", str(SHARE / "config" / "msga.yaml")),
+        argument(
             "preset",
             "named configuration: stands above the defaults and below a params_file of your own",
             "",
-            *sorted(path.stem for path in (SHARE / "presets").glob("*.yaml")),
+            *presets(),
         ),
-        choose("device", "network device: auto, cpu, cuda or cuda:N"),
-        choose(
+        argument("device", "network device: auto, cpu, cuda or cuda:N"),
+        argument(
             "image_transport",
             "how the images come; compressed: <image topic>/compressed",
             "",
             "raw",
             "compressed",
         ),
-        choose(
+        argument(
             "depth_transport",
             "how depth images come; compressedDepth: <depth_image topic>/compressedDepth",
             "",
             "raw",
             "compressedDepth",
         ),
-        choose("rectified", "the images are rectified: P of camera_info, not K and D", "", *switch),
-        choose("calibration", "calibration file instead of camera_info; stereo: of the whole rig"),
-        choose("left_calibration", "calibration file of the left camera"),
-        choose("right_calibration", "calibration file of the right camera"),
-        choose("slop", "largest difference of the stamps of one set, seconds; 0: equal stamps"),
-        choose(
+        argument(
+            "rectified", "the images are rectified: P of camera_info, not K and D", "", *SWITCH
+        ),
+        argument(
+            "calibration", "calibration file instead of camera_info; stereo: of the whole rig"
+        ),
+        argument("left_calibration", "calibration file of the left camera"),
+        argument("right_calibration", "calibration file of the right camera"),
+        argument("slop", "largest difference of the stamps of one set, seconds; 0: equal stamps"),
+        argument(
             "input_reliability",
             "QoS that the inputs are subscribed with; empty: best_effort, which hears everybody",
             "",
             "best_effort",
             "reliable",
         ),
-        choose("tf", "publish the odometry as a transform (modes stereo, rgbd)", "", *switch),
-        choose("base_frame", "frame of the robot that the odometry moves; empty: left camera"),
-        choose("camera_in_base", "place of the left camera in base_frame; empty: from /tf_static"),
-        choose("odom_frame", "frame of the odometry; empty: odom with base_frame, else msga_odom"),
-        choose("use_sim_time", "follow /clock (bags)", "", *switch),
-        choose(
+        argument("tf", "publish the odometry as a transform (modes stereo, rgbd)", "", *SWITCH),
+        argument("base_frame", "frame of the robot that the odometry moves; empty: left camera"),
+        argument(
+            "camera_in_base", "place of the left camera in base_frame; empty: from /tf_static"
+        ),
+        argument(
+            "odom_frame", "frame of the odometry; empty: odom with base_frame, else msga_odom"
+        ),
+        argument("use_sim_time", "follow /clock (bags)", "", *SWITCH),
+        argument(
             "log_level",
             "least severe log messages of the node that are shown; debug: a line for every set",
             "info",
-            "debug",
-            "warn",
-            "error",
-            "fatal",
+            *LOG_LEVELS,
         ),
-        choose("rviz", "start RViz beside the node", "false", "true"),
-        choose("rviz_config", "configuration file of RViz", str(SHARE / "config" / "msga.rviz")),
-        choose(
+        argument("rviz", "start RViz beside the node", "false", "true"),
+        argument("rviz_config", "configuration file of RViz", str(SHARE / "config" / "msga.rviz")),
+        argument(
             "fixed_frame",
             "fixed frame of RViz; empty: that of the first output, which is the frame of the "
             "images or, with publish.tf, that of the odometry",
@@ -137,60 +139,47 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
     ]
 
 
-def set_fastdds_profile(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """Both variables, unless the user has set one of them."""
-    if any(context.environment.get(name) for name in PROFILE_VARIABLES):
-        return []
-    profile = str(SHARE / "config" / "fastdds.xml")
-    return [SetEnvironmentVariable(name, profile) for name in PROFILE_VARIABLES]
-
-
 def start_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """The node with the arguments that were given, and RViz. Raises before anything is started."""
 
-    def value(argument: str) -> str:
-        return LaunchConfiguration(argument).perform(context).strip()
+    def given(name: str) -> str:
+        return value(context, name)
 
-    params_file = _file("params_file", value("params_file"))
-    files = [str(params_file)]
-    if value("preset"):
-        defaults = SHARE / "config" / "msga.yaml"
-        own = [] if params_file.samefile(defaults) else files
-        files = [str(defaults), str(SHARE / "presets" / f"{value('preset')}.yaml"), *own]
-    for argument in CALIBRATIONS:
-        text = value(argument)
+    defaults = SHARE / "config" / "msga.yaml"
+    files = parameter_files(given("params_file"), given("preset"), defaults)
+    for name in CALIBRATIONS:
+        text = given(name)
         if text and not Path(text).expanduser().is_file():  # FILE, or FILE#CAMERA
-            _file(argument, text.rpartition("#")[0] or text)
-    texts = {name: value(argument) for argument, name in PARAMETERS.items()}
+            existing_file(name, text.rpartition("#")[0] or text)
+    texts = {parameter: given(name) for name, parameter in PARAMETERS.items()}
     overrides = {name: parsed(name, text) for name, text in texts.items() if text}
-    namespace = value("namespace").strip("/")
-    reliability = value("input_reliability")
+    namespace = given("namespace").strip("/")
+    reliability = given("input_reliability")
     if reliability:
-        for argument in INPUTS:
-            transport = "compressedDepth" if argument == "depth_image" else "compressed"
-            for topic in resolved(namespace, value(argument), transport):
+        for name in INPUTS:
+            transport = "compressedDepth" if name == "depth_image" else "compressed"
+            for topic in resolved(namespace, given(name), transport):
                 overrides[f"qos_overrides.{topic}.subscription.reliability"] = reliability
-    logger = ".".join([*namespace.split("/"), "msga"]).lstrip(".")
     node = Node(
         package="msga_ros",
         executable="msga",
         name="msga",
         namespace=namespace,
         parameters=[*files, overrides],
-        remappings=[(topic, value(argument)) for argument, topic in INPUTS.items()],
-        arguments=["--ros-args", "--log-level", f"{logger}:={value('log_level')}"],
+        remappings=[(topic, given(name)) for name, topic in INPUTS.items()],
+        arguments=log_arguments(namespace, "msga", given("log_level")),
         output="screen",
         emulate_tty=True,
         on_exit=Shutdown(reason="the node msga has ended"),
     )
-    if value("rviz") == "false":
+    if given("rviz") == "false":
         return [node]
-    return [rviz(namespace, value("rviz_config"), value("fixed_frame")), node]
+    return [rviz(namespace, given("rviz_config"), given("fixed_frame")), node]
 
 
 def rviz(namespace: str, config: str, fixed_frame: str) -> Node:
     """RViz, once the node has said in which frame its outputs lie. Raises where there is none."""
-    configuration = _file("rviz_config", config)
+    configuration = existing_file("rviz_config", config)
     try:
         program = Path(get_package_prefix("rviz2")) / "lib" / "rviz2" / "rviz2"
     except PackageNotFoundError:
@@ -224,15 +213,8 @@ def parsed(parameter: str, text: str) -> bool | float | str:
 
 def resolved(namespace: str, topic: str, transport: str) -> list[str]:
     """Full names that the input `topic` may have: raw, and by a `transport` of images."""
-    full = topic if topic.startswith("/") else "/" + "/".join(filter(None, (namespace, topic)))
+    full = full_name(namespace, topic)
     return [full, f"{full}/{transport}"]
-
-
-def _file(argument: str, text: str) -> Path:
-    path = Path(text).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"{argument}: there is no file {path}")
-    return path
 
 
 def generate_launch_description() -> LaunchDescription:
