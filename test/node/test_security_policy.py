@@ -1,28 +1,37 @@
-"""The SROS 2 policy allows what the running node really has, and nothing else."""
+"""The SROS 2 policies allow what the running nodes really have, and nothing else."""
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-POLICY = ROOT / "security" / "msga_policy.xml"
-NODE = "msga"
+# By the path of an enclave: the file that it is in, and the node.
+ENCLAVES = {
+    "/msga/stereo": ("msga_policy.xml", "msga"),
+    "/msga/temporal": ("msga_policy.xml", "msga"),
+    "/msga/rgbd": ("msga_policy.xml", "msga"),
+    "/msga_loops": ("msga_loops_policy.xml", "msga_loops"),
+}
 
 Permissions = dict[str, set[str]]  # what may be done -> full names of topics or services
 
 
-def permissions(mode: str) -> Permissions:
-    """What the enclave of `mode` allows, names resolved as SROS 2 resolves them."""
-    (enclave,) = (
-        one
-        for one in ElementTree.parse(POLICY).getroot().iter("enclave")
-        if one.get("path") == f"/{NODE}/{mode}"
-    )
+def policy(file: str) -> ElementTree.Element:
+    return ElementTree.parse(ROOT / "security" / file).getroot()
+
+
+def permissions(path: str) -> Permissions:
+    """What the enclave at `path` allows, names resolved as SROS 2 resolves them."""
+    file, node = ENCLAVES[path]
+    (enclave,) = (one for one in policy(file).iter("enclave") if one.get("path") == path)
     (profile,) = enclave.iter("profile")
+    assert profile.get("node") == node
     namespace = str(profile.get("ns"))
     allowed: Permissions = {}
     for group in profile:
@@ -30,7 +39,7 @@ def permissions(mode: str) -> Permissions:
             assert qualifier == "ALLOW"
             names = [str(one.text) for one in group]
             assert len(names) == len(set(names)), "a name stands twice"
-            resolved = {_resolve(name, namespace, str(profile.get("node"))) for name in names}
+            resolved = {_resolve(name, namespace, node) for name in names}
             allowed[action] = allowed.get(action, set()) | resolved
     return allowed
 
@@ -42,20 +51,48 @@ def _resolve(name: str, namespace: str, node: str) -> str:
     return name if name.startswith("/") else f"{base}/{name}"
 
 
-def test_policy_has_one_enclave_a_mode_and_no_wildcards() -> None:
-    root = ElementTree.parse(POLICY).getroot()
-    assert root.tag == "policy" and root.get("version") == "0.2.0"
-    paths = [one.get("path") for one in root.iter("enclave")]
-    assert paths == [f"/{NODE}/stereo", f"/{NODE}/temporal", f"/{NODE}/rgbd"]
-    for element in root.iter():
-        assert element.tag in (
-            "policy", "enclaves", "enclave", "profiles", "profile",
-            "topics", "topic", "services", "service",
-        )  # fmt: skip
-        if element.tag in ("topic", "service"):
-            assert not set(str(element.text)) & set("*?[]"), element.text
-    for mode in ("stereo", "temporal", "rgbd"):
-        assert set(permissions(mode)) == {"publish", "subscribe", "reply"}  # it asks nobody
+def test_policies_have_these_enclaves_and_no_wildcards() -> None:
+    found = []
+    for path in sorted((ROOT / "security").glob("*.xml")):
+        root = policy(path.name)
+        assert root.tag == "policy" and root.get("version") == "0.2.0"
+        found += [(path.name, one.get("path")) for one in root.iter("enclave")]
+        for element in root.iter():
+            assert element.tag in (
+                "policy", "enclaves", "enclave", "profiles", "profile",
+                "topics", "topic", "services", "service",
+            )  # fmt: skip
+            if element.tag in ("topic", "service"):
+                assert not set(str(element.text)) & set("*?[]"), element.text
+    assert set(found) == {(file, path) for path, (file, _) in ENCLAVES.items()}
+    for path in ENCLAVES:
+        assert set(permissions(path)) == {"publish", "subscribe", "reply"}  # they ask nobody
+
+
+def graph_of(observer: Any, node: str) -> Permissions:
+    """What the ROS graph says that a node has."""
+    found = {
+        "publish": observer.get_publisher_names_and_types_by_node(node, "/"),
+        "subscribe": observer.get_subscriber_names_and_types_by_node(node, "/"),
+        "reply": observer.get_service_names_and_types_by_node(node, "/"),
+    }
+    return {action: {name for name, _ in pairs} for action, pairs in found.items()}
+
+
+def hold(path: str, observer: Any, wait_for: Callable[..., Any]) -> None:
+    """The enclave at `path` against the running node that `observer` sees."""
+    node = ENCLAVES[path][1]
+    # The name of a node may be heard of later than its topics.
+    wait_for(lambda: (node, "/") in observer.get_node_names_and_namespaces())
+    asks = observer.get_client_names_and_types_by_node(node, "/")
+    allowed = permissions(path)
+    with suppress(AssertionError):  # discovery takes a moment; what differs is said below
+        wait_for(lambda: graph_of(observer, node) == allowed, 10.0)
+    has = graph_of(observer, node)
+    assert asks == []
+    for action in ("publish", "subscribe", "reply"):
+        assert has[action] - allowed[action] == set(), f"{action}: the policy forbids it"
+        assert allowed[action] - has[action] == set(), f"{action}: nobody needs it"
 
 
 @pytest.mark.ros
@@ -71,24 +108,4 @@ def test_policy_is_what_the_running_node_has(mode: str, any_weights: Path) -> No
     # With simulated time, because the policy allows for it.
     parameters = {"mode": mode, "use_sim_time": True, "network.weights": str(any_weights)}
     with NodeProcess(inputs, parameters) as process:
-        observer = process.node
-
-        def seen() -> Permissions:
-            found = {
-                "publish": observer.get_publisher_names_and_types_by_node(NODE, "/"),
-                "subscribe": observer.get_subscriber_names_and_types_by_node(NODE, "/"),
-                "reply": observer.get_service_names_and_types_by_node(NODE, "/"),
-            }
-            return {action: {name for name, _ in pairs} for action, pairs in found.items()}
-
-        # The name of a node may be heard of later than its topics.
-        process.wait_for(lambda: (NODE, "/") in observer.get_node_names_and_namespaces())
-        asks = observer.get_client_names_and_types_by_node(NODE, "/")
-        allowed = permissions(mode)
-        with suppress(AssertionError):  # discovery takes a moment; what differs is said below
-            process.wait_for(lambda: seen() == allowed, timeout=10.0)
-        has = seen()
-    assert asks == []
-    for action in ("publish", "subscribe", "reply"):
-        assert has[action] - allowed[action] == set(), f"{action}: the policy forbids it"
-        assert allowed[action] - has[action] == set(), f"{action}: nobody needs it"
+        hold(f"/msga/{mode}", process.node, process.wait_for)

@@ -86,6 +86,8 @@ class LoopsNode(ManagedNode[LoopSettings, LoopResources]):
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._reception.reset()
+        if self._resources is not None:
+            self._resources.forget()
         response.success = True
         response.message = "what waits for its odometry is forgotten; the map stays"
         return response

@@ -105,10 +105,15 @@ class LoopResources:
         """Take a complete set of messages; called in the executor thread."""
         if epoch != self._epoch:
             if self._epoch is not None:
-                self._images.reset()
-            self._spacing.reset()
-            self._epoch = epoch
+                self.forget()
+            self._epoch = epoch  # what comes now is of it
         self._images.image(messages)
+
+    def forget(self) -> None:
+        """Forget the odometry and the images that wait for it; in the executor thread."""
+        self._epoch = None
+        self._images.reset()
+        self._spacing.reset()
 
     def queue(self, request: Request[Any]) -> bool:
         """Line up a request, to be worked between the images; False where it is full."""
