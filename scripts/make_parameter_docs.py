@@ -37,7 +37,7 @@ A front end or a sieve of another package adds parameters of its own, `frontend.
 _LOOP_HEAD = """\
 # Parameters of msga_loops
 
-All parameters of the node `msga_loops` ([loops.md](loops.md#the-node)), made from their \
+All parameters of the node `msga_loops` ([loops_node.md](loops_node.md)), made from their \
 declarations by `python scripts/make_parameter_docs.py`. \
 [`config/msga_loops.yaml`](../config/msga_loops.yaml) holds them with their defaults. *live*: may \
 change while the node runs (`ros2 param set`); *start*: given at start.

@@ -130,7 +130,9 @@ class OdometryInput:
         )
 
     def _on_odometry(self, message: Odometry) -> None:
-        child = message.child_frame_id or self._settings["odometry.base_frame"]
+        child = message.child_frame_id
+        if child in ("", message.header.frame_id):  # no frame moves in itself
+            child = self._settings["odometry.base_frame"]
         at, turn = message.pose.pose.position, message.pose.pose.orientation
         self._pose(message.header, child, at, turn)
 

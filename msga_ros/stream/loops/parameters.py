@@ -90,7 +90,7 @@ _ODOMETRY = (
         "odometry.base_frame",
         "base_link",
         "Source tf: child of the transform that is the odometry. With a topic its child_frame_id "
-        "says it; this one counts where that is empty.",
+        "says it; this one counts where that is empty or the frame of the pose itself.",
     ),
     given_at_start(
         "odometry.camera_in_base",

@@ -1,0 +1,116 @@
+"""Loops as edges of graphs and as links of RTAB-Map, held to what the consumers compare."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from msga_ros.plugs.loop_edges import edge_from_loop, rtabmap_link
+from msga_ros.plugs.matches import PlugError
+
+SECOND = 1_000_000_000
+TURN = Rotation.from_rotvec([0.3, -0.5, 1.2])
+POSITION = np.array([1.0, -2.0, 0.5])
+# Errors that differ in every axis and go together, so that no order or frame passes for another.
+_ROOT = np.random.default_rng(0).normal(size=(6, 6)) * [0.1, 0.2, 0.3, 0.01, 0.02, 0.03]
+COVARIANCE = _ROOT @ _ROOT.T + 1e-6 * np.eye(6)
+
+
+def header(stamp: int) -> SimpleNamespace:
+    sec, nanosec = divmod(stamp, SECOND)
+    return SimpleNamespace(stamp=SimpleNamespace(sec=sec, nanosec=nanosec), frame_id="camera")
+
+
+def pose(rotation: Rotation, position: np.ndarray) -> SimpleNamespace:
+    at = SimpleNamespace(**dict(zip("xyz", position.tolist(), strict=True)))
+    turn = SimpleNamespace(**dict(zip("xyzw", rotation.as_quat().tolist(), strict=True)))
+    return SimpleNamespace(
+        pose=SimpleNamespace(position=at, orientation=turn), covariance=COVARIANCE.ravel()
+    )
+
+
+def loop(**fields: Any) -> Any:
+    values = {
+        "action": 0, "reference": 3, "current": 9, "status": 0, "scale": 1,
+        "base_frame": "base_link", "base_pose": pose(TURN, POSITION),
+        "pose": pose(TURN.inv(), -POSITION),
+        "reference_header": header(5 * SECOND), "header": header(60 * SECOND + 7),
+    }  # fmt: skip
+    return SimpleNamespace(**{**values, **fields})
+
+
+def test_the_edge_is_that_of_the_robot_or_of_the_camera() -> None:
+    edge = edge_from_loop(loop())
+    assert edge is not None and edge.metric
+    assert (edge.from_ns, edge.to_ns) == (5 * SECOND, 60 * SECOND + 7)
+    assert np.allclose(edge.rotation, TURN.as_matrix()) and np.allclose(edge.translation, POSITION)
+    edge = edge_from_loop(loop(), of_robot=False)
+    assert edge is not None and np.allclose(edge.translation, -POSITION)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"scale": 0}, {"status": 2}, {"base_frame": ""}], ids=["length", "spot", "place"]
+)
+def test_what_is_not_known_gives_no_edge(fields: dict[str, Any]) -> None:
+    assert edge_from_loop(loop(**fields)) is None
+    assert rtabmap_link(loop(**fields), {1: 5 * SECOND, 2: 60 * SECOND}) is None
+
+
+def test_an_edge_that_was_taken_back_is_not_added() -> None:
+    with pytest.raises(PlugError, match="keyframes 3 and 9 was taken back"):
+        edge_from_loop(loop(action=1))
+
+
+def test_the_information_is_that_of_the_error_which_graphs_compare() -> None:
+    """True poses drawn by the covariance of the message: the cost is chi-square, 6 degrees."""
+    edge = edge_from_loop(loop())
+    assert edge is not None
+    drawn = np.random.default_rng(1).multivariate_normal(np.zeros(6), COVARIANCE, 4000)
+    cost = []
+    for error in drawn:
+        true = Rotation.from_rotvec(error[3:]) * TURN  # along the axes of the reference
+        shift = TURN.inv().apply(error[:3])
+        turn = (TURN.inv() * true).as_rotvec()
+        inside = np.concatenate([shift, turn])
+        cost.append(inside @ edge.information @ inside)
+    assert abs(np.mean(cost) - 6) < 0.3 and abs(np.var(cost) - 12) < 2
+
+
+def test_a_link_of_rtabmap_joins_the_nodes_of_both_keyframes() -> None:
+    nodes = {7: 5 * SECOND + 30_000_000, 8: 4 * SECOND, 31: 60 * SECOND, 32: 61 * SECOND}
+    link = rtabmap_link(loop(), nodes)
+    assert link is not None and (link.from_id, link.to_id, link.type) == (7, 31, 4)
+    assert np.allclose(link.translation, POSITION)
+    assert np.allclose(Rotation.from_quat(link.rotation).as_matrix(), TURN.as_matrix())
+    assert rtabmap_link(loop(), nodes, slop=0.01) is None
+    assert rtabmap_link(loop(), {}) is None
+    assert rtabmap_link(loop(), {1: 30 * SECOND}, slop=100.0) is None  # one node for both
+
+
+def test_gtsam_weighs_a_link_as_rtabmap_gives_it() -> None:
+    """RTAB-Map swaps the blocks and adds a BetweenFactor: its error is the one that was meant."""
+    gtsam = pytest.importorskip("gtsam", reason="GTSAM is not installed")
+    link = rtabmap_link(loop(), {1: 5 * SECOND, 2: 60 * SECOND})
+    assert link is not None
+    information = np.reshape(link.information, (6, 6))
+    order = [3, 4, 5, 0, 1, 2]
+    noise = gtsam.noiseModel.Gaussian.Information(information[np.ix_(order, order)])
+    measured = gtsam.Pose3(
+        gtsam.Rot3(Rotation.from_quat(link.rotation).as_matrix()), np.array(link.translation)
+    )
+    factor = gtsam.BetweenFactorPose3(1, 2, measured, noise)
+    start = gtsam.Pose3(gtsam.Rot3.Rz(2.0), np.array([5.0, 6.0, 7.0]))
+    drawn = np.random.default_rng(2).multivariate_normal(np.zeros(6), COVARIANCE, 1000)
+    cost = []
+    for error in drawn:
+        true = Rotation.from_rotvec(error[3:]) * TURN
+        step = gtsam.Pose3(gtsam.Rot3(true.as_matrix()), POSITION + error[:3])
+        values = gtsam.Values()
+        values.insert(1, start)
+        values.insert(2, start.compose(step))
+        cost.append(2 * factor.error(values))
+    assert abs(np.mean(cost) - 6) < 0.5
