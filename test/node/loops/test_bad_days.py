@@ -15,12 +15,15 @@ import pytest
 for needed in ("rclpy", "msga_ros.msg", "tf2_msgs"):
     pytest.importorskip(needed, reason="needs the built ROS package")
 
+from geometry_msgs.msg import TransformStamped
 from msga_ros.msg import CameraImage, RequestStatus
 from msga_ros.srv import Locate, SaveMap
+from nav_msgs.msg import Odometry
 from node.harness import camera_info, header
 from node.loops.bench import START, LoopBench
 from node.loops.conftest import K, scene
 from std_srvs.srv import Trigger
+from tf2_msgs.msg import TFMessage
 
 from msga_ros.loops.store import KeyframeStore
 from msga_ros.node.image_message import image_message
@@ -252,3 +255,37 @@ def test_reset_forgets_what_waits_and_keeps_the_map(make_bench: MakeBench) -> No
     assert one.statistics.dropped == {"reset": 1}
     go(one, 2, 2, 3)
     assert one.counts.keyframes == 2
+
+
+def test_an_odometry_that_moves_its_own_frame_moves_the_base_frame(make_bench: MakeBench) -> None:
+    """As VINS-Fusion says it: `world` in `world`."""
+    one = make_bench(**{"odometry.base_frame": "body", "odometry.camera_in_base": "0 0 0 0 0 0"})
+    for seconds in (-0.1, 0.1):
+        message = Odometry(header=header(START + round(seconds * 1e9), "world"))
+        message.child_frame_id = "world"
+        message.pose.pose.orientation.w = 1.0
+        one.inputs["odom"].publish(message)
+    one.image(0, scene(1), K)
+    one.spin_until(lambda: one.counts.images == {"keyframe": 1})
+    newest = one.node._resources._images._buffer.newest
+    assert (newest.frame, newest.child) == ("world", "body")
+
+
+def test_the_odometry_may_come_by_tf(make_bench: MakeBench) -> None:
+    one = make_bench(**{"odometry.source": "tf", "odometry.base_frame": "base_link"})
+    one.mount()
+    one.spin_until(lambda: one.tf.get_subscription_count() > 0)
+    one.spin_until(lambda: one.source.count_subscribers("/tf") > 1)  # ours and the node's
+    for seconds in (-0.1, 0.1):
+        stamp = START + round(seconds * 1e9)
+        moved = TransformStamped(header=header(stamp, "odom"), child_frame_id="base_link")
+        other = TransformStamped(header=header(stamp + 1, "odom"), child_frame_id="gripper")
+        for one_of in (moved, other):
+            one_of.transform.rotation.w = 1.0
+        moved.transform.translation.x = 4.0
+        one.tf.publish(TFMessage(transforms=[other, moved]))
+    one.image(0, scene(1), K)
+    one.spin_until(lambda: one.counts.images == {"keyframe": 1})
+    assert "/tf (odom to base_link)" in values(one.status("odometry"))["source"]
+    (kept,) = one.node._resources.session.keyframes()
+    assert np.allclose(kept.pose.centre, [4.2, 0, 1.0])  # where the camera sits on the robot
