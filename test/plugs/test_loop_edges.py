@@ -16,8 +16,10 @@ SECOND = 1_000_000_000
 TURN = Rotation.from_rotvec([0.3, -0.5, 1.2])
 POSITION = np.array([1.0, -2.0, 0.5])
 # Errors that differ in every axis and go together, so that no order or frame passes for another.
-_ROOT = np.random.default_rng(0).normal(size=(6, 6)) * [0.1, 0.2, 0.3, 0.01, 0.02, 0.03]
-COVARIANCE = _ROOT @ _ROOT.T + 1e-6 * np.eye(6)
+# Small ones: graphs compare to first order.
+_SIGMAS = 1e-3 * np.array([3.0, 5.0, 7.0, 1.0, 1.5, 2.0])
+_ROOT = _SIGMAS[:, None] * np.random.default_rng(0).normal(size=(6, 6))
+COVARIANCE = _ROOT @ _ROOT.T + np.diag(_SIGMAS**2)
 
 
 def header(stamp: int) -> SimpleNamespace:
