@@ -76,10 +76,21 @@ def test_the_angle_points_to_the_brighter_side(degrees: float) -> None:
     assert abs((angle - degrees + 180) % 360 - 180) < 8
 
 
-def test_an_edge_is_no_blob() -> None:
-    image = drawn()
-    image[:, 100:] = 200
-    assert len(blobs(image, 100).scores) == 0
+def test_the_angle_is_that_of_the_surroundings_not_of_what_is_far() -> None:
+    x, y = 100.3, 75.6
+    image = drawn((x, y, 1.2, -60.0), (x + 4, y, 2.5, 60.0), (x - 40, y, 16.0, 60.0))
+    found = blobs(image, 100)
+    angle = np.rad2deg(found.angles[nearest(found, x, y)])
+    assert abs((angle + 180) % 360 - 180) < 8
+
+
+@pytest.mark.parametrize("length", [8.0, 1e3])
+def test_an_edge_is_no_blob(length: float) -> None:
+    """A bar, of which one end at least is far from the middle, and one without ends."""
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    bar = (columns - 100.3) ** 2 / 4 + (rows - 75.6) ** 2 / length**2
+    found = blobs((120 + 60 * np.exp(-bar / 2)).round().astype(np.uint8), 100)
+    assert not (np.linalg.norm(found.points - (100.3, 75.6), axis=1) < 3).any()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (23, 400), (24, 24), (30, 25)])
