@@ -26,6 +26,7 @@ _LEVELS = LEVELS_OF_AN_OCTAVE + 3
 _SMALLEST = 24  # pixels: no octave has a shorter side
 _INNER = slice(5, -5)  # rows and columns that may hold blobs
 _KERNEL_REACH = 3.0  # standard deviations
+_TINY = 1e-4  # grey levels: what rounding makes of a flat area
 _CANDIDATES = 2  # times the blobs asked for: what is looked at more closely, if that is enough
 _FARTHEST = 1.0  # from the sample to the extremum, pixels and levels
 _EDGE_RATIO = 10.0  # of the principal curvatures; beyond, it is an edge
@@ -124,15 +125,19 @@ def _extrema(differences: Floats) -> _Candidates:
     """Samples that none of their 26 neighbours exceeds."""
     highest = [cv2.dilate(level, _NEIGHBOURS) for level in differences]
     lowest = [cv2.erode(level, _NEIGHBOURS) for level in differences]
-    found = []
+    nowhere = np.empty(0, np.int64)
+    found = [(nowhere, nowhere, nowhere)]
     for level in range(1, len(differences) - 1):
-        here = differences[level]
+        here = differences[level][_INNER, _INNER]
         most = cv2.max(cv2.max(highest[level - 1], highest[level + 1]), highest[level])
         least = cv2.min(cv2.min(lowest[level - 1], lowest[level + 1]), lowest[level])
-        extreme = ((here >= most) & (here > 0)) | ((here <= least) & (here < 0))
-        inner = np.zeros_like(extreme)
-        inner[_INNER, _INNER] = extreme[_INNER, _INNER]
-        rows, columns = np.divmod(np.flatnonzero(inner), here.shape[1])
+        # No maximum is negative, and no minimum positive; a flat area is neither.
+        bright = cv2.compare(here, cv2.max(most[_INNER, _INNER], _TINY), cv2.CMP_GE)  # type: ignore[call-overload]
+        dark = cv2.compare(here, cv2.min(least[_INNER, _INNER], -_TINY), cv2.CMP_LE)  # type: ignore[call-overload]
+        places = cv2.findNonZero(cv2.bitwise_or(bright, dark))
+        if places is None:
+            continue
+        columns, rows = places[:, 0].T.astype(np.int64) + _INNER.start
         found.append((np.full(len(rows), level), rows, columns))
     return _Candidates(*(np.concatenate(part) for part in zip(*found, strict=True)))
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from msga_ros.frontend.base import Descriptors, Features, FrontendError, Matches
 
-# Entries of the table of distances that are held at a time (64 MB of float32).
-_BLOCK_ENTRIES = 1 << 24
+# Entries of the table of distances that are held at a time: 4 MB of float32 stay near the CPU.
+_BLOCK_ENTRIES = 1 << 20
 
 _UNIT_TOLERANCE = 0.02  # of the squared length of a descriptor that counts as a unit vector
 
