@@ -192,3 +192,15 @@ def test_work_in_steps_lets_a_frame_in_between() -> None:
     assert worker.drain(10)  # while the first step is done; the others are not
     assert done[4:] == ["request"] and dropped == ["request"]
     assert worker.stop(10)
+
+
+def test_a_stream_keeps_its_newest_and_gives_the_oldest_of_them_first() -> None:
+    mailbox: Mailbox[int] = Mailbox(queue_size=1, depth=2)
+    assert [mailbox.put(number) for number in (1, 2, 3)] == [None, None, 1]
+    assert mailbox.put(10, "other") is None
+    assert mailbox.queue(100)
+    # Streams in turn, and a request after an item of a stream.
+    assert [mailbox.take(0) for _ in range(5)] == [2, 100, 10, 3, None]
+    mailbox.put(4)
+    mailbox.put(5)
+    assert mailbox.clear() == [4, 5]
