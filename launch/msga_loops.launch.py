@@ -26,13 +26,20 @@ from msga_ros.node.launching import (
 
 DEFAULTS = share() / "config" / "msga_loops.yaml"
 # Topics that the node listens to, relative to its namespace: launch argument -> name in the node.
-INPUTS = {"image": "image", "camera_info": "camera_info", "odom": "odom"}
+INPUTS = {
+    "image": "image",
+    "camera_info": "camera_info",
+    "depth_image": "depth/image",
+    "odom": "odom",
+}
 # Launch argument -> parameter, for those that are more than a topic.
 PARAMETERS = {
     "odometry": "odometry.source",
     "odom_frame": "odometry.frame",
     "base_frame": "odometry.base_frame",
     "camera_in_base": "odometry.camera_in_base",
+    "depth": "depth.use",
+    "depth_transport": "depth.transport",
     "map_file": "map.file",
     "map_frame": "map.frame",
     "optimise": "loops.optimise",
@@ -43,7 +50,7 @@ PARAMETERS = {
     "device": "network.device",
     "use_sim_time": "use_sim_time",
 }
-OF_SWITCHES = ("optimise", "tf", "rectified", "use_sim_time")
+OF_SWITCHES = ("depth", "optimise", "tf", "rectified", "use_sim_time")
 
 
 def declare_arguments() -> list[DeclareLaunchArgument]:
@@ -69,6 +76,14 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
         argument("odom_frame", "frame of the odometry (with odometry:=tf)"),
         argument("base_frame", "frame that the odometry moves (with odometry:=tf)"),
         argument("camera_in_base", "place of the camera in base_frame; empty: from /tf_static"),
+        argument("depth", "depth images give loops their length", "", *SWITCH),
+        argument(
+            "depth_transport",
+            "how depth images come; compressedDepth: <depth_image topic>/compressedDepth",
+            "",
+            "raw",
+            "compressedDepth",
+        ),
         argument("map_file", "file of the map; empty: it lasts as long as the node"),
         argument("map_frame", "frame of the corrected poses"),
         argument("optimise", "keep a pose graph: corrected path, map to odom (GTSAM)", "", *SWITCH),

@@ -1,4 +1,4 @@
-"""The depth image of a set in mode rgbd: decoded, checked, and held against its colour image."""
+"""The depth image of a set: decoded, checked, and held against its colour image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from msga_ros.stream.cv_bridge_fallback import CvBridge
 from msga_ros.stream.errors import BadInput
 from msga_ros.stream.image_conversion import check_image
 from msga_ros.stream.message_types import CompressedImage, Header, Image
-from msga_ros.stream.settings import Settings
+from msga_ros.stream.node_settings import NodeSettings
 
 INTEGERS = ("16UC1", "mono16")  # multiples of `depth.unit`
 METRES = "32FC1"
@@ -68,7 +68,7 @@ class DepthInput:
         message: Image | CompressedImage,
         topic: str,
         colour: ColourImage,
-        settings: Settings,
+        settings: NodeSettings,
     ) -> DepthImage:
         """The depth image of `message`, which came on `topic`, in metres. Raises `BadInput`."""
         unit, limit = settings["depth.unit"], settings["max_image_pixels"]

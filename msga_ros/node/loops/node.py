@@ -20,7 +20,6 @@ from msga_ros.stream.calibration_files import CalibrationFiles
 from msga_ros.stream.loops.counts import LoopCounts
 from msga_ros.stream.loops.map_file import MapFile, OpensMap
 from msga_ros.stream.loops.settings import LoopSettings
-from msga_ros.stream.message_set import TEMPORAL_INPUTS
 from msga_ros.stream.model_loading import Model, load_model
 from msga_ros.stream.node_settings import SettingsError
 from msga_ros.stream.statistics import Snapshot
@@ -44,7 +43,7 @@ class LoopsNode(ManagedNode[LoopSettings, LoopResources]):
         self._open_map = open_map
         self._counts = LoopCounts()
         super().__init__(
-            "msga_loops", LoopSettings, lambda _: TEMPORAL_INPUTS, load, stop, **node_arguments
+            "msga_loops", LoopSettings, lambda now: now.inputs, load, stop, **node_arguments
         )
         self._reset_service = self.create_service(
             Trigger, "~/reset", guarded_service(self._reporter, "reset service", self._on_reset)

@@ -72,6 +72,16 @@ _IMAGES = (
     ),
 )
 
+_DEPTH = (
+    given_at_start(
+        "depth.use",
+        False,
+        "A depth image registered to each image comes on depth/image, and gives loops their length "
+        "in the place of the odometry.",
+    ),
+    *_shared("depth.transport", "depth.unit"),
+)
+
 _ODOMETRY = (
     given_at_start(
         "odometry.source",
@@ -143,6 +153,7 @@ LOOP_PARAMETERS: tuple[Parameter, ...] = (
     ),
     *_shared("sync.slop", "sync.camera_info", "sync.queue_size", "sync.jump_back"),
     *_IMAGES,
+    *_DEPTH,
     *_ODOMETRY,
     *_MAP,
     *_at_start(parameters_of(LoopConfig, "loops")),

@@ -7,20 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from msga_ros.geometry.camera import CameraInfo
 from msga_ros.geometry.camera_pose import Pose
+from msga_ros.geometry.depth import DepthImage
 from msga_ros.loops.reports import Location, LoopEdge, Mapper, MapPose, Outcome, Verdict, View
 from msga_ros.odometry.mount import Mount
 from msga_ros.odometry.poses import UncertainPose
 from msga_ros.stream.cv_bridge_fallback import ImageBridge
+from msga_ros.stream.depth_input import ColourImage, DepthInput
 from msga_ros.stream.errors import BadInput
 from msga_ros.stream.loops.counts import STILL, LoopCounts
 from msga_ros.stream.loops.fields import located_pose
 from msga_ros.stream.loops.images_with_odometry import ImageWithOdometry
 from msga_ros.stream.loops.odometry_buffer import OdometryPose
 from msga_ros.stream.loops.settings import LoopSettings
-from msga_ros.stream.message_set import stamp_ns
-from msga_ros.stream.message_types import CompressedImage, Header, Image
+from msga_ros.stream.message_set import DEPTH_INPUT, stamp_ns
+from msga_ros.stream.message_types import CompressedImage, Header, Image, Stamped
 from msga_ros.stream.relations import the_image
 from msga_ros.stream.request_types import CameraImage
 from msga_ros.stream.view_input import image_and_camera
@@ -106,6 +111,7 @@ class LoopSession:
         self._counts = counts
         self._bridge = bridge
         self._calibrations = calibrations
+        self._depth_input = DepthInput(complain)
         self._stamps: dict[int, int] = {}  # ns, by keyframe of this run
         self.count()
 
@@ -149,7 +155,8 @@ class LoopSession:
             self._topics[_CAMERA_INFO],
         )
         name = f"{taken // 10**9}.{taken % 10**9:09d}"
-        outcome = mapper.add(View(name, taken * 1e-9, image, camera, odometry))
+        depth = self._depth(given.messages, message.header, image, settings)
+        outcome = mapper.add(View(name, taken * 1e-9, image, camera, odometry, depth))
         self._counts.image(outcome.verdict.value)
         if outcome.keyframe is not None:
             self._stamps[outcome.keyframe] = taken
@@ -162,6 +169,20 @@ class LoopSession:
             self._complain("unusable", self._topics[_IMAGE], text)
         self.count()
         return Processed(message.header, outcome, placed.mount)
+
+    def _depth(
+        self,
+        messages: Mapping[str, Stamped],
+        header: Header,
+        image: NDArray[np.uint8],
+        settings: LoopSettings,
+    ) -> DepthImage | None:
+        """The depth image of a set, None where none is used. Raises `BadInput`."""
+        if DEPTH_INPUT not in messages:
+            return None
+        colour = ColourImage(self._topics[_IMAGE], header, (image.shape[1], image.shape[0]))
+        message = cast("Image | CompressedImage", messages[DEPTH_INPUT])
+        return self._depth_input.read(message, self._topics[DEPTH_INPUT], colour, settings)
 
     def locate(self, asked: LocateAsked, settings: LoopSettings) -> Generator[None, None, Located]:
         """The steps of a request `~/locate`. Raises `BadInput`."""

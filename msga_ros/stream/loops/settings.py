@@ -9,6 +9,7 @@ from msga_ros.configuration.yaml_dataclass import ConfigError
 from msga_ros.loops.config import LoopConfig
 from msga_ros.odometry.mount import Mount
 from msga_ros.stream.loops.parameters import LOOP_PARAMETERS, NONE, TF
+from msga_ros.stream.message_set import DEPTH_INPUT, RGBD_INPUTS, TEMPORAL_INPUTS
 from msga_ros.stream.node_settings import NodeSettings, SettingsError
 from msga_ros.stream.robot_settings import mount_from_text
 
@@ -46,6 +47,15 @@ class LoopSettings(NodeSettings):
         if loops.optimise and merged["odometry.source"] == NONE:
             raise SettingsError("loops.optimise needs an odometry: odometry.source is none")
         return cls(merged, pipeline, loops, mount)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the messages of a set."""
+        return RGBD_INPUTS if self.values["depth.use"] else TEMPORAL_INPUTS
+
+    def transport(self, name: str) -> str:
+        """How the images of the input `name` come: `raw`, or by which image transport."""
+        return self["depth.transport"] if name == DEPTH_INPUT else super().transport(name)
 
     @property
     def has_odometry(self) -> bool:

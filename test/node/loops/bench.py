@@ -37,7 +37,7 @@ OUTPUTS = {"edges": LoopEdge, "loops": MarkerArray, "path": Path}
 SERVICES = {"locate": Locate, "save_map": SaveMap, "reset": Trigger}
 _RELIABLE = {
     f"qos_overrides./{name}.subscription.reliability": "reliable"
-    for name in ("image", "camera_info", "odom")
+    for name in ("image", "camera_info", "depth/image", "odom")
 }
 
 
@@ -63,7 +63,12 @@ class LoopBench:
         self._listen(TFMessage, "/tf", QoSProfile(depth=100), "tf")
         self.inputs = {
             name: self.source.create_publisher(kind, name, QoSProfile(depth=100))
-            for name, kind in (("image", Image), ("camera_info", CameraInfo), ("odom", Odometry))
+            for name, kind in (
+                ("image", Image),
+                ("camera_info", CameraInfo),
+                ("depth/image", Image),
+                ("odom", Odometry),
+            )
         }
         self.tf = self.source.create_publisher(TFMessage, "/tf", QoSProfile(depth=100))
         self.tf_static = self.source.create_publisher(TFMessage, "/tf_static", static_qos())
@@ -86,6 +91,8 @@ class LoopBench:
         self.node.trigger_activate()
         assert self.node.state == "active", self.node._failure
         inputs = [self.inputs["image"]]
+        if self.node.settings["depth.use"]:
+            inputs.append(self.inputs["depth/image"])
         if self.node.settings["odometry.source"] == "topic":
             inputs.append(self.inputs["odom"])
         for one in inputs:
@@ -114,6 +121,9 @@ class LoopBench:
         before = self.statistics.sets
         made = header(START + round(seconds * 1e9), options.get("frame", "camera"))
         self.inputs["image"].publish(image_message(pixels, made))
+        if "depth" in options:  # 16UC1
+            depth = image_message(options["depth"], made, "16UC1")
+            self.inputs["depth/image"].publish(depth)
         if options.get("info", True):
             self.inputs["camera_info"].publish(camera_info(k, pixels.shape[1::-1], made))
             self.spin_until(lambda: self.statistics.sets > before)

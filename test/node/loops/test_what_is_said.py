@@ -49,6 +49,7 @@ class ScriptedMap:
 
     def __init__(self) -> None:
         self.stamps: list[float] = []
+        self.views: list[View] = []
         self.edges: tuple[Edge, ...] = ()
         self.accept: list[Edge] = []
         self.take_back: list[Edge] = []
@@ -73,6 +74,7 @@ class ScriptedMap:
         if self.fails is not None:
             raise self.fails
         self.stamps.append(view.stamp)
+        self.views.append(view)
         taken = tuple(self.take_back)
         self.edges = (*(one for one in self.edges if one not in taken), *self.accept)
         accepted, self.accept, self.take_back = tuple(self.accept), [], []
@@ -219,3 +221,18 @@ def test_what_the_mapper_did_not_foresee_is_counted_and_survived(
     one.node.trigger_deactivate()
     one.node.trigger_cleanup()
     assert made.closed
+
+
+def test_a_depth_image_goes_to_the_mapper_in_metres(make_bench: Callable[..., LoopBench]) -> None:
+    made = ScriptedMap()
+    settings = {"depth.use": True, "odometry.source": "none", "images.interval": 0.0}
+    one = make_bench(open_map=lambda model, now: made, **settings)
+    depth = np.full((240, 320), 2500, np.uint16)  # REP 118: millimetres
+    depth[0, 0] = 0
+    one.image(0, scene(0), K, depth=depth)
+    one.spin_until(lambda: one.settled() == 1)
+    (view,) = made.views
+    assert view.depth is not None and view.depth[1, 1] == 2.5 and np.isnan(view.depth[0, 0])
+    one.image(1, scene(1), K, depth=depth[:100])
+    one.spin_until(lambda: one.statistics.dropped == {"bad_input": 1})
+    assert "it is not registered to it" in one.status("input").message
