@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from msga_ros.geometry.pose import invert_pose
+from msga_ros.geometry.pose import cross, invert_pose
 
 Array = npt.NDArray[np.float64]
 
@@ -105,15 +105,15 @@ def _sampson_system(
         position = position / np.linalg.norm(position)
         ray0, ray1 = _rays(points0), _rays(points1)
         turned = ray1 @ to_reference.T
-        normal = np.cross(position, ray0)  # of the epipolar plane, reference axes
+        normal = cross(position, ray0)  # of the epipolar plane, reference axes
         error = (turned * normal).sum(1)
         line_in_current = normal @ to_reference  # the epipolar line R (c x x0)
-        line_in_reference = np.cross(turned, position)
+        line_in_reference = cross(turned, position)
         length = np.sqrt(
             (line_in_current[:, :2] ** 2).sum(1) + (line_in_reference[:, :2] ** 2).sum(1)
         )
-        by_rotation = np.cross(turned, normal) / length[:, None]
-        by_position = np.cross(ray0, turned) / length[:, None]
+        by_rotation = cross(turned, normal) / length[:, None]
+        by_position = cross(ray0, turned) / length[:, None]
         basis = np.zeros((6, 5))
         if np.isfinite(position).all():
             basis[:3, :2] = np.linalg.svd(position[None])[2][1:].T  # across the direction

@@ -20,6 +20,15 @@ class PoseError(ValueError):
     """A matrix that is no essential matrix (NaN, rank below 2), or points of a wrong shape."""
 
 
+def cross(one: npt.ArrayLike, other: npt.ArrayLike) -> Array:
+    """Cross products (..., 3) of vectors; of a few hundred, quicker than `numpy.cross`."""
+    a, b = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
+    result = np.empty(np.broadcast_shapes(a.shape, b.shape))
+    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        np.subtract(a[..., j] * b[..., k], a[..., k] * b[..., j], out=result[..., i])
+    return result
+
+
 @dataclass(frozen=True)
 class RelativePose:
     """Motion `x1 = R x0 + t`; `in_front` says for each match whether both depths are positive."""

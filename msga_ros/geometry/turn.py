@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 _ROUNDS = 15
+_CONVERGED = 1e-3  # turns by less than that share of the median deviation change it no more
 _SHARPNESS = 1e-5  # rad: deviations below this weigh alike
 
 
@@ -24,10 +25,16 @@ def turn_residuals(points0: Array, points1: Array) -> Array:
     rays0, rays1 = _rays(points0), _rays(points1)
     weights = np.ones(len(rays0))
     residuals = np.full(len(rays0), np.nan)
+    before = np.zeros((3, 3))
     for _ in range(_ROUNDS):
         u, _, vt = np.linalg.svd((rays1 * weights[:, None]).T @ rays0)
-        rotation = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
-        residuals = np.linalg.norm(rays1 - rays0 @ rotation.T, axis=1)
+        u[:, 2] *= np.linalg.det(u @ vt)
+        rotation = u @ vt
+        apart = rays1 - rays0 @ rotation.T
+        residuals = np.sqrt(np.einsum("ni,ni->n", apart, apart))
+        if np.abs(rotation - before).max() < _CONVERGED * np.median(residuals):
+            break
+        before = rotation
         weights = 1.0 / np.maximum(residuals, _SHARPNESS)
     return 2 * np.arcsin(np.minimum(residuals / 2, 1.0))
 

@@ -8,7 +8,7 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from msga_ros.geometry.pose import essential_matrix
+from msga_ros.geometry.pose import cross, essential_matrix
 from msga_ros.geometry.rotations import rotation_matrix
 from msga_ros.odometry.observations import Rig, RigBelief
 
@@ -31,7 +31,7 @@ def inverse_depths(points_left: Array, points_right: Array, rig: Rig) -> Array:
     """Inverse depth (N,) in the left camera, 1/m; about 0 for points far away, of either sign."""
     ray = np.column_stack([points_left, np.ones(len(points_left))]) @ rig.rotation.T
     seen = np.column_stack([points_right, np.ones(len(points_right))])
-    shift, turn = np.cross(seen, rig.translation), np.cross(seen, ray)
+    shift, turn = cross(seen, rig.translation), cross(seen, ray)
     return -(shift * turn).sum(1) / np.maximum((shift**2).sum(1), 1e-18)
 
 
@@ -217,5 +217,5 @@ def _sampson(left: Array, right: Array, rotation: Array, translation: Array) -> 
     length = np.maximum(length, 1e-12)
     error = (ray1 * line1).sum(1) / length
     # y . exp([r]) E x = y . E x + r . (E x) x y
-    slope = np.cross(line1, ray1) / length[:, None]
+    slope = cross(line1, ray1) / length[:, None]
     return error, slope

@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from msga_ros.geometry.pose import cross
 from msga_ros.odometry.bundle import CHI2_99, Bundle, robust_sigma
 from msga_ros.odometry.observations import Observations, Rig, RigBelief, TwoFrameSolution
 from msga_ros.odometry.reprojection import State
@@ -96,7 +97,7 @@ def _start(observations: Observations, rotation: Array, position: Array, known: 
     """First inverse depths (N,): what is known, else from the two left views."""
     rays0 = np.column_stack([observations.left0, np.ones(len(observations))])
     rays1 = np.column_stack([observations.left1, np.ones(len(observations))])
-    turn = np.cross(rays1, rays0 @ rotation)
-    shift = np.cross(rays1, -position @ rotation)
+    turn = cross(rays1, rays0 @ rotation)
+    shift = cross(rays1, -position @ rotation)
     found = -(shift * turn).sum(1) / np.maximum((shift**2).sum(1), 1e-18)
     return np.clip(np.where(np.isfinite(known), known, found), 1e-4, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from msga_ros.frontend import Features, FrontendError
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.tracking.corners import new_corners
 from msga_ros.frontend.tracks import Config, TracksFrontend
+from msga_ros.two_view.pipeline import TwoViewPipeline
 from msga_ros.two_view.stages import create_frontend
 
 JUMP = 3.0  # pixels off the true place
@@ -229,3 +231,50 @@ def test_features_of_another_front_end_are_refused(images) -> None:
 def test_at_most_so_many_points_are_followed(images) -> None:
     views = followed(frontend(most=60), [one[LEFT] for one in images[:FRAMES]])
     assert max(map(len, views)) <= 60
+
+
+@pytest.fixture(scope="module")
+def pipeline(trained_weights: Path) -> TwoViewPipeline:
+    values = {"frontend.name": "tracks", "network.device": "cpu"}
+    return TwoViewPipeline.from_config(**values, **{"network.weights": str(trained_weights)})
+
+
+@pytest.mark.parametrize("back", [0, 2])
+def test_a_bag_that_loops_leaves_no_track_elsewhere(stream, images, pipeline, back: int) -> None:
+    """From the last image of the way straight to one of its first, 60 pixels at once."""
+    order = [*range(6, FRAMES), back, back + 1, back + 2]
+    views = [pipeline.follow(None, images[order[0]][LEFT])]
+    for number in order[1:]:
+        views.append(pipeline.follow(views[-1], images[number][LEFT]))
+    last = FRAMES - 7
+    rows0, rows1 = common(views[last], views[last + 1])
+    truth = stream.true_points(views[last].keypoints[rows0], FRAMES - 1, back)
+    off = np.linalg.norm(views[last + 1].keypoints[rows1] - truth, axis=1)
+    known = np.isfinite(off)
+    assert (off[known] > JUMP).sum() <= 0.08 * max(known.sum(), 1)  # before anybody judges
+    # What the network and the pose let through, which is what is published with an id.
+    camera = stream.sequence.camera
+    result = pipeline.relate(views[last], views[last + 1], camera, camera)
+    kept = result.inlier if result.status.name == "OK" else np.zeros(len(result.inlier), bool)
+    truth = stream.true_points(result.keypoints0[kept], FRAMES - 1, back)
+    off = np.linalg.norm(result.keypoints1[kept] - truth, axis=1)
+    wrong = (off[np.isfinite(off)] > JUMP).mean()
+    assert kept.sum() > 60 and wrong < 0.02  # one may lie on its epipolar line
+    assert jumps(stream, views[last + 1], views[last + 3], back, back + 2, LEFT) < 0.06
+
+
+def test_no_id_comes_back_on_bad_footage(images) -> None:
+    """Blur, flicker, something that passes, a black frame, the beginning again."""
+    shown = [one[LEFT] for one in images]
+    for number, kind in ((2, "blur"), (4, "darker"), (5, "brighter"), (7, "occlusion")):
+        shown[number] = DISTURBANCES[kind](shown[number])
+    shown[9] = np.zeros_like(shown[9])
+    shown += [shown[0], shown[1]]
+    gone: set[int] = set()
+    before: set[int] = set()
+    for view in followed(frontend(), shown):
+        ids = view.ids.tolist()
+        assert len(ids) == len(set(ids)) and not gone & set(ids)
+        gone |= before - set(ids)
+        before = set(ids)
+    assert len(gone) > 300  # tracks did end

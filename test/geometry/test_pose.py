@@ -12,6 +12,7 @@ from two_view_scene import TwoViewScene, random_scene
 
 from msga_ros.geometry.pose import (
     PoseError,
+    cross,
     decompose_essential,
     essential_matrix,
     invert_pose,
@@ -202,3 +203,10 @@ def test_pose_error() -> None:
     assert pose_error_deg(scene.rotation, -tilted, *truth, signed=True)[1] == pytest.approx(173.0)
     assert np.isnan(pose_error_deg(scene.rotation, np.zeros(3), *truth)[1])
     assert np.isnan(pose_error_deg(np.full((3, 3), np.nan), tilted, *truth)[0])
+
+
+def test_cross_products_are_those_of_numpy() -> None:
+    rng = np.random.default_rng(4)
+    many, one = rng.normal(size=(5, 3)), rng.normal(size=3)
+    for a, b in ((many, many[::-1]), (many, one), (one, many), (one, one), (many[:0], one)):
+        np.testing.assert_allclose(cross(a, b), np.cross(a, b), rtol=1e-15, atol=1e-15)

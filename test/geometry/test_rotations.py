@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from msga_ros.geometry.rotations import (
     quaternion,
@@ -48,3 +49,14 @@ def test_half_a_turn(axis: np.ndarray) -> None:
 def test_a_quaternion_of_zeros_is_an_error() -> None:
     with pytest.raises(ValueError, match="zero norm"):
         rotation_from_quaternion([0.0, 0.0, 0.0, 0.0])
+
+
+def test_small_and_large_rotation_vectors() -> None:
+    """As by SciPy, to the last digits, and exactly the identity for none."""
+    np.testing.assert_array_equal(rotation_matrix([0.0, 0.0, 0.0]), np.eye(3))
+    rng = np.random.default_rng(3)
+    for angle in (1e-12, 1e-7, 1e-3, 1.0, np.pi - 1e-9, np.pi, 4.0, 20.0):
+        axis = rng.normal(size=3)
+        vector = angle * axis / np.linalg.norm(axis)
+        expected = Rotation.from_rotvec(vector).as_matrix()
+        np.testing.assert_allclose(rotation_matrix(vector), expected, rtol=0, atol=3e-15)

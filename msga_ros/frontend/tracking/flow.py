@@ -26,6 +26,9 @@ _PATCH = 13  # pixels along a side of what has to look alike
 _LEAST_ALIKE = 0.8  # correlation of the patches
 _NEIGHBOURS = 5
 _LEAST_FOUND = 0.3  # share of the points below which those few agree by chance: another scene
+_EXPECTED = 0.5  # share that is found where it was guessed; below, the motion is a sudden one
+_LEAST_APART, _MOST_APART = 6.0, 0.25  # pixels, and share of the motion around: what may differ
+_AROUND, _ROUNDS = 9, 3  # neighbours then, and how often those that differ are left out
 _MARGIN = 2.0  # pixels from the edge of the image
 _GAIN = 0.02  # relative change of contrast, and of brightness, that is evened out
 
@@ -34,12 +37,15 @@ def find_again(image0: Grey, image1: Grey, points0: Points, guess1: Points) -> t
     """Where `points0` (N, 2) of `image0` are in `image1`, and which were found (N,).
 
     `guess1` (N, 2): about where. A point that is not found from there is looked for from where it
-    was. Found are those that come back to where they started, look alike, and are inside.
+    was. Found are those that come back to where they started, look alike, and are inside. Where
+    most are not where they were guessed, their neighbours have to have moved alike as well: what
+    looks alike is found anywhere in an image that is searched far.
     """
     if len(points0) == 0:
         return points0.copy(), np.zeros(0, dtype=bool)
     evened = _like(image1, image0)
     points1, found = _there_and_back(image0, evened, points0, guess1, _LEVELS_NEAR)
+    expected = float(found.mean())
     for guess, levels in ((_as_neighbours, _LEVELS_NEAR), (_at_rest, _LEVELS_FAR)):
         rows = np.flatnonzero(~found)
         if len(rows):
@@ -49,6 +55,9 @@ def find_again(image0: Grey, image1: Grey, points0: Points, guess1: Points) -> t
             )
     rows = np.flatnonzero(found)
     found[rows] = _alike(image0, evened, points0[rows], points1[rows]) > _LEAST_ALIKE
+    if expected < _EXPECTED:
+        rows = np.flatnonzero(found)
+        found[rows] = _with_neighbours(points0[rows], points1[rows])
     if found.sum() < _LEAST_FOUND * len(found):
         found[:] = False
     return points1, found
@@ -127,6 +136,19 @@ def _patches(image: Grey, points: Points) -> Points:
     return found.astype(np.float32)
 
 
+def _with_neighbours(points0: Points, points1: Points) -> Bools:
+    """Whether each of the points (N,) moved about as those around it that did so themselves."""
+    alike = np.ones(len(points0), dtype=bool)
+    for _ in range(_ROUNDS):
+        rows = np.flatnonzero(alike)
+        known0, known1 = points0[rows], points1[rows]
+        around = motion_around(known0, known0, known1, _AROUND)
+        apart = np.linalg.norm(known1 - known0 - around, axis=1)
+        most = np.maximum(_LEAST_APART, _MOST_APART * np.linalg.norm(around, axis=1))
+        alike[rows] = apart <= most
+    return alike
+
+
 def _at_rest(points0: Points, points1: Points, found: Bools) -> Points:
     """Of the points that were not found: where they were."""
     return points0[~found]
@@ -137,10 +159,13 @@ def _as_neighbours(points0: Points, points1: Points, found: Bools) -> Points:
     return points0[~found] + motion_around(points0[~found], points0[found], points1[found])
 
 
-def motion_around(points: Points, known0: Points, known1: Points) -> Points:
-    """Motion (N, 2) at `points` (N, 2): the median of the nearest among `known0` to `known1`."""
-    if len(known0) < _NEIGHBOURS:
+def motion_around(
+    points: Points, known0: Points, known1: Points, count: int = _NEIGHBOURS
+) -> Points:
+    """Motion (N, 2) at `points` (N, 2): the median of the `count` nearest among `known0` to
+    `known1`; none where there are fewer."""
+    if len(known0) < count:
         return np.zeros_like(points)
     squared = ((points[:, None] - known0[None]) ** 2).sum(axis=2)
-    near = np.argpartition(squared, _NEIGHBOURS - 1, axis=1)[:, :_NEIGHBOURS]
+    near = np.argpartition(squared, count - 1, axis=1)[:, :count]
     return np.asarray(np.median((known1 - known0)[near], axis=1), np.float32)
