@@ -20,8 +20,11 @@ FRONTENDS = Registry(
     "front end",
     "msga_ros.frontends",
     {
-        name: f"{__name__}.{name}"
-        for name in ("sift", "fast_sift", "orb", "akaze", "tracks", "xfeat", "disk", "aliked")
+        **{
+            name: f"{__name__}.{name}"
+            for name in ("sift", "fast_sift", "orb", "akaze", "tracks", "xfeat", "disk", "aliked")
+        },
+        "msga_dense": "msga_ros.network.dense.frontend",
     },
     FrontendError,
 )

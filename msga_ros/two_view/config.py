@@ -36,8 +36,8 @@ class SieveConfig:
     name: str = setting(
         AUTOMATIC,
         "What tells true matches from false ones: msga, the network; none: all matches go to the "
-        "refinement of the pose; auto: none for learned features (xfeat, disk, aliked), else "
-        "msga.",
+        "refinement of the pose; auto: none for what is learned (xfeat, disk, aliked, msga_dense), "
+        "else msga.",
         choices=sieve_names,
         at_start=True,
     )

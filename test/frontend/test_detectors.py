@@ -37,7 +37,7 @@ def make(name: str, **entries: object) -> Frontend:
 
 
 def test_registry_lists_the_front_ends() -> None:
-    assert FRONTENDS.names() == (*NAMES, "tracks", *LEARNED)
+    assert FRONTENDS.names() == (*NAMES, "tracks", *LEARNED, "msga_dense")
 
 
 @pytest.mark.parametrize("name", ["", "surf", "base", "matching", "../sift"])

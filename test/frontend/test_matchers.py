@@ -57,6 +57,7 @@ def test_each_front_end_has_one_that_suits_it() -> None:
         "disk": "lightglue",
         "aliked": "lightglue",
         "tracks": "",  # it follows points, and matches by itself
+        "msga_dense": "",  # it finds points when it sees both images
     }
     others = [name for name, matcher in suited.items() if matcher]
     assert {fitting_matcher(name, "nearest") for name in others} == {"nearest"}

@@ -22,6 +22,7 @@ _LEVELS_NEAR, _LEVELS_FAR = 1, 4  # halvings, where the guess is good and where 
 _LEVELS_BACK = 1  # the way back starts where it should end
 _STOP: Any = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.02)
 _MOST_ASTRAY = 1.0  # pixels between a point and where the way back ends
+_FARTHEST = 6.0  # pixels from a good guess
 _PATCH = 13  # pixels along a side of what has to look alike
 _LEAST_ALIKE = 0.8  # correlation of the patches
 _NEIGHBOURS = 5
@@ -61,6 +62,25 @@ def find_again(image0: Grey, image1: Grey, points0: Points, guess1: Points) -> t
     if found.sum() < _LEAST_FOUND * len(found):
         found[:] = False
     return points1, found
+
+
+def align_from(image0: Grey, image1: Grey, points0: Points, guess1: Points) -> Points:
+    """Where `points0` (N, 2) of `image0` are in `image1`, from good guesses; those that do not come
+    back to where they started, or move far, stay where they were guessed to be."""
+    if len(points0) == 0:
+        return guess1.copy()
+    size = np.maximum(image0.shape, image1.shape)  # the flow is of two images of one size
+    one, other = (_enlarged(image, size) for image in (image0, _like(image1, image0)))
+    points1, found = _there_and_back(one, other, points0, guess1, _LEVELS_NEAR)
+    found &= np.abs(points1 - guess1).max(axis=1) < _FARTHEST
+    return np.where(found[:, None], points1, guess1)
+
+
+def _enlarged(image: Grey, size: NDArray[np.int64]) -> Grey:
+    """`image` with its last row and column repeated, to `size` (height, width)."""
+    below, right = (int(missing) for missing in size - image.shape)
+    border = cv2.BORDER_REPLICATE
+    return np.asarray(cv2.copyMakeBorder(image, 0, below, 0, right, border), np.uint8)
 
 
 def _there_and_back(

@@ -26,13 +26,15 @@ def sparse_divergence(indices: Tensor, shares: Tensor, log_predicted: Tensor) ->
     return divergence(shares, log_predicted.gather(1, indices))
 
 
-def band_divergence(inside: Tensor, log_predicted: Tensor) -> Tensor:
+def band_divergence(inside: Tensor, log_predicted: Tensor, floor: float = 0.0) -> Tensor:
     """Where only a band is known that holds the true partner: `(M,)`.
 
     The target is the prediction restricted to `inside` `(M, K)` bool and renormalised; the
-    divergence from it is minus the logarithm of the band's mass.
+    divergence from it is minus the logarithm of the band's mass. `floor` is added to the mass: a
+    point with less in its band has probably no partner, and should not pull hard.
     """
-    return -torch.logsumexp(log_predicted.masked_fill(~inside, -torch.inf), 1).clamp(min=-50.0)
+    mass = torch.logsumexp(log_predicted.masked_fill(~inside, -torch.inf), 1).clamp(min=-50.0)
+    return -(mass.exp() + floor).log() if floor else -mass
 
 
 def confidence_loss(logits: Tensor, correct: Tensor, known: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from msga_ros.training.dense.truth import CellTruth, cell_truth, epipolar_bands,
 from msga_ros.training.dense.views import VISIBLE, DenseBatch
 from msga_ros.training.synthetic_scenes.draws import Draws
 
+_LEAST_MASS = 0.02  # of an epipolar band that holds a partner
 _NEAR = 3.0  # pixels: what the alignment can still correct
 
 
@@ -151,8 +152,10 @@ class DenseLoss(nn.Module):
             mutual = _mutual(rows, columns)[1].flatten()
             back = inside.transpose(1, 2)
             directions_of_bands = (
-                band_divergence(inside.flatten(0, 1), rows.flatten(0, 1)),
-                band_divergence(back.flatten(0, 1), columns.transpose(1, 2).flatten(0, 1)),
+                band_divergence(inside.flatten(0, 1), rows.flatten(0, 1), _LEAST_MASS),
+                band_divergence(
+                    back.flatten(0, 1), columns.transpose(1, 2).flatten(0, 1), _LEAST_MASS
+                ),
             )
             mutual1 = _mutual(columns.transpose(1, 2), rows.transpose(1, 2))[1].flatten()
             band = (

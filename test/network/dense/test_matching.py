@@ -161,6 +161,8 @@ def test_divergence_is_zero_at_the_truth_and_infinite_nowhere() -> None:
     torch.testing.assert_close(sparse_divergence(indices, shares, other), divergence(target, other))
     band = torch.tensor([[True, True, False], [False, False, True]])
     torch.testing.assert_close(band_divergence(band, other), -torch.tensor([0.5, 0.25]).log())
+    far = torch.tensor([[-40.0, -40.0, 0.0]])
+    assert band_divergence(band[:1], far, floor=0.02) == pytest.approx(-math.log(0.02))
 
 
 def test_confidence_is_best_at_the_true_probability() -> None:

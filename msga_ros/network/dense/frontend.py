@@ -1,0 +1,185 @@
+"""The front end `msga_dense`: matches of two images without a detector.
+
+Where a point of the first view is in the second depends on both images, so features of one image
+have no keypoints, and nothing can be tracked from view to view. What depends on one image alone is
+computed once and kept with its features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from msga_ros.configuration.setting import check_ranges, setting
+from msga_ros.devices.fallback import DeviceFallback
+from msga_ros.frontend.base import Features, FrontendError, Matches
+from msga_ros.frontend.config import FrontendConfig
+from msga_ros.frontend.images import ScaledImage, prepare
+from msga_ros.frontend.learned import PlacedModule, placed
+from msga_ros.frontend.tracking.flow import align_from
+from msga_ros.network.checkpoint import find_weights
+from msga_ros.network.checkpoint_error import CheckpointError
+from msga_ros.network.dense.backbone import MULTIPLE
+from msga_ros.network.dense.net import DenseMatcher, ImageFeatures
+
+SIEVE = "none"  # MSGA-Net is trained on matches of keypoints: see docs/dense.md
+
+SUBPIXEL = ("learned", "lucas_kanade")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the front end `msga_dense`."""
+
+    weights: str = setting(
+        "", "Weights (path, or set in the package); empty: msga_dense.", at_start=True
+    )
+    longest: int = setting(
+        640,
+        "Longest side that images are matched at; less where frontend.max_image_size is less.",
+        unit="px",
+        minimum=64,
+        maximum=4096,
+    )
+    subpixel: str = setting(
+        "learned",
+        "How a match becomes exact to a part of a pixel: learned, by the network; lucas_kanade, by "
+        "alignment of the grey levels, which keeps the network's point where it fails.",
+        choices=lambda: SUBPIXEL,
+    )
+    min_confidence: float = setting(
+        0.3, "Matches that the network is less sure of are left out.", minimum=0.0, maximum=1.0
+    )
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "frontend.msga_dense")
+
+
+@dataclass(frozen=True)
+class SeenImage:
+    """`Features.payload` of this front end. `features`: on the device `device`; None of an image
+    without contrast, in which nothing corresponds to anything."""
+
+    scaled: ScaledImage
+    features: ImageFeatures | None
+    device: torch.device
+
+
+class DenseFrontend:
+    """See the module. One thread at a time."""
+
+    name = "msga_dense"
+
+    def __init__(self, config: FrontendConfig, network: DeviceFallback[PlacedModule]) -> None:
+        assert isinstance(config.own, Config)
+        self._config = config
+        self._own = config.own
+        self._network = network
+
+    @property
+    def device(self) -> str:
+        """Where the network runs now."""
+        return str(self._network.device)
+
+    @property
+    def device_problem(self) -> str:
+        """Why that is the CPU though CUDA was meant; "" where all is well."""
+        return self._network.problem
+
+    def extract(self, image: NDArray[np.generic]) -> Features:
+        limits = [size for size in (self._own.longest, self._config.max_image_size) if size]
+        scaled = prepare(image, min(limits), self._config.max_pixels)
+        seen = self._network.run(partial(_seen, scaled=scaled))
+        return replace(Features.without_keypoints(scaled.received_size, seen), independent=False)
+
+    def match(self, features0: Features, features1: Features) -> Matches:
+        first, second = (_payload(one) for one in (features0, features1))
+        if first.features is None or second.features is None:
+            return _matches(np.empty((0, 5), np.float32), first, second)
+        most = self._config.max_keypoints
+        found = self._network.run(partial(_found, first=first, second=second, most=most))
+        rows = _inside(found, first, second)
+        rows = rows[rows[:, 4] >= self._own.min_confidence]
+        if self._own.subpixel == "lucas_kanade":
+            rows[:, 2:4] = align_from(
+                first.scaled.pixels, second.scaled.pixels, rows[:, :2], rows[:, 2:4]
+            )
+        return _matches(rows[: self._config.max_matches or None], first, second)
+
+    def reconfigured(self, config: FrontendConfig) -> DenseFrontend:
+        return DenseFrontend(replace(config, own=config.own or self._own), self._network)
+
+
+def create(config: FrontendConfig) -> DenseFrontend:
+    """The front end `msga_dense`; `FrontendError` where its weights cannot be read."""
+    assert isinstance(config.own, Config)
+    try:
+        net = DenseMatcher.load(find_weights(config.own.weights or "msga_dense"))
+    except CheckpointError as error:
+        raise FrontendError(f"the front end msga_dense: {error}") from error
+    return DenseFrontend(config, placed("the front end msga_dense", net, config.device))
+
+
+@torch.inference_mode()
+def _seen(network: PlacedModule, scaled: ScaledImage) -> SeenImage:
+    features = None
+    if scaled.pixels.min() != scaled.pixels.max():  # else nothing to see, only rounding errors
+        pixels = torch.from_numpy(scaled.pixels).to(network.device)
+        features = _network(network).features(_padded(pixels[None, None].float() / 255.0))
+    return SeenImage(scaled, features, network.device)
+
+
+@torch.inference_mode()
+def _found(
+    network: PlacedModule, first: SeenImage, second: SeenImage, most: int
+) -> NDArray[np.float32]:
+    """Rows (M, 5), the surest first: points in both images as they are matched, confidence."""
+    both = []
+    for one in (first, second):
+        if one.device != network.device:  # the device has failed since
+            one = _seen(network, one.scaled)
+        assert one.features is not None
+        both.append(one.features)
+    found = _network(network).match(both[0], both[1], most)
+    rows = torch.cat((found.points0, found.points1, found.confidence.unsqueeze(1)), 1)
+    return rows.float().cpu().numpy()
+
+
+def _network(placed_module: PlacedModule) -> DenseMatcher:
+    assert isinstance(placed_module.module, DenseMatcher)
+    return placed_module.module
+
+
+def _payload(features: Features) -> SeenImage:
+    if not isinstance(features.payload, SeenImage):
+        raise FrontendError("features of another front end: msga_dense needs the images")
+    return features.payload
+
+
+def _padded(image: Tensor) -> Tensor:
+    """`(1, 1, H, W)` with its last row and column repeated, to sides that the network takes."""
+    height, width = image.shape[-2:]
+    return F.pad(image, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
+
+
+def _inside(rows: NDArray[np.float32], first: SeenImage, second: SeenImage) -> NDArray[np.float32]:
+    """Matches of what was not added to the images."""
+    sizes = [one.scaled.pixels.shape[::-1] for one in (first, second)]
+    limit = np.array([*sizes[0], *sizes[1]], np.float32) - 1
+    points = rows[:, :4]
+    return rows[((points >= 0) & (points <= limit)).all(axis=1)]
+
+
+def _matches(rows: NDArray[np.float32], first: SeenImage, second: SeenImage) -> Matches:
+    return Matches(
+        first.scaled.to_received(rows[:, :2]).astype(np.float32),
+        second.scaled.to_received(rows[:, 2:4]).astype(np.float32),
+        confidence=rows[:, 4].copy(),
+        independent=False,
+    )
