@@ -130,8 +130,10 @@ def create(config: FrontendConfig) -> DenseFrontend:
 def _seen(network: PlacedModule, scaled: ScaledImage) -> SeenImage:
     features = None
     if scaled.pixels.min() != scaled.pixels.max():  # else nothing to see, only rounding errors
-        pixels = torch.from_numpy(scaled.pixels).to(network.device)
-        features = _network(network).features(_padded(pixels[None, None].float() / 255.0))
+        pixels = torch.tensor(
+            scaled.pixels, device=network.device
+        )  # a copy: images may be read-only
+        features = _network(network).features(padded(pixels[None, None].float() / 255.0))
     return SeenImage(scaled, features, network.device)
 
 
@@ -162,7 +164,7 @@ def _payload(features: Features) -> SeenImage:
     return features.payload
 
 
-def _padded(image: Tensor) -> Tensor:
+def padded(image: Tensor) -> Tensor:
     """`(1, 1, H, W)` with its last row and column repeated, to sides that the network takes."""
     height, width = image.shape[-2:]
     return F.pad(image, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")

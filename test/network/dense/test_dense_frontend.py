@@ -61,6 +61,14 @@ def test_a_moved_and_enlarged_part_is_found_in_pixels_as_received(
     assert np.median(error) < 0.3
 
 
+@pytest.mark.filterwarnings("error")
+def test_images_of_others_are_not_touched(frontend: Frontend) -> None:
+    image = textured(64, 96)
+    image.setflags(write=False)  # as those of messages are
+    features = frontend.extract(image)
+    assert len(frontend.match(features, features)) > 0
+
+
 def test_fewer_matches_on_request_and_the_surest_of_them(frontend: Frontend) -> None:
     image = textured(96, 128)
     features = frontend.extract(image)
