@@ -180,7 +180,7 @@ def test_every_requirement_is_pinned(name: str) -> None:
 
 
 def test_executables_are_executable() -> None:
-    for name in ("msga", "msga_command", "msga_player"):
+    for name in ("msga", "msga_command", "msga_loops", "msga_player"):
         assert os.access(ROOT / "scripts" / name, os.X_OK)
 
 

@@ -71,6 +71,12 @@ def rotation_from_quaternion(quaternion: ArrayLike) -> Array:
     return np.asarray(Rotation.from_quat(np.asarray(quaternion, np.float64).ravel()).as_matrix())
 
 
+def quaternions(rotations: ArrayLike) -> Array:
+    """Unit quaternions (N, 4), x, y, z, w with w not negative, of rotation matrices (N, 3, 3)."""
+    found = Rotation.from_matrix(np.asarray(rotations, np.float64)).as_quat()
+    return np.asarray(np.where(found[:, 3:] < 0, -found, found))
+
+
 def quaternion(rotation: ArrayLike) -> tuple[float, float, float, float]:
     """Unit quaternion (x, y, z, w), w not negative, of a rotation matrix (3, 3)."""
     x, y, z, w = Rotation.from_matrix(np.asarray(rotation, np.float64)).as_quat().tolist()

@@ -16,7 +16,6 @@ from nav_msgs.msg import Path
 from numpy.typing import NDArray
 from std_msgs.msg import Header
 
-from msga_ros.geometry.rotations import quaternion
 from msga_ros.loops.reports import LoopEdge as Edge
 from msga_ros.msg import LoopEdge
 from msga_ros.node.messages import transform_message
@@ -61,13 +60,13 @@ def located_message(located: Located, map_frame: str) -> PoseWithCovarianceStamp
 def path_message(session: LoopSession, header: Header, mount: Mount | None) -> Path:
     """The keyframes that have a pose, corrected: of the robot or, without a mount, the camera."""
     path = Path(header=header)
-    for one in session.keyframes():
-        if one.pose is not None:
-            rotation, position = in_map(one.pose, mount)
-            stamp = time_message(session.stamp(one.number, one.stamp))
-            made = PoseStamped(header=Header(stamp=stamp, frame_id=header.frame_id))
-            made.pose = _pose(position, quaternion(rotation))
-            path.poses.append(made)
+    known = [(one, one.pose) for one in session.keyframes() if one.pose is not None]
+    turns, positions = in_map([pose for _, pose in known], mount)
+    for (one, _), turn, position in zip(known, turns.tolist(), positions, strict=True):
+        stamp = time_message(session.stamp(one.number, one.stamp))
+        made = PoseStamped(header=Header(stamp=stamp, frame_id=header.frame_id))
+        made.pose = _pose(position, turn)
+        path.poses.append(made)
     return path
 
 

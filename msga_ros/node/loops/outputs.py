@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Path
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
@@ -17,7 +18,7 @@ from msga_ros.loops.reports import Verdict
 from msga_ros.msg import LoopEdge
 from msga_ros.node.loops.markers import loop_markers
 from msga_ros.node.loops.messages import correction_message, edge_message, path_message
-from msga_ros.node.motion_outputs import TF_MISSING
+from msga_ros.node.motion_outputs import TF_MISSING, listened_to
 from msga_ros.node.qos import output_events, output_qos, overrides, static_qos
 from msga_ros.node.robot_frames import RobotFrames
 from msga_ros.odometry.mount import Mount
@@ -54,6 +55,8 @@ class LoopOutputs:
         self._edges = self._publisher(LoopEdge, "edges", static_qos(depth=10_000))
         self._markers = self._publisher(MarkerArray, "loops", static_qos(depth=1))
         self._path = self._publisher(Path, "path", static_qos(depth=1))
+        self._stale: set[LifecyclePublisher] = set()  # pictures that changed since they went out
+        self._stamp = Time()
         self._tolerance = round(settings["publish.tf_tolerance"] * 1e9)
         self._correction: Pose | None = None
         self._last_tf = 0  # ns, stamp of the odometry
@@ -71,7 +74,7 @@ class LoopOutputs:
         """What the map holds already; its edges come with the first image, which tells their
         frame."""
         self._correction = self._session.map_from_odom
-        self._publish_picture(self._node.get_clock().now().to_msg())
+        self._changed(self._node.get_clock().now().to_msg())
 
     def publish(self, processed: Processed) -> None:
         """What an image did to the map."""
@@ -83,7 +86,25 @@ class LoopOutputs:
             self._said.discard((edge.reference, edge.current))
         self._publish_new_edges()
         if outcome.verdict is Verdict.KEYFRAME or outcome.corrected or outcome.taken_back:
-            self._publish_picture(processed.header.stamp)
+            self._changed(processed.header.stamp)
+
+    @property
+    def picture_wanted(self) -> bool:
+        """Whether somebody listens to a picture of the map that is not up to date."""
+        return any(listened_to(one) for one in tuple(self._stale))
+
+    def publish_picture(self) -> None:
+        """Markers and path where somebody listens: of a large map they take long to make.
+
+        In the worker's thread.
+        """
+        header = Header(stamp=self._stamp, frame_id=self._map_frame)
+        for one in [one for one in self._stale if listened_to(one)]:
+            self._stale.discard(one)
+            if one is self._markers:
+                one.publish(loop_markers(self._session, header, self._marker_size))
+            else:
+                one.publish(path_message(self._session, header, self._mount))
 
     def publish_transform(self, pose: OdometryPose) -> None:
         """The transform from the map to the frame of `pose`, 20 times a second at most.
@@ -123,11 +144,9 @@ class LoopOutputs:
                 self._said.add((edge.reference, edge.current))
                 self._edges.publish(self._message(edge, ACCEPTED))
 
-    def _publish_picture(self, stamp: object) -> None:
-        header = Header(stamp=stamp, frame_id=self._map_frame)
-        self._markers.publish(loop_markers(self._session, header, self._marker_size))
-        if self._optimise:
-            self._path.publish(path_message(self._session, header, self._mount))
+    def _changed(self, stamp: Time) -> None:
+        self._stamp = stamp
+        self._stale = {self._markers, self._path} if self._optimise else {self._markers}
 
     def _message(self, edge: Edge, action: int) -> LoopEdge:
         return edge_message(edge, self._session, self._camera_frame, self._mount, action)

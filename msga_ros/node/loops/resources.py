@@ -33,7 +33,14 @@ from msga_ros.two_view.config import PipelineConfig
 
 # The work in hand gets so many seconds to finish: several pairs of images may have to be related.
 _PATIENCE = 60.0
-_LOOK_PERIOD = 0.2  # s between looks for images that waited too long for their odometry
+_LOOK_PERIOD = 0.2  # s between looks for images that waited too long, and for who listens
+
+
+class _Picture:
+    """Work for the worker: markers and path of the map as it is."""
+
+
+_Item = PlacedImage | Request[Any] | _Picture
 
 
 class LoopResources:
@@ -75,7 +82,7 @@ class LoopResources:
             opened, topics, reporter.complain, counts, image_bridge(), calibrations
         )
         self._outputs = LoopOutputs(node, now, self.session, message, reporter.complain)
-        self._worker: Worker[PlacedImage | Request[Any]] = Worker(
+        self._worker: Worker[_Item] = Worker(
             self._work,
             self._on_drop,
             self._on_error,
@@ -83,7 +90,7 @@ class LoopResources:
             now["images.queue_size"],
         )
         self._timer = node.create_timer(
-            _LOOK_PERIOD, reporter.guarded("timer of the images", self._images.look)
+            _LOOK_PERIOD, reporter.guarded("timer of the images", self._look)
         )
 
     @property
@@ -165,17 +172,27 @@ class LoopResources:
                 return
         self._worker.put(PlacedImage(image, mount))
 
+    def _look(self) -> None:
+        """Now and then: images that waited too long, and pictures of the map for who listens."""
+        self._images.look()
+        if self._outputs.picture_wanted:
+            self._worker.put(_Picture(), "picture")
+
     def _refuse(self, reason: str, text: str) -> None:
         self._statistics.dropped(reason)
         self._reporter.complain(reason, self._topic, text)
 
     # In the worker's thread.
 
-    def _work(self, item: PlacedImage | Request[Any]) -> bool:
+    def _work(self, item: _Item) -> bool:
         """An image, or a step of a request; True where the request has more steps."""
         if isinstance(item, Request):
             return item.advance()
-        self._process(item)
+        if isinstance(item, _Picture):
+            if self._outputs.picture_wanted:
+                self._outputs.publish_picture()
+        else:
+            self._process(item)
         return False
 
     def _process(self, item: PlacedImage) -> None:
@@ -198,12 +215,13 @@ class LoopResources:
             wait = 1e3 * (started - item.image.arrived)
             self._statistics.processed({"wait": wait, "work": 1e3 * (done - started)})
 
-    def _on_drop(self, item: PlacedImage | Request[Any]) -> None:
+    def _on_drop(self, item: _Item) -> None:
         if isinstance(item, Request):
             item.drop()
-        else:
+        elif isinstance(item, PlacedImage):
             self._statistics.dropped("superseded")
 
-    def _on_error(self, item: PlacedImage | Request[Any], error: Exception) -> None:
-        self._statistics.dropped("error")
+    def _on_error(self, item: _Item, error: Exception) -> None:
+        if isinstance(item, PlacedImage):
+            self._statistics.dropped("error")
         self._reporter.exception("work on an image", error)

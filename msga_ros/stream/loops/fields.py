@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.geometry.camera_pose import Pose
 from msga_ros.geometry.pose import invert_pose
-from msga_ros.geometry.rotations import quaternion
+from msga_ros.geometry.rotations import quaternion, quaternions
 from msga_ros.loops.reports import LoopEdge, MapPose, ScaleSource
 from msga_ros.odometry.mount import Mount
 from msga_ros.odometry.poses import UncertainPose
@@ -49,12 +51,17 @@ def pose_fields(pose: UncertainPose) -> tuple[Array, tuple[float, float, float, 
     return pose.position, quaternion(pose.rotation), pose.covariance.ravel()
 
 
-def in_map(pose: Pose, mount: Mount | None) -> tuple[Array, Array]:
-    """Rotation and position in the map of the robot or, without a `mount`, of the camera; `pose`:
-    map to camera."""
+def in_map(poses: Sequence[Pose], mount: Mount | None) -> tuple[Array, Array]:
+    """Quaternions (N, 4) and positions (N, 3) in the map of the robot or, without a `mount`, of the
+    camera; `poses`: map to camera."""
+    if not poses:
+        return np.empty((0, 4)), np.empty((0, 3))
+    rotations = np.array([one.rotation for one in poses])
+    shifts = np.array([one.translation for one in poses])
     if mount is not None:  # camera to base after map to camera
-        pose = Pose(mount.rotation, mount.position).after(pose)
-    return invert_pose(pose.rotation, pose.translation)
+        rotations, shifts = mount.rotation @ rotations, shifts @ mount.rotation.T + mount.position
+    back = rotations.transpose(0, 2, 1)
+    return quaternions(back), -np.einsum("nij,nj->ni", back, shifts)
 
 
 def located_pose(edge: LoopEdge, keyframes: list[MapPose]) -> UncertainPose | None:

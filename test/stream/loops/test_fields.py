@@ -55,9 +55,11 @@ def test_an_edge_of_no_keyframe_has_a_number_that_no_keyframe_has() -> None:
 
 
 def test_the_robot_in_the_map_is_where_it_was() -> None:
-    for robot in ROBOTS:
-        rotation, position = in_map(camera_pose(robot, MOUNT), MOUNT)
-        assert np.allclose(rotation, robot.rotation) and np.allclose(position, robot.position)
+    turns, positions = in_map([camera_pose(robot, MOUNT) for robot in ROBOTS], MOUNT)
+    for robot, turn, position in zip(ROBOTS, turns, positions, strict=True):
+        assert np.allclose(rotation_from_quaternion(turn), robot.rotation)
+        assert np.allclose(position, robot.position)
+    assert [len(one) for one in in_map([], MOUNT)] == [0, 0]
 
 
 def test_an_image_is_where_its_edge_leads_from_the_keyframe() -> None:
