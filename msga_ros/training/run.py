@@ -7,6 +7,7 @@ import io
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -42,8 +43,7 @@ class Run:
         # On a GPU the whole update is a part of the recorded step, the rate one of its inputs.
         rate = config.optimiser.learning_rate
         optimiser = torch.optim.Adam(
-            task.parameter_groups(self.net),
-            lr=torch.tensor(rate, device=fabric.device) if on_gpu else rate,
+            with_rates(task.parameter_groups(self.net), rate, fabric.device if on_gpu else None),
             fused=on_gpu,
             capturable=on_gpu,
         )
@@ -181,6 +181,17 @@ class Run:
             self.task.save(self.weights, average, notes)
         self.fabric.barrier()
         return self.weights
+
+
+def with_rates(
+    groups: list[dict[str, Any]], rate: float, device: torch.device | None
+) -> list[dict[str, Any]]:
+    """Each of an optimiser's groups with a rate of its own; on a `device` a tensor of its own."""
+    rates = [rate * group["factor"] for group in groups]
+    return [
+        {**group, "lr": own if device is None else torch.tensor(own, device=device)}
+        for group, own in zip(groups, rates, strict=True)
+    ]
 
 
 def _exported_iteration(path: Path) -> int:

@@ -18,6 +18,7 @@ from msga_ros.training.config import OptimiserConfig, TrainConfig
 from msga_ros.training.dense.batches import DenseBatchConfig
 from msga_ros.training.dense.config import DenseTrainConfig
 from msga_ros.training.dense.objective import DenseLossConfig
+from msga_ros.training.run import with_rates
 from msga_ros.training.tasks import load_run
 from msga_ros.training.trainer import train
 
@@ -80,6 +81,19 @@ def test_the_refinement_learns(files: tuple[str, str], tmp_path: Path) -> None:
     for name in ("quarter", "half", "confidence"):
         values = losses(tmp_path, name)
         assert sum(values[-6:]) < 0.9 * sum(values[:6]), name
+
+
+@pytest.mark.parametrize("device", [None, torch.device("cpu")])
+def test_slow_modules_have_a_rate_of_their_own(
+    files: tuple[str, str], tmp_path: Path, device: torch.device | None
+) -> None:
+    task = config(files, tmp_path).task()
+    groups = with_rates(task.parameter_groups(task.network()), 1.0, device)
+    optimiser = torch.optim.Adam(groups)
+    assert [float(group["lr"]) for group in optimiser.param_groups] == pytest.approx([1.0, 0.1])
+    if device is not None:  # as a training on a GPU changes it in place
+        optimiser.param_groups[1]["lr"].fill_(0.5)
+        assert float(optimiser.param_groups[0]["lr"]) == 1.0
 
 
 def test_a_file_says_which_task_it_is_for(tmp_path: Path) -> None:
