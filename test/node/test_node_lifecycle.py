@@ -155,7 +155,7 @@ def test_qos_override_that_cannot_be_leaves_it_inactive(any_weights: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["-p", "mode:=mono"], "mode must be one of stereo, temporal, not 'mono'"),
+        (["-p", "mode:=mono"], "mode must be one of stereo, temporal, rgbd, not 'mono'"),
         (["-p", "sync.slop:=1"], "sync.slop is a double (a number with a decimal point), not 1"),
         (["-p", "frontend.ratio:=2.0"], "frontend.ratio"),
     ],
