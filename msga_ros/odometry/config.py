@@ -60,6 +60,14 @@ class OdometryConfig:
     keyframe_inliers: int = _setting(
         60, "A new keyframe once fewer points of the last one are seen.", "", 0, 100_000
     )
+    keyframe_certainty: float = _setting(
+        10.0,
+        "Stereo with rig_sigma_deg 0: a new keyframe once the motion is longer than so many of its "
+        "standard deviations, too; 0: by the share of the points alone.",
+        "",
+        0.0,
+        1e6,
+    )
     min_parallax_deg: float = _setting(
         1.0, "Mono: median parallax that a new keyframe takes.", "deg", 0.0, 180.0
     )

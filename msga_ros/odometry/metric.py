@@ -103,6 +103,11 @@ class MetricOdometry(ABC, Generic[Frame]):
     ) -> tuple[TwoFrameSolution | None, bool]:
         """The motion, None where there is none, and whether its length was measured."""
 
+    def _outdated(self, solution: TwoFrameSolution) -> bool:
+        """Whether the next motion is better measured from the frame that `solution` leads to,
+        however many points of the keyframe are still seen."""
+        return False
+
     def _completed(self, check: RigCheck | None) -> RigCheck | None:
         """What is said of the rig once the motion is known."""
         return check
@@ -183,6 +188,7 @@ class MetricOdometry(ABC, Generic[Frame]):
             or count < self._config.keyframe_inliers
             or count < self._config.keyframe_share * self._seen_at_first
             or self._config.keyframe_share == 1.0
+            or self._outdated(solution)
         )
         if replace:
             pose = self._chain.advance(step)

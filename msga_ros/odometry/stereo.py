@@ -140,6 +140,19 @@ class StereoOdometry(MetricOdometry[StereoFrame]):
     ) -> Observations:
         return observed(keyframe, frame, features0, features1, matches, rows)
 
+    def _outdated(self, solution: TwoFrameSolution) -> bool:
+        """Where the rig counts as exact: once the length of the motion is certain.
+
+        A disparity that is off by a constant bends far depths more than near ones, and on the way
+        ahead the near points leave first. Without motion the keyframe stays: nothing drifts.
+        """
+        if self._rig.belief is not None or self._config.keyframe_certainty == 0.0:
+            return False
+        length = float(np.linalg.norm(solution.position))
+        along = solution.position / max(length, 1e-12)
+        variance = float(along @ solution.covariance[:3, :3] @ along)
+        return length > self._config.keyframe_certainty * np.sqrt(variance)
+
     def _completed(self, check: RigCheck | None) -> RigCheck | None:
         return self._rig.completed(check)
 

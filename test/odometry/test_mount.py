@@ -126,7 +126,11 @@ def test_motions_from_frame_to_frame_are_as_certain_as_they_say(keyframe_share: 
     """NEES over drives. Two motions from one keyframe share its keypoints: not independent."""
     rng = np.random.default_rng(11)
     config = KNOWN_NOISE.__class__(
-        noise_px=0.5, rig_sigma_deg=0.0, systematic_share=0.0, keyframe_share=keyframe_share
+        noise_px=0.5,
+        rig_sigma_deg=0.0,
+        systematic_share=0.0,
+        keyframe_share=keyframe_share,
+        keyframe_certainty=0.0,
     )
     squared, careless = [], []
     for _ in range(12):

@@ -52,7 +52,7 @@ def normalised_squared(pose: UncertainPose, truth: tuple[np.ndarray, np.ndarray]
 def test_covariances_are_consistent_along_the_way(keyframe_share: float) -> None:
     """NEES of the relative and of the integrated pose, over independent drives, chi-square."""
     rng = np.random.default_rng(10)
-    config = replace(KNOWN_NOISE, keyframe_share=keyframe_share)
+    config = replace(KNOWN_NOISE, keyframe_share=keyframe_share, keyframe_certainty=0.0)
     relative, integrated, independent = [], [], []
     for _ in range(16):
         scene = Scene.drive(rng, 8)
@@ -78,7 +78,7 @@ def test_covariances_are_consistent_along_the_way(keyframe_share: float) -> None
 def test_covariances_are_consistent_across_keyframes_that_stand_for_several_frames() -> None:
     """NEES as above, of a frame on the way from the third keyframe or a later one, and of it."""
     rng, frames = np.random.default_rng(20), 15
-    config = replace(KNOWN_NOISE, keyframe_share=0.9)
+    config = replace(KNOWN_NOISE, keyframe_share=0.9, keyframe_certainty=0.0)
     at_keyframe, between = [], []
     for _ in range(12):
         scene = Scene.drive(rng, frames)
@@ -208,6 +208,34 @@ def test_vergence_out_of_calibration_shows_and_does_not_bend_the_scale() -> None
     assert not right.rig.drifted(0.5, CAMERA.mean_focal)
     assert wrong.rig.drifted(0.5, CAMERA.mean_focal)
     assert wrong.rig.rotation_deg[1] == pytest.approx(0.15, abs=0.03)
+
+
+def test_a_trusted_calibration_that_is_off_bends_short_motions_less() -> None:
+    """Near points, whose depths are hardly wrong, are in sight of the next frame, not of the tenth.
+    The camera that is known to be able to turn needs no such help."""
+    scene = Scene.drive(np.random.default_rng(21), 12, points=500)
+    turned = RIG.turned(np.radians([0.0, 0.15, 0.0]))
+    length = np.linalg.norm(scene.true_motion(0, 11)[1])
+    too_long, keyframes = [], []
+    for certainty in (0.0, 10.0):
+        trusting = OdometryConfig(rig_sigma_deg=0.0, keyframe_certainty=certainty)
+        updates = drive(scene, np.random.default_rng(1), trusting, 0.3, turned)
+        assert updates[-1].pose is not None
+        too_long.append(abs(np.linalg.norm(updates[-1].pose.position) / length - 1.0))
+        keyframes.append(sum(update.keyframe for update in updates))
+    assert too_long[1] < 0.9 * too_long[0]
+    assert keyframes[0] < keyframes[1] == len(updates)
+    learning = drive(scene, np.random.default_rng(1), OdometryConfig(), 0.3, turned)
+    assert sum(update.keyframe for update in learning) == keyframes[0]
+
+
+def test_a_camera_that_stands_keeps_its_keyframe() -> None:
+    rng = np.random.default_rng(22)
+    drawn = Scene.drive(rng, 2, points=400)
+    still = Scene(drawn.points, np.repeat(drawn.rotations[:1], 8, 0), np.zeros((8, 3)))
+    updates = drive(still, rng, KNOWN_NOISE)
+    assert [update.keyframe for update in updates] == [True] + [False] * 7
+    assert all(update.reference_stamp == 0.0 for update in updates[1:])
 
 
 def test_a_blind_frame_is_guessed_and_said_so() -> None:
