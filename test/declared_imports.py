@@ -21,6 +21,7 @@ class Where(Enum):
     LEARNED = "learned"
     ONNX = "onnx"
     RAY = "ray"
+    SLAM = "slam"
     VIEW = "view"
     ROS = "ROS"  # a ROS 2 distribution
 
@@ -54,6 +55,7 @@ IMPORTS: dict[str, Import] = {
     "onnx": Import("onnx", None, Where.ONNX),
     "onnxruntime": Import("onnxruntime", None, Where.ONNX),
     "onnxscript": Import("onnxscript", None, Where.ONNX),
+    "gtsam": Import("gtsam", None, Where.SLAM),
     "ray": Import("ray", None, Where.RAY),
     "rerun": Import("rerun-sdk", None, Where.VIEW),
 } | {

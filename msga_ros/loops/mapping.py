@@ -77,6 +77,21 @@ class LoopMapper:
             for number, pose in enumerate(self._poses.poses)
         ]
 
+    def steps(self) -> list[tuple[int, int, UncertainPose]]:
+        """The odometry from each keyframe to the next: both numbers, and the pose of the later
+        camera in the earlier one, with the drift that the settings give it."""
+        found = []
+        for number in range(len(self._chain)):
+            before = self._chain.previous(number)
+            step = None if before is None else self._chain.between(before, number)
+            if before is not None and step is not None:
+                found.append((before, number, step))
+        return found
+
+    def odometry(self) -> list[Pose | None]:
+        """Of all keyframes, odom to camera, as they were added."""
+        return list(self._chain.poses)
+
     def due(self, stamp: float, odometry: Pose | None) -> bool:
         """See `Mapper`."""
         self._watch.observe(stamp, odometry)

@@ -28,7 +28,7 @@ _INLIER_PROBABILITY = 0.999  # of a true loop to stay
 _HOLDS = 0.5  # weight, 0 to 1, of a loop that stays
 
 
-class MissingGtsam(ImportError):
+class MissingGtsam(ValueError):
     """GTSAM is not installed; the message says how to get it."""
 
 

@@ -105,11 +105,27 @@ def edge_from_relative_pose(
             covariance = units @ covariance @ units
             covariance += length_sigma**2 * np.outer(direction, direction)
             translation, metric = length * direction[:3], True
+    stamps = header_ns(message.reference_header), header_ns(message.header)
+    return edge_between(*stamps, rotation, translation, covariance, unmeasured, metric)
+
+
+def edge_between(
+    from_ns: int,
+    to_ns: int,
+    rotation: Array,
+    translation: Array,
+    covariance: Array,
+    unmeasured: Array,
+    metric: bool,
+) -> Edge:
+    """The edge of a pose, `x_from = rotation x_to + translation`, with the covariance (6, 6) of
+    `RelativePose.msg`, along the axes of the *from* camera; `unmeasured` (6, K): directions in
+    which nothing is known, orthonormal. Raises `PlugError` for equal stamps."""
     turn = np.kron(np.eye(2), rotation.T)
     covariance = turn @ covariance @ turn.T
     return Edge(
-        from_ns=header_ns(message.reference_header),
-        to_ns=header_ns(message.header),
+        from_ns=from_ns,
+        to_ns=to_ns,
         rotation=rotation,
         translation=translation,
         covariance=covariance,

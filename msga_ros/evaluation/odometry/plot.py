@@ -14,7 +14,7 @@ from msga_ros.whole_files import whole_file
 
 # Okabe and Ito: colours that colour-blind people can tell apart; the two blues lie far apart, and
 # where all are used, they begin again with other dashes.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
 _LINES = ("-", "--", ":", "-.")
 
 
@@ -33,14 +33,14 @@ def plot_trajectories(path: Path, name: str, runs: Sequence[Run], with_scale: bo
     heights = [3, 2] if judged else [1]
     rows = figure.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0]
     axes = rows[0]
-    centre, plane = _plane(base[:, :3, 3])
+    centre, plane = main_plane(base[:, :3, 3])
     if longest.truth is not None:
         track = (longest.truth[:, :3, 3] - centre) @ plane
         axes.plot(*track.T, color="black", linewidth=3, alpha=0.5, label="truth")
     unit = "" if with_scale and longest.truth is None else " (m)"
     for number, run in enumerate(runs):
-        positions, colour = _positions(run, with_scale), _COLOURS[number % len(_COLOURS)]
-        line = _LINES[number // len(_COLOURS) % len(_LINES)]
+        positions, colour = _positions(run, with_scale), COLOURS[number % len(COLOURS)]
+        line = _LINES[number // len(COLOURS) % len(_LINES)]
         style: dict[str, object] = {
             "linewidth": 1.2, "linestyle": line, "marker": ".", "markersize": 3,
         }  # fmt: skip
@@ -75,9 +75,10 @@ def _positions(run: Run, with_scale: bool) -> npt.NDArray[np.float64]:
         return positions
 
 
-def _plane(
+def main_plane(
     positions: npt.NDArray[np.float64],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Centre (3,) of positions (N, 3) and the two axes (3, 2) along which they move most."""
     centre = positions.mean(axis=0)
     axes = np.linalg.svd(positions - centre, full_matrices=True)[2]
     return centre, axes[:2].T
