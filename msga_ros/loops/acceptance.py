@@ -37,7 +37,8 @@ class Acceptance:
             if not self._consistency.within_drift(edge):
                 continue
             witnesses = self._consistency.supporters(edge, [*accepted, *self._waiting])
-            supported = len(witnesses) >= self._config.support
+            # Witnesses of a rotation alone are none of a place.
+            supported = edge.metric and len(witnesses) >= self._config.support
             if not supported and edge.inliers < self._config.strong_inliers:
                 possible.append(edge)
                 continue
