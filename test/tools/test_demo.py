@@ -163,7 +163,7 @@ def test_without_ros_one_line_says_what_to_do(
     ("options", "message"),
     [
         ({"source": "/nothing/here"}, "neither"),
-        ({"mode": "sideways"}, "stereo or temporal"),
+        ({"mode": "sideways"}, "stereo, temporal, rgbd"),
     ],
 )
 def test_what_cannot_be_played_is_said_before_anything_starts(

@@ -18,7 +18,8 @@ from msga_ros.network import MSGANet, MSGANetConfig  # noqa: E402
 from msga_ros.training.batches import BatchConfig, BatchSource  # noqa: E402
 from msga_ros.training.config import OptimiserConfig, TrainConfig, learning_rate  # noqa: E402
 from msga_ros.training.losses import LossConfig  # noqa: E402
-from msga_ros.training.outlier_removal import NetworkLoss, Run  # noqa: E402
+from msga_ros.training.outlier_removal import NetworkLoss  # noqa: E402
+from msga_ros.training.run import Run  # noqa: E402
 from msga_ros.training.step import RecordedStep, Step  # noqa: E402
 from msga_ros.training.trainer import train  # noqa: E402
 

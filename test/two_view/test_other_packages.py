@@ -44,7 +44,7 @@ def error_deg(result: TwoViewResult, pair: PosedPair) -> float:
 
 @pytest.mark.usefixtures("tiny")
 def test_all_are_listed_and_ours_keep_their_names() -> None:
-    ours = ("sift", "fast_sift", "orb", "akaze", "tracks", "xfeat", "disk", "aliked")
+    ours = ("sift", "fast_sift", "orb", "akaze", "tracks", "xfeat", "disk", "aliked", "msga_dense")
     assert FRONTENDS.names() == (*ours, "broken", "tiny")
     assert MATCHERS.names() == ("nearest", "lightglue", "lighterglue", "tiny")
     assert SIEVES.names() == ("msga", "none", "tiny")
@@ -208,8 +208,13 @@ def test_msga_match_takes_them_and_its_help_names_them(tiny_folder: Path, tmp_pa
     pose = json.loads(found.read_text())
     assert pose["status"] == "OK" and pose["rotation_error_deg"] < 2.0
     assert pose["matched"] <= 1500
-    assert "sift, fast_sift, orb, akaze, tracks, xfeat, disk, aliked, broken, tiny" in " ".join(
-        with_tiny(tiny_folder, "-m", "msga_ros.cli", "match", "--help").replace("│", " ").split()
+    assert (
+        "sift, fast_sift, orb, akaze, tracks, xfeat, disk, aliked, msga_dense, broken, tiny"
+        in " ".join(
+            with_tiny(tiny_folder, "-m", "msga_ros.cli", "match", "--help")
+            .replace("│", " ")
+            .split()
+        )
     )
 
 
@@ -264,7 +269,7 @@ for wrong in ({"frontend.tiny.most": 1.5}, {"frontend.tiny.more": 3}, {"frontend
         "tiny",
         "frontend.tiny.most is an integer, not 1.5",
         "unknown parameter frontend.tiny.more; frontend.tiny.most is meant?",
-        "frontend.name must be one of sift, fast_sift, orb, akaze, tracks, xfeat, disk, aliked, "
+        "frontend.name must be one of sift, fast_sift, orb, akaze, tracks, xfeat, disk, aliked, msga_dense, "
         "broken, tiny, not 'tny'",
     ]
 
