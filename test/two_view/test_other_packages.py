@@ -269,8 +269,8 @@ for wrong in ({"frontend.tiny.most": 1.5}, {"frontend.tiny.more": 3}, {"frontend
         "tiny",
         "frontend.tiny.most is an integer, not 1.5",
         "unknown parameter frontend.tiny.more; frontend.tiny.most is meant?",
-        "frontend.name must be one of sift, fast_sift, orb, akaze, tracks, xfeat, disk, aliked, msga_dense, "
-        "broken, tiny, not 'tny'",
+        "frontend.name must be one of sift, fast_sift, orb, akaze, tracks, xfeat, disk, aliked, "
+        "msga_dense, broken, tiny, not 'tny'",
     ]
 
 
