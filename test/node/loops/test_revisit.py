@@ -83,6 +83,8 @@ def drive(road: Road, model: Model) -> Iterator[LoopBench]:
         one.spin_until(lambda number=number: one.settled() > number)
     one.spin_until(lambda: len(one.heard["edges"]) >= one.counts.loops > 0)
     one.spin_until(lambda: one.heard["path"] and len(one.heard["path"][-1].poses) == len(WAY))
+    frames = one.node._resources._outputs._frames  # which first hears out who else publishes one
+    one.spin_until(lambda: frames.listened)
     one.heard["tf"].clear()
     last = road.truth[-1]  # the transform comes with the odometry
     one.odometry(at + 1.0, last.translation + drift, last.rotation)
