@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch_ros.actions import Node
 
 from msga_ros.node.launching import (
@@ -20,9 +20,10 @@ from msga_ros.node.launching import (
     SWITCH,
     SWITCHES,
     argument,
+    check_calibration,
     existing_file,
     full_name,
-    log_arguments,
+    managed_node,
     parameter_files,
     presets,
     set_fastdds_profile,
@@ -148,9 +149,7 @@ def start_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     defaults = SHARE / "config" / "msga.yaml"
     files = parameter_files(given("params_file"), given("preset"), defaults)
     for name in CALIBRATIONS:
-        text = given(name)
-        if text and not Path(text).expanduser().is_file():  # FILE, or FILE#CAMERA
-            existing_file(name, text.rpartition("#")[0] or text)
+        check_calibration(name, given(name))
     texts = {parameter: given(name) for name, parameter in PARAMETERS.items()}
     overrides = {name: parsed(name, text) for name, text in texts.items() if text}
     namespace = given("namespace").strip("/")
@@ -160,18 +159,7 @@ def start_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             transport = "compressedDepth" if name == "depth_image" else "compressed"
             for topic in resolved(namespace, given(name), transport):
                 overrides[f"qos_overrides.{topic}.subscription.reliability"] = reliability
-    node = Node(
-        package="msga_ros",
-        executable="msga",
-        name="msga",
-        namespace=namespace,
-        parameters=[*files, overrides],
-        remappings=[(topic, given(name)) for name, topic in INPUTS.items()],
-        arguments=log_arguments(namespace, "msga", given("log_level")),
-        output="screen",
-        emulate_tty=True,
-        on_exit=Shutdown(reason="the node msga has ended"),
-    )
+    node = managed_node("msga", files, overrides, INPUTS, given)
     if given("rviz") == "false":
         return [node]
     return [rviz(namespace, given("rviz_config"), given("fixed_frame")), node]

@@ -7,16 +7,15 @@ started, the folder of the map included; when the node ends, so does the launch 
 from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
-from launch_ros.actions import Node
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
 from msga_ros.node.launching import (
     LOG_LEVELS,
     SWITCH,
     SWITCHES,
     argument,
-    existing_file,
-    log_arguments,
+    check_calibration,
+    managed_node,
     parameter_files,
     presets,
     set_fastdds_profile,
@@ -112,9 +111,7 @@ def start_node(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         return value(context, name)
 
     files = parameter_files(given("params_file"), given("preset"), DEFAULTS)
-    calibration = given("calibration")
-    if calibration and not Path(calibration).expanduser().is_file():  # FILE, or FILE#CAMERA
-        existing_file("calibration", calibration.rpartition("#")[0] or calibration)
+    check_calibration("calibration", given("calibration"))
     folder = Path(given("map_file")).expanduser().parent
     if given("map_file") and not folder.is_dir():
         raise FileNotFoundError(f"map_file: there is no folder {folder}")
@@ -123,21 +120,7 @@ def start_node(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         for name, parameter in PARAMETERS.items()
         if given(name)
     }
-    namespace = given("namespace").strip("/")
-    return [
-        Node(
-            package="msga_ros",
-            executable="msga_loops",
-            name="msga_loops",
-            namespace=namespace,
-            parameters=[*files, overrides],
-            remappings=[(topic, given(name)) for name, topic in INPUTS.items()],
-            arguments=log_arguments(namespace, "msga_loops", given("log_level")),
-            output="screen",
-            emulate_tty=True,
-            on_exit=Shutdown(reason="the node msga_loops has ended"),
-        )
-    ]
+    return [managed_node("msga_loops", files, overrides, INPUTS, given)]
 
 
 def generate_launch_description() -> LaunchDescription:

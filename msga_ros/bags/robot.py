@@ -53,13 +53,5 @@ class BagMounts:
             except Exception as error:  # whatever the bytes make of the decoder
                 warn(f"{STATIC}: a message that cannot be read ({type(error).__name__})")
                 continue
-            for one in message.transforms:
-                shift, turn = one.transform.translation, one.transform.rotation
-                problem = self._static.add(
-                    one.header.frame_id,
-                    one.child_frame_id,
-                    (shift.x, shift.y, shift.z),
-                    (turn.x, turn.y, turn.z, turn.w),
-                )
-                if problem:
-                    warn(f"{STATIC}: {problem}")
+            for problem in self._static.add_all(message.transforms):
+                warn(f"{STATIC}: {problem}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 
@@ -114,6 +114,22 @@ def choose_device(name: str, entry: str = "device") -> tuple[torch.device, str]:
         if (device.index or 0) >= count:
             return cpu, f"{entry} is {name!r}, but there are {count} CUDA devices"
     return device, ""
+
+
+class NetworkOnDevice:
+    """A stage whose network a `DeviceFallback` keeps in `_network`."""
+
+    _network: DeviceFallback[Any]
+
+    @property
+    def device(self) -> str:
+        """Where the network runs now."""
+        return str(self._network.device)
+
+    @property
+    def device_problem(self) -> str:
+        """Why that is the CPU though CUDA was meant; "" where all is well."""
+        return self._network.problem
 
 
 def _line(error: Exception) -> str:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from msga_ros.devices.fallback import DeviceFallback
+from msga_ros.devices.fallback import DeviceFallback, NetworkOnDevice
 from msga_ros.frontend.base import Features
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.device_matching import DeviceDescriptors
@@ -53,7 +53,7 @@ def placed(what: str, module: torch.nn.Module, device: str) -> DeviceFallback[Pl
     return DeviceFallback(what, on_cpu, PlacedModule.on, device, "frontend.device")
 
 
-class LearnedFrontend:
+class LearnedFrontend(NetworkOnDevice):
     """Extracts by a network on its device, where the descriptors stay for the matcher.
 
     `detect(module, image (1, 1 or 3, H, W) in [0, 1], most)` answers with at most about `most`
@@ -76,16 +76,6 @@ class LearnedFrontend:
         self._detect = detect
         self._width = width
         self._colour = colour
-
-    @property
-    def device(self) -> str:
-        """Where the network runs now."""
-        return str(self._network.device)
-
-    @property
-    def device_problem(self) -> str:
-        """Why that is the CPU though CUDA was meant; "" where all is well."""
-        return self._network.problem
 
     def extract(self, image: NDArray[np.generic]) -> Features:
         limits = (self._config.max_image_size, self._config.max_pixels)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescriptionEntity
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable, Shutdown
 from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
 
 # The first is read by Fast DDS 2 (Humble, Jazzy), the second by Fast DDS 3 (Kilted).
 _PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
@@ -53,6 +56,12 @@ def existing_file(name: str, text: str) -> Path:
     return path
 
 
+def check_calibration(name: str, text: str) -> None:
+    """The argument `name` gives FILE, FILE#CAMERA or nothing. Raises `FileNotFoundError`."""
+    if text and not Path(text).expanduser().is_file():
+        existing_file(name, text.rpartition("#")[0] or text)
+
+
 def parameter_files(params_file: str, preset: str, defaults: Path) -> list[str]:
     """The file that is given; with a preset the defaults below it, and a file of one's own above.
 
@@ -75,7 +84,29 @@ def full_name(namespace: str, topic: str) -> str:
     return topic if topic.startswith("/") else "/" + "/".join(filter(None, (namespace, topic)))
 
 
-def log_arguments(namespace: str, node: str, level: str) -> list[str]:
-    """Arguments of a node that shows its messages from `level` on."""
-    logger = ".".join([*namespace.split("/"), node]).lstrip(".")
-    return ["--ros-args", "--log-level", f"{logger}:={level}"]
+def managed_node(
+    name: str,
+    files: list[str],
+    overrides: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    given: Callable[[str], str],
+) -> Node:
+    """The node `name` by the executable of that name; when it ends, so does the launch.
+
+    `files`: of parameters, `overrides` stand above them; `inputs`: names in the node by those of
+    the arguments; `given(argument)`: what was given for it, `namespace` and `log_level` too.
+    """
+    namespace = given("namespace").strip("/")
+    logger = ".".join([*namespace.split("/"), name]).lstrip(".")
+    return Node(
+        package="msga_ros",
+        executable=name,
+        name=name,
+        namespace=namespace,
+        parameters=[*files, dict(overrides)],
+        remappings=[(topic, given(argument)) for argument, topic in inputs.items()],
+        arguments=["--ros-args", "--log-level", f"{logger}:={given('log_level')}"],
+        output="screen",
+        emulate_tty=True,
+        on_exit=Shutdown(reason=f"the node {name} has ended"),
+    )

@@ -7,48 +7,32 @@ import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_srvs.srv import Trigger
 
+from msga_ros.configuration.yaml_dataclass import ConfigError
 from msga_ros.node.inputs import input_topic
 from msga_ros.node.parameters import Parameters
 from msga_ros.node.reception import Reception
 from msga_ros.node.reporting import LogForwarder, Reporter
-from msga_ros.node.transitions import guard_transitions, reported
+from msga_ros.node.request_services import RequestServices, Service
+from msga_ros.node.resources import Resources
+from msga_ros.node.transitions import guard_transitions, guarded_service, reason, reported
 from msga_ros.stream.calibration_files import CalibrationFiles
 from msga_ros.stream.message_types import Stamped
 from msga_ros.stream.model_loading import InterruptibleLoading, Model, load_model
-from msga_ros.stream.node_settings import NodeSettings
+from msga_ros.stream.node_settings import NodeSettings, SettingsError
 from msga_ros.stream.request_counts import RequestCounts
 from msga_ros.stream.statistics import Snapshot, Statistics
 from msga_ros.two_view.config import PipelineConfig
 
 _SUCCESS = TransitionCallbackReturn.SUCCESS
 _FAILURE = TransitionCallbackReturn.FAILURE
-
-
-class Resources(Protocol):
-    """What `configure` makes and `cleanup` ends."""
-
-    @property
-    def model(self) -> Model:
-        """The pipeline and where it is from."""
-
-    def start(self) -> None:
-        """The node becomes active."""
-
-    def put(self, messages: Mapping[str, Stamped], epoch: int) -> None:
-        """Take a complete set of messages, in the executor thread."""
-
-    def drain(self) -> None:
-        """Take no more, and let the work in hand be finished."""
-
-    def close(self) -> None:
-        """End the work and free everything."""
 
 
 Of = TypeVar("Of", bound=NodeSettings)
@@ -59,9 +43,9 @@ class ManagedNode(LifecycleNode, Generic[Of, Held]):
     """A node that configures and activates itself, receives sets of messages and hands them on.
 
     `name`: of the node where nobody gives another. `kind`: its settings; `inputs`: names of the
-    messages of a set, by the settings. `load` makes the model from a configuration; tests give
-    their own. `stop`, once set, breaks it off. Raises `SettingsError` for parameters that cannot
-    be.
+    messages of a set, by the settings; `services`: those that the resources do the work of. `load`
+    makes the model from a configuration; tests give their own. `stop`, once set, breaks it off.
+    Raises `SettingsError` for parameters that cannot be.
     """
 
     def __init__(
@@ -69,6 +53,7 @@ class ManagedNode(LifecycleNode, Generic[Of, Held]):
         name: str,
         kind: type[Of],
         inputs: Callable[[Of], Sequence[str]],
+        services: Sequence[Service[Held, Of]],
         load: Callable[[PipelineConfig], Model] = load_model,
         stop: threading.Event | None = None,
         **node_arguments: Any,
@@ -110,6 +95,17 @@ class ManagedNode(LifecycleNode, Generic[Of, Held]):
             ),
         )
         guard_transitions(self)
+        self._reset_service = self.create_service(
+            Trigger, "~/reset", guarded_service(self._reporter, "reset service", self._on_reset)
+        )
+        RequestServices(
+            self,
+            services,
+            lambda: self._resources if self._reception.active else None,
+            lambda: self.settings,
+            self._request_counts,
+            self._reporter,
+        )
         self._start_timer = None
         if settings["autostart"]:
             self._start_timer = self.create_timer(
@@ -156,8 +152,8 @@ class ManagedNode(LifecycleNode, Generic[Of, Held]):
         """In a few words, for the log."""
 
     @abstractmethod
-    def _on_parameters(self, old: Of, new: Of) -> None:
-        """Live parameters change. Raises `SettingsError` where they cannot."""
+    def _forget(self) -> str:
+        """By the service `~/reset`: forget what belongs to the stream; what that was, in words."""
 
     @abstractmethod
     def _diagnostics_message(self, now: Snapshot) -> DiagnosticArray:
@@ -185,12 +181,11 @@ class ManagedNode(LifecycleNode, Generic[Of, Held]):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Publishers first, then the subscriptions."""
-        settings = self.settings
         result: TransitionCallbackReturn = super().on_activate(state)
         try:
             if self._resources is not None:
                 self._resources.start()
-            self._reception.start(settings, self._calibration.sources)
+            self._reception.start(self.settings, self._calibration.sources)
         except Exception as error:  # a QoS override that cannot be
             if self._resources is not None:
                 self._resources.drain()
@@ -234,7 +229,7 @@ class ManagedNode(LifecycleNode, Generic[Of, Held]):
 
     def _failed(self, transition: str, error: Exception) -> TransitionCallbackReturn:
         """Say why a transition failed; the node stays where it was, to be tried again."""
-        self._failure = f"cannot {transition}: {_reason(error)}"
+        self._failure = f"cannot {transition}: {reason(error)}"
         self.get_logger().error(self._failure)
         self._publish_diagnostics()
         return _FAILURE
@@ -254,6 +249,21 @@ class ManagedNode(LifecycleNode, Generic[Of, Held]):
 
     # In the executor thread.
 
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._reception.reset()
+        response.message = self._forget()
+        response.success = True
+        return response
+
+    def _on_parameters(self, old: Of, new: Of) -> None:
+        """Live parameters change. Raises `SettingsError` where they cannot."""
+        if self._resources is not None and old.pipeline != new.pipeline:
+            try:
+                self._resources.reconfigure(new.pipeline)
+            except ConfigError as error:
+                raise SettingsError(str(error)) from None
+        self._reception.set_slop(new["sync.slop"])
+
     def _on_set(self, messages: Mapping[str, Stamped], epoch: int) -> None:
         if self._resources is not None:
             self._resources.put(messages, epoch)
@@ -262,8 +272,7 @@ class ManagedNode(LifecycleNode, Generic[Of, Held]):
         self._publish_diagnostics()
         now = self._statistics.snapshot()
         self._reception.look_for_latched(now)
-        silence = self._silence(now)
-        if silence:
+        if silence := self._silence(now):
             self._reporter.warn("no input", silence)
 
     def _silence(self, now: Snapshot) -> str:
@@ -273,11 +282,10 @@ class ManagedNode(LifecycleNode, Generic[Of, Held]):
         """The fields of `NodeCondition`."""
         settings = self.settings
         model = self._resources.model if self._resources is not None else None
-        asked = settings["network.weights"] or "packaged"
         return {
             "state": self.state,
             "failure": self._failure,
-            "model": model.source if model is not None else asked,
+            "model": model.source if model else settings["network.weights"] or "packaged",
             "device": model.device if model is not None else "none",
             "asked_device": settings["network.device"],
             "device_problem": model.device_problem if model is not None else "",
@@ -290,9 +298,3 @@ class ManagedNode(LifecycleNode, Generic[Of, Held]):
 
     def _publish_diagnostics(self) -> None:
         self._diagnostics.publish(self._diagnostics_message(self._statistics.snapshot()))
-
-
-def _reason(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    expected = isinstance(error, (ValueError, OSError))
-    return text if expected else f"{type(error).__name__}: {text}"

@@ -7,19 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from std_srvs.srv import Trigger
 
-from msga_ros.configuration.yaml_dataclass import ConfigError
 from msga_ros.node.configured_resources import ConfiguredResources
 from msga_ros.node.diagnostics import Condition, diagnostics_message
 from msga_ros.node.managed_node import ManagedNode
 from msga_ros.node.motion_diagnostics import OdometryCondition
-from msga_ros.node.request_services import SERVICES, RequestServices
+from msga_ros.node.request_services import SERVICES
 from msga_ros.node.streamed_pairs import streams_pairs
-from msga_ros.node.transitions import guarded_service
 from msga_ros.stream.calibration_files import CalibrationFiles
 from msga_ros.stream.model_loading import Model, load_model
-from msga_ros.stream.settings import Settings, SettingsError
+from msga_ros.stream.settings import Settings
 from msga_ros.stream.statistics import Snapshot
 from msga_ros.two_view.config import PipelineConfig
 
@@ -41,20 +38,10 @@ class MsgaNode(ManagedNode[Settings, ConfiguredResources]):
             "msga",
             Settings,
             lambda settings: settings.inputs,
+            SERVICES,
             load,
             stop,
             **node_arguments,
-        )
-        self._reset_service = self.create_service(
-            Trigger, "~/reset", guarded_service(self._reporter, "reset service", self._on_reset)
-        )
-        RequestServices(
-            self,
-            SERVICES,
-            lambda: self._resources if self._reception.active else None,
-            lambda: self.settings,
-            self._request_counts,
-            self._reporter,
         )
 
     def _read_calibration(self, settings: Settings) -> CalibrationFiles:
@@ -75,19 +62,8 @@ class MsgaNode(ManagedNode[Settings, ConfiguredResources]):
     def _configured_as(self, settings: Settings) -> str:
         return f"{settings['mode']}, {settings['frontend.name']}"
 
-    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._reception.reset()
-        response.success = True
-        response.message = "synchroniser and reference view are forgotten"
-        return response
-
-    def _on_parameters(self, old: Settings, new: Settings) -> None:
-        if self._resources is not None and old.pipeline != new.pipeline:
-            try:
-                self._resources.reconfigure(new.pipeline)
-            except ConfigError as error:
-                raise SettingsError(str(error)) from None
-        self._reception.set_slop(new["sync.slop"])
+    def _forget(self) -> str:
+        return "synchroniser and reference view are forgotten"
 
     def _silence(self, now: Snapshot) -> str:
         if streams_pairs(self.settings):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _DEACTIVATED = "the node was deactivated before it was worked"
 
 Of = TypeVar("Of", bound=NodeSettings)
-Held = TypeVar("Held", bound="RequestQueue")
+Held = TypeVar("Held", bound="RequestQueue", contravariant=True)
 
 
 class RequestQueue(Protocol):

@@ -125,16 +125,8 @@ class RobotFrames:
         self._own.append(_identity(transform))
 
     def _on_static(self, message: TFMessage) -> None:
-        for one in message.transforms[:_MOST_FRAMES]:
-            shift, turn = one.transform.translation, one.transform.rotation
-            problem = self._static.add(
-                one.header.frame_id,
-                one.child_frame_id,
-                (shift.x, shift.y, shift.z),
-                (turn.x, turn.y, turn.z, turn.w),
-            )
-            if problem:
-                self._complain("transform", STATIC, problem)
+        for problem in self._static.add_all(message.transforms):
+            self._complain("transform", STATIC, problem)
 
     def _on_dynamic(self, message: TFMessage) -> None:
         for one in message.transforms[:_MOST_FRAMES]:

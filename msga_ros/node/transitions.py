@@ -70,3 +70,10 @@ def guard_transitions(node: LifecycleNode) -> None:
             return response
 
     service.callback = guarded
+
+
+def reason(error: Exception) -> str:
+    """Why a transition failed, in words; the type too of an exception that nobody foresaw."""
+    text = str(error) or type(error).__name__
+    expected = isinstance(error, (ValueError, OSError))
+    return text if expected else f"{type(error).__name__}: {text}"

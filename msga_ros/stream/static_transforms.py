@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,20 @@ class StaticTransforms:
                 return f"{name}: there are {_MOST_FRAMES} frames already"
             self._parents[child] = (parent, rotation_from_quaternion(turn), position)
         return ""
+
+    def add_all(self, transforms: Sequence[Any]) -> Iterator[str]:
+        """Take in those of a `tf2_msgs/TFMessage` (of rclpy or of a bag); what is wrong with each
+        that cannot be. So many are looked at as a tree holds."""
+        for one in transforms[:_MOST_FRAMES]:
+            shift, turn = one.transform.translation, one.transform.rotation
+            problem = self.add(
+                one.header.frame_id,
+                one.child_frame_id,
+                (shift.x, shift.y, shift.z),
+                (turn.x, turn.y, turn.z, turn.w),
+            )
+            if problem:
+                yield problem
 
     def parent(self, frame: str) -> str:
         """The parent of `frame`; "" where none is known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -105,3 +106,22 @@ def test_why_two_frames_are_not_connected() -> None:
     said = transforms.explain("base_link", "camera_optical")
     assert "'base_link' hangs from 'base_link'" in said
     assert "'camera_optical' from 'camera'" in said
+
+
+def test_of_a_message_what_can_be_is_taken_and_the_rest_is_named() -> None:
+    def sent(child: str, *turn: float) -> SimpleNamespace:
+        rotation = SimpleNamespace(**dict(zip("xyzw", turn, strict=True)))
+        shift = SimpleNamespace(x=1.0, y=2.0, z=3.0)
+        moved = SimpleNamespace(translation=shift, rotation=rotation)
+        header = SimpleNamespace(frame_id="base")
+        return SimpleNamespace(header=header, child_frame_id=child, transform=moved)
+
+    transforms = StaticTransforms()
+    half_turn = (0.0, 0.0, 1.0, 0.0)
+    (problem,) = transforms.add_all(
+        [sent("mast", *half_turn), sent("arm", 0, 0, 0, 5), sent("eye", *STILL)]
+    )
+    assert "'arm'" in problem and "no rotation" in problem
+    turned, place = transforms.lookup("base", "mast") or ()
+    assert np.allclose(turned, np.diag([-1.0, -1.0, 1.0])) and np.allclose(place, [1, 2, 3])
+    assert transforms.parent("eye") == "base" and transforms.parent("arm") == ""

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from msga_ros.devices.fallback import DeviceFallback
+from msga_ros.devices.fallback import DeviceFallback, NetworkOnDevice
 from msga_ros.frontend.base import Features, FrontendError, Matches
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.device_matching import DeviceDescriptors
@@ -21,7 +21,7 @@ from msga_ros.frontend.learned import PlacedModule
 from msga_ros.frontend.learned_weights import fill, kornia_class, load_weights
 
 
-class GlueMatcher:
+class GlueMatcher(NetworkOnDevice):
     """A network of the LightGlue family on its device; `width`: of the descriptors it takes."""
 
     def __init__(
@@ -46,16 +46,6 @@ class GlueMatcher:
         on_cpu = PlacedModule(network, torch.device("cpu"))
         where = DeviceFallback(what, on_cpu, _on, config.device, "frontend.device")
         return cls(name, config, where, width)
-
-    @property
-    def device(self) -> str:
-        """Where the network runs now."""
-        return str(self._network.device)
-
-    @property
-    def device_problem(self) -> str:
-        """Why that is the CPU though CUDA was meant; "" where all is well."""
-        return self._network.problem
 
     def match(self, features0: Features, features1: Features) -> Matches:
         """Matches with the network's `confidence`; `frontend.max_matches` keeps the surest."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from msga_ros.configuration.setting import check_ranges, setting
-from msga_ros.devices.fallback import DeviceFallback
+from msga_ros.devices.fallback import DeviceFallback, NetworkOnDevice
 from msga_ros.frontend.base import Features, FrontendError, Matches
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.images import ScaledImage, prepare
@@ -71,7 +71,7 @@ class SeenImage:
     device: torch.device
 
 
-class DenseFrontend:
+class DenseFrontend(NetworkOnDevice):
     """See the module. One thread at a time."""
 
     name = "msga_dense"
@@ -81,16 +81,6 @@ class DenseFrontend:
         self._config = config
         self._own = config.own
         self._network = network
-
-    @property
-    def device(self) -> str:
-        """Where the network runs now."""
-        return str(self._network.device)
-
-    @property
-    def device_problem(self) -> str:
-        """Why that is the CPU though CUDA was meant; "" where all is well."""
-        return self._network.problem
 
     def extract(self, image: NDArray[np.generic]) -> Features:
         limits = [size for size in (self._own.longest, self._config.max_image_size) if size]

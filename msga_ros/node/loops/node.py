@@ -7,21 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from std_srvs.srv import Trigger
 
-from msga_ros.configuration.yaml_dataclass import ConfigError
 from msga_ros.node.loops.diagnostics import LoopCondition, loop_diagnostics
 from msga_ros.node.loops.resources import LoopResources
 from msga_ros.node.loops.services import LOOP_SERVICES
 from msga_ros.node.managed_node import ManagedNode
-from msga_ros.node.request_services import RequestServices
-from msga_ros.node.transitions import guarded_service
 from msga_ros.stream.calibration_files import CalibrationFiles
 from msga_ros.stream.loops.counts import LoopCounts
 from msga_ros.stream.loops.map_file import MapFile, OpensMap
 from msga_ros.stream.loops.settings import LoopSettings
 from msga_ros.stream.model_loading import Model, load_model
-from msga_ros.stream.node_settings import SettingsError
 from msga_ros.stream.statistics import Snapshot
 from msga_ros.two_view.config import PipelineConfig
 
@@ -43,18 +38,13 @@ class LoopsNode(ManagedNode[LoopSettings, LoopResources]):
         self._open_map = open_map
         self._counts = LoopCounts()
         super().__init__(
-            "msga_loops", LoopSettings, lambda now: now.inputs, load, stop, **node_arguments
-        )
-        self._reset_service = self.create_service(
-            Trigger, "~/reset", guarded_service(self._reporter, "reset service", self._on_reset)
-        )
-        RequestServices(
-            self,
+            "msga_loops",
+            LoopSettings,
+            lambda now: now.inputs,
             LOOP_SERVICES,
-            lambda: self._resources if self._reception.active else None,
-            lambda: self.settings,
-            self._request_counts,
-            self._reporter,
+            load,
+            stop,
+            **node_arguments,
         )
 
     def _read_calibration(self, settings: LoopSettings) -> CalibrationFiles:
@@ -83,21 +73,10 @@ class LoopsNode(ManagedNode[LoopSettings, LoopResources]):
         where = f"in {settings['map.file']}" if settings["map.file"] else "in no file"
         return f"{settings['frontend.name']}, {held.keyframes} keyframes {where}"
 
-    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._reception.reset()
+    def _forget(self) -> str:
         if self._resources is not None:
             self._resources.forget()
-        response.success = True
-        response.message = "what waits for its odometry is forgotten; the map stays"
-        return response
-
-    def _on_parameters(self, old: LoopSettings, new: LoopSettings) -> None:
-        if self._resources is not None and old.pipeline != new.pipeline:
-            try:
-                self._resources.reconfigure(new.pipeline)
-            except ConfigError as error:
-                raise SettingsError(str(error)) from None
-        self._reception.set_slop(new["sync.slop"])
+        return "what waits for its odometry is forgotten; the map stays"
 
     def _diagnostics_message(self, now: Snapshot) -> DiagnosticArray:
         settings, held = self.settings, self._resources

@@ -145,16 +145,8 @@ class OdometryInput:
                 self._pose(one.header, wanted[1], transform.translation, transform.rotation)
 
     def _on_static(self, message: TFMessage) -> None:
-        for one in message.transforms[:_MOST_FRAMES]:
-            shift, turn = one.transform.translation, one.transform.rotation
-            problem = self._static.add(
-                one.header.frame_id,
-                one.child_frame_id,
-                (shift.x, shift.y, shift.z),
-                (turn.x, turn.y, turn.z, turn.w),
-            )
-            if problem:
-                self._reporter.complain("transform", STATIC, problem)
+        for problem in self._static.add_all(message.transforms):
+            self._reporter.complain("transform", STATIC, problem)
 
     def _pose(self, header: Any, child: str, at: Any, turn: Any) -> None:
         """`at`: a point or vector, `turn`: a quaternion of a message."""
