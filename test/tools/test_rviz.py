@@ -78,7 +78,11 @@ def test_rviz_starts_in_any_case(program: Path) -> None:
 
 
 def test_it_can_be_interrupted_while_it_waits(program: Path) -> None:
-    waiting = subprocess.Popen(command(program, "--node", "/nobody", "--patience", "600"))
+    waiting = subprocess.Popen(
+        command(program, "--node", "/nobody", "--patience", "600"),
+        # Where the tests run in the background of a script, the shell has them ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     waiting.send_signal(signal.SIGINT)  # before or after rclpy has its own handler
     waiting.wait(60)
     assert not program.with_suffix(".arguments").exists()
