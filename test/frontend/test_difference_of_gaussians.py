@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.difference_of_gaussians import Blobs, blobs, scale_space
+from msga_ros.two_view.stages import create_frontend
 
 WIDTH, HEIGHT = 201, 151  # odd, so that the octaves do not halve evenly
 
@@ -43,6 +45,20 @@ def test_a_blob_is_found_at_its_place_and_scale(spot: tuple[float, float, float,
     # Between two levels, a sixth of an octave above the one that is named.
     assert found.sigmas[which] == pytest.approx(sigma / 2 ** (1 / 6), rel=0.12)
     assert 0.05 * abs(contrast) < found.scores[which] < 0.4 * abs(contrast)
+
+
+@pytest.mark.parametrize("spot", DRAWN[1:])
+def test_keypoints_have_the_size_that_sift_gives_them(
+    spot: tuple[float, float, float, float],
+) -> None:
+    sizes = []
+    for name in ("sift", "fast_sift"):
+        features = create_frontend(FrontendConfig(name=name)).extract(drawn(*DRAWN))
+        away = np.linalg.norm(features.keypoints - spot[:2], axis=1)
+        assert away.min() < 1
+        assert features.sizes is not None
+        sizes.append(features.sizes[away.argmin()])
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.2)
 
 
 def test_the_strongest_come_first_and_no_more_than_asked_for() -> None:

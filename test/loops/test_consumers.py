@@ -12,6 +12,7 @@ from loops.world import drifting, ring
 
 from msga_ros.cli.loops_files import graph_lines
 from msga_ros.geometry.camera_pose import Pose
+from msga_ros.geometry.rotations import rotation_from_quaternion
 from msga_ros.loops.config import LoopConfig
 from msga_ros.loops.drift import OdometryChain
 from msga_ros.loops.mapping import LoopMapper
@@ -82,6 +83,17 @@ def off(places: list[np.ndarray]) -> float:
 
 def before(mapper: LoopMapper) -> float:
     return off([one.pose.centre for one in mapper.path() if one.pose is not None])
+
+
+def test_the_file_begins_where_the_keyframes_are(mapped: LoopMapper) -> None:
+    words = [line.split() for line in graph_lines(mapped)]
+    vertices = {int(one[1]): np.array(one[2:], float) for one in words if one[0].startswith("VER")}
+    assert vertices.keys() == {one.number for one in mapped.path()}
+    for one in mapped.path():
+        assert one.pose is not None
+        vertex = vertices[one.number]
+        assert np.allclose(vertex[:3], one.pose.centre, atol=1e-6)
+        assert np.allclose(rotation_from_quaternion(vertex[3:]), one.pose.rotation.T, atol=1e-6)
 
 
 def test_gtsam_reads_the_graph_and_takes_the_drift_out(mapped: LoopMapper, tmp_path: Path) -> None:
