@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.geometry.covariance import relative_pose_covariance
-from msga_ros.geometry.robust.base import RobustEstimate, failure, uses_scores, verified
+from msga_ros.geometry.robust.base import RobustEstimate, failure, uses_scores
 from msga_ros.geometry.robust.rival import strongest_rival
-from msga_ros.geometry.robust.selection import most_likely
+from msga_ros.geometry.robust.selection import at_most_likely, most_likely
 from msga_ros.network.inference import MatchScores
 from msga_ros.two_view.config import PoseConfig
 from msga_ros.two_view.stages import solver
@@ -136,5 +136,5 @@ def _sampled(
     if best is None:
         return failure(int(candidate.sum()), drawn)
     points0, points1 = correspondences[candidate, :2], correspondences[candidate, 2:]
-    found = verified(best.essential, points0, points1, threshold)
+    found = at_most_likely(best, points0, points1, threshold)
     return dataclasses.replace(found, iterations=drawn)

@@ -6,11 +6,15 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
+from scipy.spatial.transform import Rotation
 from two_view_scene import TwoViewScene, random_scene
 
+from msga_ros.geometry.epipolar import sampson_distance_squared
 from msga_ros.geometry.pose import essential_matrix
+from msga_ros.geometry.robust import poselib
 from msga_ros.geometry.robust.base import RobustEstimate, failure, verified
-from msga_ros.geometry.robust.selection import most_likely
+from msga_ros.geometry.robust.selection import at_most_likely, log_likelihoods, most_likely
 from msga_ros.network.match_scores import MatchScores
 from msga_ros.two_view import robust_pose
 from msga_ros.two_view.config import PoseConfig
@@ -107,3 +111,68 @@ def test_equal_answers_are_not_asked_for_twice(monkeypatch: pytest.MonkeyPatch) 
         scores = MatchScores(np.full((3, 3), np.nan), np.full(100, np.inf), score)
         robust_estimate("poselib", scores, matches, 0.0, THRESHOLD, PoseConfig(min_lead=0))
     assert asked == [100, 68, 31]
+
+
+def test_no_motion_nearby_is_more_likely() -> None:
+    """Nor the sampled one, at which all its inliers pull alike."""
+    for seed in range(4):
+        scene = random_scene(seed, 80, 2e-5, 0.0)
+        random = np.random.default_rng(seed)
+        matches = scene.correspondences.astype(np.float64)
+        matches[40:] += random.uniform(-1.0, 1.0, (40, 4)) * THRESHOLD
+        first, second = matches[:, :2], matches[:, 2:]
+        sampled = poselib.estimate(first, second, THRESHOLD)
+        likely = at_most_likely(sampled, first, second, THRESHOLD)
+        others = [sampled.essential]
+        for turn in 2e-4 * np.vstack((np.eye(3), -np.eye(3))):
+            rotation = Rotation.from_rotvec(turn).as_matrix()
+            others.append(essential_matrix(rotation @ likely.rotation, likely.translation))
+            others.append(essential_matrix(likely.rotation, rotation @ likely.translation))
+        sure = np.full(80, 8.0)
+        logs = log_likelihoods(np.stack([likely.essential, *others]), matches, sure, THRESHOLD)
+        assert logs.argmax() == 0
+        again = verified(likely.essential, first, second, THRESHOLD)
+        assert np.array_equal(likely.inlier, again.inlier)
+
+
+def test_matches_far_away_do_not_pull() -> None:
+    matches, one, _ = two_motions(60, 40)
+    alone = at_most_likely(one, matches[:60, :2], matches[:60, 2:], THRESHOLD)
+    far = ~near(matches, one)
+    assert far[60:].sum() > 20
+    kept = np.flatnonzero(~far | (np.arange(100) < 60))
+    among = at_most_likely(one, matches[:, :2], matches[:, 2:], THRESHOLD)
+    without = at_most_likely(one, matches[kept, :2], matches[kept, 2:], THRESHOLD)
+    assert np.array_equal(among.rotation, without.rotation)
+    assert rotation_angle(among.rotation, alone.rotation) < np.deg2rad(0.1)
+
+
+def test_too_few_matches_nearby_leave_the_motion_as_it_is() -> None:
+    matches, one, _ = two_motions(60, 40)
+    few = np.vstack((matches[:5], matches[60:][~near(matches, one)[60:]][:5]))
+    kept = at_most_likely(one, few[:, :2], few[:, 2:], THRESHOLD)
+    np.testing.assert_allclose(kept.rotation, one.rotation, atol=1e-9)
+    assert kept.inlier.sum() == 5
+
+
+def test_what_is_sampled_is_refined_on_the_candidates(
+    scored: tuple[np.ndarray, MatchScores],
+) -> None:
+    matches, scores = scored
+    matches = matches + np.random.default_rng(0).uniform(-0.5, 0.5, matches.shape) * THRESHOLD
+    found, _ = robust_estimate("poselib", scores, matches, 0.0, THRESHOLD, PoseConfig(min_lead=0))
+    again = at_most_likely(found, matches[:, :2], matches[:, 2:], THRESHOLD)
+    assert rotation_angle(found.rotation, again.rotation) < 1e-6
+    sampled = poselib.estimate(matches[60:, :2], matches[60:, 2:], 1.5 * THRESHOLD)
+    assert rotation_angle(sampled.rotation, again.rotation) > 1e-5
+
+
+def near(matches: np.ndarray, motion: RobustEstimate) -> np.ndarray:
+    """Which matches are within ten thresholds of a motion."""
+    rows, essential = torch.from_numpy(matches), torch.from_numpy(motion.essential)
+    distance: np.ndarray = sampson_distance_squared(rows, essential).numpy()
+    return distance < (10 * THRESHOLD) ** 2
+
+
+def rotation_angle(one: np.ndarray, other: np.ndarray) -> float:
+    return float(Rotation.from_matrix(one.T @ other).magnitude())
