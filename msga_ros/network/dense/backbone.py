@@ -9,6 +9,7 @@ own and what the coarser ones know from above.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -85,6 +86,11 @@ class Backbone(nn.Module):
         seen = self.pixels(evened)
         full = torch.cat((evened, seen[:, :-1], torch.sigmoid(seen[:, -1:])), 1)
         return Pyramid(eighth, _unit(quarter), _unit(half), full)
+
+
+    def coarse(self, image: Tensor) -> Tensor:
+        """Features at 1/8 alone, `(B, C, H / 8, W / 8)`."""
+        return cast(Tensor, self.to_eighth(self.trunk(F.instance_norm(image.float()))[0]))
 
 
 class LightTrunk(nn.Module):

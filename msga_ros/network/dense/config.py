@@ -78,6 +78,8 @@ class DenseConfig:
         for name in ("inner_edges", "cross_edges", "anchored"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be true or false, not {shown(getattr(self, name))}")
+        if self.cell_layers and not self.patch_layers:
+            raise ValueError("cell_layers need patch_layers: cells choose among what patches found")
         if self.patch_channels % self.heads or self.cell_channels % self.heads:
             raise ValueError("patch_channels and cell_channels must be multiples of heads")
         if tuple(level for level in LEVELS if level in self.levels) != self.levels:

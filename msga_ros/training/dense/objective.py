@@ -49,6 +49,11 @@ class DenseLossConfig:
         if min(weights) < 0 or self.band_px <= 0 or self.correct_px <= 0 or self.refined < 1:
             raise ValueError("weights of the loss must not be negative, sizes must be positive")
 
+    @property
+    def refines(self) -> bool:
+        """Whether any part is about more than the matching distributions at 1/8."""
+        return bool(self.fine or self.offset or self.confidence)
+
 
 @dataclass(frozen=True)
 class _Matches:
@@ -91,19 +96,26 @@ class DenseLoss(nn.Module):
         net, config = self.net, self.config
         # Of the iteration alone, so that a run that was cut off goes on as if it had not been.
         draws = Draws(torch.Generator(batch.image0.device).manual_seed(iteration))
+        images = torch.cat((batch.image0, batch.image1))
+        count = batch.samples
+        pyramid = None
         with torch.autocast(
             batch.image0.device.type, dtype=torch.bfloat16, enabled=self.half_precision
         ):
-            pyramid = net.backbone(torch.cat((batch.image0, batch.image1)))
-            count = batch.samples
-            first, second = pyramid[:count], pyramid[count:]
-            eighth0, eighth1 = net.graph(first.eighth, second.eighth)
+            if config.refines:
+                pyramid = net.backbone(images)
+                eighth = pyramid.eighth
+            else:
+                eighth = net.backbone.coarse(images)
+            eighth0, eighth1 = net.graph(eighth[:count], eighth[count:])
         cells = [one.float().flatten(2).transpose(1, 2) for one in (eighth0, eighth1)]
         distributions = net.assignment.distributions(*cells)
         truth0 = cell_truth(batch.target0, batch.state0)
         truth1 = cell_truth(batch.target1, batch.state1)
         parts = self._coarse(distributions, truth0, truth1, batch, eighth0.shape[-2:])
-
+        if pyramid is None:
+            return self._summed(parts, {})
+        first, second = pyramid[:count], pyramid[count:]
         anchors = find_anchors(first.full[:, :1].float(), net.config.anchored)
         maps0, maps1 = FineMaps.of(first), FineMaps.of(second)
         with torch.no_grad():
@@ -113,6 +125,12 @@ class DenseLoss(nn.Module):
         refined = net.decoder(maps0, maps1, true.images, true.points0, true.guess1)
         parts |= self._fine(true, refined, maps1, batch)
         parts["confidence"], figures = self._confidence(found, judged, batch)
+        return self._summed(parts, figures)
+
+    def _summed(
+        self, parts: dict[str, Tensor], figures: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        config = self.config
         weights = {
             "coarse": config.coarse,
             "band": config.band,

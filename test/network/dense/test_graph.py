@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from msga_ros.network.dense.config import DenseConfig
 from msga_ros.network.dense.edges import (
@@ -12,12 +13,8 @@ from msga_ros.network.dense.edges import (
     most_similar_of,
     parents_of_cells,
 )
-from msga_ros.network.dense.graph_attention import (
-    GraphAttentionLayer,
-    MultiLayerSparseGraphAttention,
-    Neighbours,
-    Nodes,
-)
+from msga_ros.network.dense.attention_layer import GraphAttentionLayer, Neighbours, Nodes
+from msga_ros.network.dense.graph_attention import MultiLayerSparseGraphAttention
 
 SMALL = DenseConfig(
     coarse_channels=16, patch_channels=16, cell_channels=8, edge_channels=8, heads=2, neighbours=3
@@ -26,6 +23,11 @@ SMALL = DenseConfig(
 
 def seeded(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def pretend_trained(graph: MultiLayerSparseGraphAttention) -> None:
+    for merge in (graph.merge_patches, graph.merge_cells):
+        torch.nn.init.normal_(merge.change.weight)
 
 
 def test_neighbours_are_the_most_similar_ones_whatever_the_block(
@@ -64,7 +66,7 @@ def test_a_cell_chooses_among_what_it_is_offered() -> None:
 
 def test_a_node_learns_from_its_neighbours_alone() -> None:
     torch.manual_seed(0)
-    layer = GraphAttentionLayer(8, heads=2).eval()
+    layer = GraphAttentionLayer(8, heads=2, edge_channels=8).eval()
     nodes, other = (
         Nodes(seeded(1, 4, 8), seeded(4, 2)),
         Nodes(seeded(1, 5, 8, seed=1), seeded(5, 2)),
@@ -81,9 +83,19 @@ def test_a_node_learns_from_its_neighbours_alone() -> None:
     assert moved.tolist() == [True, True, False, False]
 
 
+def test_likeness_is_learned_by_what_comes_of_it() -> None:
+    torch.manual_seed(0)
+    layer = GraphAttentionLayer(8, heads=2, edge_channels=4)
+    nodes = Nodes(seeded(1, 4, 8), seeded(4, 2))
+    neighbours = Neighbours(torch.tensor([[[1, 2], [0, 2], [3, 0], [2, 1]]]), None)
+    layer(nodes, nodes, neighbours).square().sum().backward()
+    assert layer.likeness.weight.grad is not None
+    assert layer.likeness.weight.grad.abs().max() > 0
+
+
 def test_relative_positions_count_and_common_shifts_do_not() -> None:
     torch.manual_seed(0)
-    layer = GraphAttentionLayer(8, heads=2).eval()
+    layer = GraphAttentionLayer(8, heads=2, edge_channels=8).eval()
     features, places = seeded(1, 4, 8), seeded(4, 2)
     neighbours = Neighbours(torch.tensor([[[1, 2], [0, 2], [3, 0], [2, 1]]]), None)
     one = Nodes(features, places)
@@ -94,14 +106,13 @@ def test_relative_positions_count_and_common_shifts_do_not() -> None:
     assert (layer(stretched, stretched, neighbours) - before).abs().max() > 1e-3
 
 
-def test_an_untrained_graph_leaves_features_as_they_are_and_a_trained_one_sees_the_other() -> None:
+def test_an_untrained_graph_leaves_directions_as_they_are_and_a_trained_one_sees_the_other() -> None:
     torch.manual_seed(0)
     graph = MultiLayerSparseGraphAttention(SMALL).eval()
     one, two = seeded(1, 16, 4, 6), seeded(1, 16, 6, 8, seed=1)  # two sizes
     for before, after in zip((one, two), graph(one, two), strict=True):
-        assert torch.equal(before, after)
-    for projection in (graph.from_patches, graph.from_cells):
-        torch.nn.init.normal_(projection.weight)
+        torch.testing.assert_close(*(F.normalize(some, dim=1) for some in (before, after)))
+    pretend_trained(graph)
     seen = graph(one, two)
     assert seen[0].shape == one.shape and seen[1].shape == two.shape
     assert (graph(one, two + 1.0)[0] - seen[0]).abs().max() > 1e-3
@@ -116,8 +127,7 @@ def test_edges_of_a_kind_can_be_left_out(switch: str) -> None:
     torch.manual_seed(0)
     entries = {**SMALL.__dict__, switch: False}
     graph = MultiLayerSparseGraphAttention(DenseConfig(**entries)).eval()
-    for projection in (graph.from_patches, graph.from_cells):
-        torch.nn.init.normal_(projection.weight)
+    pretend_trained(graph)
     one, two = seeded(1, 16, 4, 6), seeded(1, 16, 4, 6, seed=1)
     influence = (graph(one, two + 1.0)[0] - graph(one, two)[0]).abs().max()
     assert (influence > 1e-3) == (switch == "inner_edges")  # else it sees itself alone

@@ -124,6 +124,7 @@ def test_files_that_do_not_fit_are_refused_by_name(net: DenseMatcher, tmp_path: 
     ("entries", "message"),
     [
         ({"heads": 5}, "multiples of heads"),
+        ({"patch_layers": 0}, "cell_layers need patch_layers"),
         ({"neighbours": 0}, "neighbours must be a whole number from 1"),
         ({"backbone": "vgg"}, "backbone must be light or resnet34, not 'vgg'"),
         ({"levels": ("full", "half")}, "levels must be some of quarter, half, full in that order"),

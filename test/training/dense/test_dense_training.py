@@ -78,9 +78,45 @@ def test_the_refinement_learns(files: tuple[str, str], tmp_path: Path) -> None:
     settings = config(files, tmp_path, 24)
     batch = replace(settings.batch, shares=(1.0, 0.0, 0.0))
     train(replace(settings, batch=batch), accelerator="cpu", progress=False)
-    for name in ("quarter", "half", "confidence"):
+    for name in ("quarter", "half"):
         values = losses(tmp_path, name)
         assert sum(values[-6:]) < 0.9 * sum(values[:6]), name
+
+
+def test_confidence_learns_which_matches_are_true(files: tuple[str, str], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    others = ("backbone", "graph", "assignment", "decoder")  # the same matches in each step
+    settings = replace(config(files, tmp_path), frozen=others)
+    task = settings.task()
+    net = task.network()
+    loss = task.loss_of(net, False).train()
+    tensors = task.source(0, torch.device("cpu")).batch(0).tensors()
+    optimiser = torch.optim.Adam(net.confidence.parameters(), lr=1e-2)
+    values = []
+    for _ in range(12):
+        total, parts = loss(0, *tensors)
+        optimiser.zero_grad()
+        total.backward()
+        optimiser.step()
+        values.append(float(parts["confidence"]))
+    assert values[-1] < 0.8 * values[0]
+
+
+def test_a_stage_of_the_graph_alone_changes_nothing_else(
+    files: tuple[str, str], tmp_path: Path
+) -> None:
+    settings = replace(
+        config(files, tmp_path, 3),
+        frozen=("backbone", "decoder", "confidence"),
+        loss=DenseLossConfig(fine=0.0, offset=0.0, confidence=0.0),
+    )
+    before = settings.task().network().state_dict()
+    settings.task().save(tmp_path / "start.safetensors", before, {})
+    settings = replace(settings, start=str(tmp_path / "start.safetensors"))
+    after = DenseMatcher.load(train(settings, accelerator="cpu", progress=False)).state_dict()
+    changed = {name.split(".")[0] for name in after if not torch.equal(after[name], before[name])}
+    assert changed == {"graph", "assignment"}
+    assert "quarter" not in (tmp_path / "log.csv").read_text()
 
 
 @pytest.mark.parametrize("device", [None, torch.device("cpu")])
