@@ -106,7 +106,7 @@ def test_relative_positions_count_and_common_shifts_do_not() -> None:
     assert (layer(stretched, stretched, neighbours) - before).abs().max() > 1e-3
 
 
-def test_an_untrained_graph_leaves_directions_as_they_are_and_a_trained_one_sees_the_other() -> None:
+def test_an_untrained_graph_keeps_directions_and_a_trained_one_sees_the_other() -> None:
     torch.manual_seed(0)
     graph = MultiLayerSparseGraphAttention(SMALL).eval()
     one, two = seeded(1, 16, 4, 6), seeded(1, 16, 6, 8, seed=1)  # two sizes
