@@ -87,7 +87,6 @@ class Backbone(nn.Module):
         full = torch.cat((evened, seen[:, :-1], torch.sigmoid(seen[:, -1:])), 1)
         return Pyramid(eighth, _unit(quarter), _unit(half), full)
 
-
     def coarse(self, image: Tensor) -> Tensor:
         """Features at 1/8 alone, `(B, C, H / 8, W / 8)`."""
         return cast(Tensor, self.to_eighth(self.trunk(F.instance_norm(image.float()))[0]))

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from msga_ros.network.dense.attention_layer import GraphAttentionLayer, Neighbours, Nodes
 from msga_ros.network.dense.config import DenseConfig
 from msga_ros.network.dense.edges import (
     children,
@@ -13,7 +14,6 @@ from msga_ros.network.dense.edges import (
     most_similar_of,
     parents_of_cells,
 )
-from msga_ros.network.dense.attention_layer import GraphAttentionLayer, Neighbours, Nodes
 from msga_ros.network.dense.graph_attention import MultiLayerSparseGraphAttention
 
 SMALL = DenseConfig(
