@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from msga_ros.frontend.base import Features
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.pose import invert_pose
+from msga_ros.loops.agreed_pose import ESTIMATES, agreed
 from msga_ros.loops.config import LoopConfig
 from msga_ros.loops.depths import FEWEST, Depths, measured, triangulated
 from msga_ros.loops.drift import OdometryChain, inverse
@@ -61,7 +62,7 @@ class Verifier:
         self._pipeline = pipeline
         self._chain = chain
         self._config = config
-        self._depths: OrderedDict[int, tuple[int, Depths | None]] = OrderedDict()
+        self._depths: OrderedDict[int, tuple[int, tuple[Depths, ...]]] = OrderedDict()
 
     def relate(self, first: Keyframe, second: Keyframe) -> TwoViewResult:
         """Two keyframes by their features."""
@@ -103,41 +104,53 @@ class Verifier:
         points0 = reference.camera.normalize(result.keypoints0[rows])
         points1 = view.camera.normalize(result.keypoints1[rows])
         focal = (reference.camera.mean_focal + view.camera.mean_focal) / 2
-        if result.indices0 is not None and result.indices1 is not None:
-            depths = self._depths_of(reference_number, reference)
-            if depths is not None:
-                known = depths.of(result.indices0[rows])
-                pose = with_length(points0, points1, *known, focal, result)
-                if pose is not None:
-                    return pose, depths.source
-            depths = measured(view) if number < 0 else self._depths_of(number, view)
-            if depths is not None:
+        if result.indices0 is None or result.indices1 is None:
+            return without_length(result, points0, points1, focal), ScaleSource.NONE
+        found: list[tuple[UncertainPose, ScaleSource]] = []
+        for depths in self._depths_of(reference_number, reference):
+            known = depths.of(result.indices0[rows])
+            pose = with_length(points0, points1, *known, focal, result)
+            if pose is not None:
+                found.append((pose, depths.source))
+        if not _enough(found):
+            back = reversed_views(result)
+            for depths in self._depths_of(number, view):
                 known = depths.of(result.indices1[rows])
-                pose = with_length(points1, points0, *known, focal, reversed_views(result))
+                pose = with_length(points1, points0, *known, focal, back)
                 if pose is not None:
-                    return inverse(pose), depths.source
+                    found.append((inverse(pose), depths.source))
+        measured_ones = [pose for pose, source in found if source is ScaleSource.DEPTH]
+        if measured_ones:
+            return measured_ones[0], ScaleSource.DEPTH
+        if found:
+            return agreed([pose for pose, _ in found]), ScaleSource.ODOMETRY
         return without_length(result, points0, points1, focal), ScaleSource.NONE
 
-    def _depths_of(self, number: int, keyframe: Keyframe) -> Depths | None:
-        """Of the features of a keyframe of the map; looked for again when the map has grown."""
+    def _depths_of(self, number: int, keyframe: Keyframe) -> tuple[Depths, ...]:
+        """Of the features of a keyframe: measured ones alone, or those of two neighbours.
+
+        `number` -1: of no keyframe of the map. Looked for again when the map has grown."""
+        found = measured(keyframe)
+        if found is not None and found.count >= FEWEST:
+            return (found,)
+        if number < 0:
+            return ()
         neighbours = self._neighbours(number)
         known = self._depths.get(number)
-        if known is not None and (known[0] == len(neighbours) or known[1] is not None):
+        if known is not None and (known[0] == len(neighbours) or len(known[1]) >= ESTIMATES):
             self._depths.move_to_end(number)
             return known[1]
-        found = measured(keyframe)
-        if found is None or found.count < FEWEST:
-            for one in neighbours:
-                made = self._triangulated(number, keyframe, one)
-                if made is not None and (found is None or made.count > found.count):
-                    found = made
-                if found is not None and found.count >= 2 * FEWEST:
-                    break
-        found = found if found is not None and found.count >= FEWEST else None
-        self._depths[number] = (len(neighbours), found)
+        made: list[Depths] = []
+        for one in neighbours:
+            triangulated_ones = self._triangulated(number, keyframe, one)
+            if triangulated_ones is not None and triangulated_ones.count >= FEWEST:
+                made.append(triangulated_ones)
+            if len(made) == ESTIMATES:
+                break
+        self._depths[number] = (len(neighbours), tuple(made))
         while len(self._depths) > _KEPT_DEPTHS:
             self._depths.popitem(last=False)
-        return found
+        return tuple(made)
 
     def _triangulated(self, number: int, keyframe: Keyframe, neighbour: int) -> Depths | None:
         motion = self._chain.between(number, neighbour)
@@ -154,6 +167,11 @@ class Verifier:
         found.append(None if before is None else self._chain.previous(before))
         found.append(None if after is None else self._chain.following(after))
         return [one for one in found if one is not None]
+
+
+def _enough(found: list[tuple[UncertainPose, ScaleSource]]) -> bool:
+    """Whether a length has been measured, or is confirmed by another one."""
+    return len(found) >= ESTIMATES or any(source is ScaleSource.DEPTH for _, source in found)
 
 
 def reversed_views(result: TwoViewResult) -> TwoViewResult:

@@ -1,0 +1,185 @@
+r"""Tables of what `benchmarks/place_recognition` has recorded.
+
+    python benchmarks/place_recognition/report.py train.jsonl val.jsonl
+
+Thresholds are chosen on the first file: the smallest number of agreeing matches at which precision
+is 100 % (99 %). On the second they are applied as they are, and beside it stands the recall at the
+best threshold in hindsight, a point of its precision-recall curve.
+
+A pair is true when both photographs are of one place and share `truth.LEAST` of their points, and
+false when the places are different. Others of one place count neither way. With `--poses` an
+accepted pair of one place whose rotation is off by more than `WRONG_DEG` is false, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from truth import LEAST
+
+WRONG_DEG = 10.0
+CURVE = (1.0, 0.999, 0.99, 0.98, 0.95, 0.9)
+
+
+@dataclass
+class Judged:
+    """Rows of one method over the proposals, a query and a candidate each: `inliers` (N,), `true`,
+    `false` (N,) bool, `errors` (N, 2) degrees, NaN where unknown, `ok` (N,) the direction is
+    known; `query` (N,) number of the query. `all_true`: pairs of the data, proposed or not;
+    `milliseconds` of each verification that was computed."""
+
+    inliers: np.ndarray
+    true: np.ndarray
+    false: np.ndarray
+    errors: np.ndarray
+    ok: np.ndarray
+    query: np.ndarray
+    all_true: int
+    queries: int
+    milliseconds: list[float] = field(default_factory=list)
+
+    def at(self, threshold: int) -> tuple[int, int]:
+        """True and false pairs that are accepted."""
+        held = self.inliers >= threshold
+        return int((held & self.true).sum()), int((held & self.false).sum())
+
+    def threshold(self, precision: float) -> int:
+        """The smallest number of inliers from which on precision is at least this."""
+        for one in np.unique(self.inliers[self.inliers > 0]):
+            right, wrong = self.at(int(one))
+            if right and right >= precision * (right + wrong):
+                return int(one)
+        return int(self.inliers.max()) + 1
+
+    def recall(self, threshold: int) -> tuple[float, float, float]:
+        """Of true pairs that were proposed, of all true pairs, and of the queries that have a true
+        pair: those that close at least one."""
+        right = self.at(threshold)[0]
+        held = (self.inliers >= threshold) & self.true
+        closed = len(np.unique(self.query[held]))
+        return right / max(self.true.sum(), 1), right / self.all_true, closed / self.queries
+
+
+def load(path: Path, poses: bool) -> dict[str, Judged]:
+    """Each method of a file, over the queries that all methods of its group have answered."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    header = next(one for one in lines if one["kind"] == "header")
+    answers: dict[str, dict[tuple[str, ...], dict]] = {}
+    for one in lines:
+        for name, answer in one.get("methods", {}).items():
+            answers.setdefault(name, {})[tuple(one["pair"])] = answer
+    return {name: judged(header, found, poses) for name, found in answers.items()}
+
+
+def judged(header: dict, answers: dict, poses: bool) -> Judged:
+    """One method; queries with a proposal that it has not seen are left out."""
+    asked = {
+        query: others
+        for query, others in header["proposals"].items()
+        if all(tuple(sorted((query, one))) in answers for one in others)
+    }
+    shows, overlap = header["shows"], header["overlap"]
+    pairs = [(query, one) for query, others in asked.items() for one in others]
+    found = [answers[tuple(sorted(pair))] for pair in pairs]
+    errors = np.array([one.get("errors_deg", [np.nan, np.nan]) for one in found], float)
+    true = np.array([overlap[a].get(b, 0.0) >= LEAST for a, b in pairs])
+    false = np.array([shows[a] != shows[b] for a, b in pairs])
+    if poses:
+        with np.errstate(invalid="ignore"):
+            turned = errors[:, 0] > WRONG_DEG
+        true, false = true & ~turned, false | turned
+    numbers = {query: number for number, query in enumerate(asked)}
+    mates = {query: sum(x >= LEAST for x in overlap[query].values()) for query in asked}
+    return Judged(
+        np.array([one["inliers"] for one in found]),
+        true,
+        false,
+        errors,
+        np.array([one.get("status", "OK") == "OK" for one in found]),
+        np.array([numbers[query] for query, _ in pairs]),
+        sum(mates.values()),
+        sum(count > 0 for count in mates.values()),
+        [one["ms"] for one in answers.values()],
+    )
+
+
+def table(train: dict[str, Judged], val: dict[str, Judged], precision: float) -> None:
+    """Frozen thresholds on the second file, and the best one in hindsight."""
+    print(f"\nprecision {100 * precision:g} % on the training places\n")
+    print(
+        "| method | threshold | false accepted | recall of proposed | of all | queries closed "
+        "| rotation, direction error (median) | within 5 / 10 deg | recall in hindsight (from) |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name, one in val.items():
+        limit = train[name].threshold(precision)
+        best = one.threshold(precision)
+        recalls = " | ".join(f"{100 * share:.1f} %" for share in one.recall(limit))
+        wrong = f"{one.at(limit)[1]} of {int(one.false.sum())}"
+        hindsight = f"{100 * one.recall(best)[0]:.1f} % ({best})"
+        print(f"| {name} | {limit} | {wrong} | {recalls} | {accuracy(one, limit)} | {hindsight} |")
+
+
+def accuracy(one: Judged, limit: int) -> str:
+    """Errors of the poses of accepted true pairs; a direction where one is claimed."""
+    held = (one.inliers >= limit) & one.true
+    if not held.any():
+        return "- | -"
+    turned, off = one.errors[held].T
+    known = np.isfinite(off) & one.ok[held]
+    worst = np.where(known, np.maximum(turned, np.where(known, off, 0.0)), np.inf)
+    within = " / ".join(f"{100 * (worst <= limit).mean():.1f} %" for limit in (5.0, 10.0))
+    return f"{np.nanmedian(turned):.2f}, {np.median(off[known]):.2f} deg | {within}"
+
+
+def curve(methods: dict[str, Judged]) -> None:
+    """Recall of the proposed true pairs at each precision, thresholds in hindsight."""
+    print("\n| method | " + " | ".join(f"{100 * one:g} %" for one in CURVE) + " |")
+    print("|---" * (len(CURVE) + 1) + "|")
+    for name, one in methods.items():
+        recalls = [100 * one.recall(one.threshold(precision))[0] for precision in CURVE]
+        print(f"| {name} | " + " | ".join(f"{share:.1f} %" for share in recalls) + " |")
+
+
+def times(path: Path, methods: dict[str, Judged]) -> None:
+    """CPU milliseconds of each part."""
+    with path.open(encoding="utf-8") as file:
+        header = json.loads(file.readline())
+    parts: dict[str, Callable[[], list[float]]] = {
+        part: lambda part=part: header[f"{part}_ms"]  # type: ignore[misc]
+        for part in ("extract", "describe", "search")
+    }
+    print("\n| CPU, ms | median | 99 % |\n|---|---|---|")
+    for part, values in parts.items():
+        print(f"| {part} | {np.median(values()):.1f} | {np.percentile(values(), 99):.1f} |")
+    for name, one in methods.items():
+        low, high = np.percentile(one.milliseconds, (50, 99))
+        print(f"| verify a pair: {name} | {low:.1f} | {high:.1f} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("train", type=Path)
+    parser.add_argument("val", type=Path, nargs="?", help="default: the first file again")
+    parser.add_argument("--poses", action="store_true", help="a wrong rotation is a false pair")
+    asked = parser.parse_args()
+    val = asked.val or asked.train
+    frozen, methods = load(asked.train, asked.poses), load(val, asked.poses)
+    for name, one in methods.items():
+        print(
+            f"{name}: {one.queries} queries with a true pair, {one.all_true} true pairs, "
+            f"{int(one.true.sum())} proposed; {int(one.false.sum())} false ones proposed"
+        )
+    for precision in (1.0, 0.99):
+        table(frozen, methods, precision)
+    curve(methods)
+    times(val, methods)
+
+
+if __name__ == "__main__":
+    main()
