@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from msga_ros.odometry.reprojection import (
     State,
     System,
     inverse_blocks,
+    normal_equations,
     reduce,
     reprojection_system,
 )
@@ -27,6 +28,14 @@ CHI2_99 = np.array([np.inf, 6.635, 9.210, 11.345, 13.277, 15.086, 16.812])
 _SINGULAR = 1e-12
 _SETTLED = 1e-3  # of sigma^2: what no point's squared error gains any more
 _CONVERGED = 1e-6  # share of the cost that a step gains at the end
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Of N points: squared error (N,), pixels, and degrees of freedom (N,)."""
+
+    squared: Array
+    freedom: npt.NDArray[np.int64]
 
 
 class Bundle:
@@ -50,7 +59,9 @@ class Bundle:
         self._focal = focal
         self._scale_known = scale_known
         seen = np.column_stack([np.isfinite(self._observed), np.isfinite(self._prior)])
-        self._seen = seen
+        self._missing = np.nonzero(~seen)
+        self._freedom = np.maximum(seen.sum(axis=1) - 3, 0)
+        self._last: tuple[State, float, System] | None = None  # accepted by `minimise`
         self.usable: Bools = seen[:, 0] & seen[:, 4]
 
     def linearise(self, state: State, prior_unit: float = 1.0, shared: bool = True) -> System:
@@ -60,14 +71,14 @@ class Bundle:
         per_sigma = prior_unit / self._prior_sigma
         system.residual[:, 8] = (state.inverse_depth - self._prior) * per_sigma
         system.by_point[:, 8, 2] = per_sigma
-        missing = ~self._seen
+        missing = self._missing
         system.residual[missing] = 0.0
         system.by_shared[missing] = 0.0
         system.by_point[missing] = 0.0
-        return replace(system, freedom=np.maximum(self._seen.sum(axis=1) - 3, 0))
+        return replace(system, freedom=self._freedom)
 
-    def settle(self, state: State, sigma: float, iterations: int = 6) -> State:
-        """The best points for the motion as it is, each on its own."""
+    def settle(self, state: State, sigma: float, iterations: int = 6) -> tuple[State, Errors]:
+        """The best points for the motion as it is, each on its own, and their errors."""
         system = self.linearise(state, sigma, shared=False)
         residual, by_point, squared = system.residual, system.by_point, system.squared
         damping: Array = np.full(len(self._observed), 1e-4)
@@ -93,7 +104,7 @@ class Bundle:
             squared = np.where(better, candidate.squared, squared)
             if gained.max(initial=0.0) < _SETTLED * sigma**2:
                 break
-        return state
+        return state, Errors(squared, self._freedom)
 
     def minimise(self, state: State, sigma: float, iterations: int) -> State | None:
         """Levenberg-Marquardt with Huber weights on whole points."""
@@ -115,17 +126,21 @@ class Bundle:
             state, system, damping = tried, candidate, damping / 10.0
             if gained < _CONVERGED * cost:
                 break
+        self._last = (state, sigma, system)
         return state if np.isfinite(cost) else None
 
     def report(
         self, state: State, inlier: Bools, scale: float, sigma: float | None, minimum: float
     ) -> TwoFrameSolution | None:
         """The solution of the inliers, put back among all `inlier.size` points."""
-        system = self.linearise(state, scale)
+        if self._last is not None and self._last[0] is state and self._last[1] == scale:
+            system = self._last[2]
+        else:
+            system = self.linearise(state, scale)
         weight = self._weight * _huber(system, scale)
         reduced, inverse = reduce(system, weight)
         basis = self._basis(state)
-        normal = _stacked(system.by_shared).T @ _stacked(reduced)
+        normal = system.by_shared.reshape(-1, 9).T @ reduced.reshape(-1, 9)
         # In units of the diagonal: metres and radians do not compare.
         hessian = basis.T @ normal @ basis
         unit = np.sqrt(np.maximum(np.diag(hessian), 1e-30))
@@ -181,10 +196,9 @@ class Bundle:
         self, system: System, sigma: float, damping: float, state: State
     ) -> tuple[Array, Array] | None:
         weight = np.where(self.usable, self._weight * _huber(system, sigma), 0.0)
-        reduced, inverse = reduce(system, weight, damping)
+        hessian, gradient, inverse = normal_equations(system, weight, damping)
         basis = self._basis(state)
-        hessian = basis.T @ (_stacked(system.by_shared).T @ _stacked(reduced)) @ basis
-        gradient = basis.T @ (_stacked(reduced).T @ system.residual.ravel())
+        hessian, gradient = basis.T @ hessian @ basis, basis.T @ gradient
         if self._belief is not None:
             information = sigma**2 * self._belief.information
             hessian[-3:, -3:] += information
@@ -224,21 +238,16 @@ class Bundle:
         return np.hstack([across, basis[:, 3:]])
 
 
-def _stacked(rows: Array) -> Array:
-    """Rows (N, R, K) of all points, one below the other (N R, K)."""
-    return rows.reshape(-1, rows.shape[2])
-
-
 def _huber(system: System, sigma: float) -> Array:
     ratio = CHI2_95[system.freedom] * sigma**2 / np.maximum(system.squared, 1e-30)
     return np.sqrt(np.minimum(ratio, 1.0))
 
 
-def robust_sigma(system: System, usable: Bools, minimum: float, maximum: float) -> float:
+def robust_sigma(errors: Errors, usable: Bools, minimum: float, maximum: float) -> float:
     """From the median of the points' mean squared errors, which outliers hardly move."""
-    per_freedom = system.squared[usable] / system.freedom[usable]
+    per_freedom = errors.squared[usable] / errors.freedom[usable]
     if len(per_freedom) == 0:
         return maximum
     # The median of chi2_k / k is about (1 - 2 / 9k)^3.
-    expected = np.mean((1.0 - 2.0 / (9.0 * system.freedom[usable])) ** 3)
+    expected = np.mean((1.0 - 2.0 / (9.0 * errors.freedom[usable])) ** 3)
     return float(np.clip(np.sqrt(np.median(per_freedom) / expected), minimum, maximum))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from msga_ros.geometry.pose import cross
 from msga_ros.odometry.observations import ROWS, Rig
 
 Array = npt.NDArray[np.float64]
@@ -41,28 +42,25 @@ def reprojection_system(
     observed: Array, state: State, rig: Rig | None, focal: float, shared: bool = True
 ) -> System:
     """Rows and derivatives at `state`, pixels; `observed` (N, 8), NaN where nothing. The row of a
-    known inverse depth is left empty, the freedom zero. `shared` False: `by_shared` is left empty,
-    which is quicker."""
-    count = len(observed)
-    depth = state.inverse_depth[:, None]
-    point = np.column_stack([state.ray, np.ones(count)])  # over the depth
-    relative = point - depth * state.position
+    known inverse depth is left empty, the freedom zero. `shared` False: without `by_shared`, which
+    is quicker."""
+    count, depth = len(observed), state.inverse_depth
+    point = np.ones((count, 3))  # over the depth
+    point[:, :2] = state.ray
+    current = (point - depth[:, None] * state.position) @ state.rotation
     to_current = state.rotation.T
-    current = relative @ state.rotation
     # By ray and inverse depth: the same (3, 3) for all points.
     by_point0 = np.diag([1.0, 1.0, 0.0])
     by_point1 = np.column_stack([to_current[:, :2], -to_current @ state.position])
 
-    residual = np.zeros((count, ROWS))
-    by_shared, by_point = np.zeros((count, ROWS, 9)), np.zeros((count, ROWS, 3))
-    residual[:, 0:2], by_point[:, 0:2] = state.ray, by_point0[:2]
-    residual[:, 4:6] = seen = _project(current)
-    by_point[:, 4:6] = _through(seen, current, by_point1)
+    residual, by_point = np.zeros((count, ROWS)), np.zeros((count, ROWS, 3))
+    by_shared = np.zeros((count, ROWS, 9 if shared else 0))
+    residual[:, 0:2] = focal * state.ray
+    by_point[:, 0, 0] = by_point[:, 1, 1] = focal
+    residual[:, 4:6], slope = _projected(current, focal)
+    by_point[:, 4:6] = _times(slope, by_point1)
     if shared:
-        by_pose = np.empty((count, 3, 6))
-        by_pose[:, :, :3] = -depth[:, :, None] * to_current
-        by_pose[:, :, 3:] = to_current @ skews(relative)
-        by_shared[:, 4:6, :6] = _through(seen, current, by_pose)
+        by_shared[:, 4:6, :6] = _by_pose(slope, current, depth, to_current)
     if rig is not None:
         turned = rig.turned(state.turn)
         turn, shift = turned.rotation, turned.translation
@@ -70,18 +68,16 @@ def reprojection_system(
             (slice(2, 4), point, by_point0),
             (slice(6, 8), current, by_point1),
         ):
-            right = left @ turn.T + depth * shift
-            residual[:, rows] = seen = _project(right)
+            right = left @ turn.T + depth[:, None] * shift
+            residual[:, rows], slope = _projected(right, focal)
             by_right = turn @ by_left
             by_right[:, 2] += shift
-            by_point[:, rows] = _through(seen, right, by_right)
+            by_point[:, rows] = _times(slope, by_right)
             if shared:
-                by_shared[:, rows, 6:] = _through(seen, right, -skews(right))
+                by_shared[:, rows, 6:] = cross(right[:, None], slope)
         if shared:
-            by_shared[:, 6:8, :6] = _through(seen, right, turn @ by_pose)
-    residual[:, :8] = focal * (residual[:, :8] - observed)
-    by_shared[:, :8] *= focal
-    by_point[:, :8] *= focal
+            by_shared[:, 6:8, :6] = _by_pose(_times(slope, turn), current, depth, to_current)
+    residual[:, :8] -= focal * observed
     return System(residual, by_shared, by_point, np.zeros(count, dtype=np.int64))
 
 
@@ -98,6 +94,28 @@ def reduce(system: System, weight: Array, damping: float | Array = 0.0) -> tuple
     return weight[:, None, None] * reduced, inverse
 
 
+def normal_equations(
+    system: System, weight: Array, damping: float
+) -> tuple[Array, Array, Array]:
+    """`J_shared^T P J_shared` (9, 9), `J_shared^T P r` (9,) and the inverse point blocks (N, 3, 3):
+    see `reduce`, whose rows are not made here."""
+    by_point, by_shared = system.by_point, system.by_shared
+    inverse = inverse_blocks(by_point, damping)
+    mixed = by_point.transpose(0, 2, 1) @ by_shared  # (N, 3, 9)
+    own = weight[:, None, None] * (inverse @ mixed)
+    rows = _stacked(by_shared)
+    weighted = _stacked(weight[:, None, None] * by_shared)
+    hessian = rows.T @ weighted - _stacked(mixed).T @ _stacked(own)
+    pulled = np.einsum("nrk,nr->nk", by_point, system.residual)
+    gradient = weighted.T @ system.residual.ravel() - _stacked(own).T @ pulled.ravel()
+    return hessian, gradient, inverse
+
+
+def _stacked(rows: Array) -> Array:
+    """Rows (N, R, K) of all points, one below the other (N R, K)."""
+    return rows.reshape(-1, rows.shape[2])
+
+
 def inverse_blocks(by_point: Array, damping: float | Array = 0.0) -> Array:
     """`(J^T J)^-1` (N, 3, 3) of the derivatives by the points (N, R, 3), a little damped."""
     block = by_point.transpose(0, 2, 1) @ by_point
@@ -106,20 +124,29 @@ def inverse_blocks(by_point: Array, damping: float | Array = 0.0) -> Array:
     return np.asarray(np.linalg.inv(block + np.einsum("ni,ij->nij", raised, np.eye(3))))
 
 
-def _project(points: Array) -> Array:
-    """Normalised coordinates (N, 2) of points (N, 3)."""
-    return np.asarray(points[:, :2] / _depth(points)[:, None])
-
-
-def _through(projected: Array, points: Array, derivative: Array) -> Array:
-    """Derivative (N, 2, K) of the projection, of that of the points (N, 3, K), or (3, K) of all."""
-    inner = derivative[..., :2, :] - projected[:, :, None] * derivative[..., 2:, :]
-    return np.asarray(inner / _depth(points)[:, None, None])
-
-
-def _depth(points: Array) -> Array:
+def _projected(points: Array, focal: float) -> tuple[Array, Array]:
+    """Pixels (N, 2) of points (N, 3), and their derivatives (N, 2, 3) by the points."""
     z = points[:, 2]
-    return np.where(np.abs(z) > 1e-6, z, 1e-6)
+    inverse = focal / np.where(np.abs(z) > 1e-6, z, 1e-6)
+    pixels = points[:, :2] * inverse[:, None]
+    slope = np.zeros((len(points), 2, 3))
+    slope[:, 0, 0] = slope[:, 1, 1] = inverse
+    np.multiply(pixels, -inverse[:, None] / focal, out=slope[:, :, 2])
+    return pixels, slope
+
+
+def _by_pose(slope: Array, current: Array, depth: Array, to_current: Array) -> Array:
+    """Derivative (N, 2, 6) by a small shift and turn of the current camera, in reference axes, of
+    what has the derivatives `slope` (N, 2, 3) by the points `current` (N, 3)."""
+    by_pose = np.empty((len(slope), 2, 6))
+    np.multiply(_times(slope, to_current), -depth[:, None, None], out=by_pose[:, :, :3])
+    by_pose[:, :, 3:] = _times(cross(slope, current[:, None]), to_current)
+    return by_pose
+
+
+def _times(rows: Array, matrix: Array) -> Array:
+    """`rows @ matrix` of (N, K, 3) and (3, 3), as one product: N small ones take much longer."""
+    return np.asarray((rows.reshape(-1, 3) @ matrix).reshape(rows.shape))
 
 
 def skews(vectors: Array) -> Array:

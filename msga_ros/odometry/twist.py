@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.geometry.pose import skew
-from msga_ros.geometry.rotations import rotation_matrix, rotation_vector
+from msga_ros.geometry.rotations import rotation_vector
 from msga_ros.odometry.poses import UncertainPose
 
 Array = NDArray[np.float64]
@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 _UNKNOWN_LINEAR = 100.0  # m/s
 _UNKNOWN_ANGULAR = 2 * np.pi  # rad/s
 
-_STEP = 1e-6  # of the central differences, m and rad
+_SMALL = 1e-2  # rad; below, series stand for quotients that cancel
 
 
 @dataclass(frozen=True)
@@ -48,33 +48,43 @@ class Twist:
         turned = np.linalg.norm(rotation_vector(motion.rotation))
         if not seconds > 0 or turned > np.pi - 1e-3:
             return cls.unknown()
-        velocity = _logarithm(motion.rotation, motion.position) / seconds
-        jacobian = np.empty((6, 6))
-        for column in range(6):
-            error = np.zeros(6)
-            error[column] = _STEP
-            above, below = (_moved(motion, sign * error) for sign in (1.0, -1.0))
-            jacobian[:, column] = (above - below) / (2 * _STEP * seconds)
-        covariance = jacobian @ motion.covariance @ jacobian.T
-        return cls(velocity[:3], velocity[3:], (covariance + covariance.T) / 2)
+        velocity, jacobian = _logarithm(motion.rotation, motion.position)
+        covariance = jacobian @ motion.covariance @ jacobian.T / seconds**2
+        return cls(
+            velocity[:3] / seconds, velocity[3:] / seconds, (covariance + covariance.T) / 2
+        )
 
 
-def _moved(motion: UncertainPose, error: Array) -> Array:
-    """Logarithm (6,) of `motion` with an error (6,) as in `poses`."""
-    return _logarithm(rotation_matrix(error[3:]) @ motion.rotation, motion.position + error[:3])
+def _logarithm(rotation: Array, position: Array) -> tuple[Array, Array]:
+    """Logarithm (6,) of a rigid motion in SE(3), translation part, then rotation vector; and its
+    derivative (6, 6) by an error as in `poses`.
 
-
-def _logarithm(rotation: Array, position: Array) -> Array:
-    """Logarithm (6,) of a rigid motion in SE(3): translation part, then rotation vector.
-
-    Source: Barfoot, State Estimation for Robotics, 2017, equations 7.33 to 7.37.
+    Source: Barfoot, State Estimation for Robotics, 2017, equations 7.33 to 7.37 and, for the
+    rotation vector, 7.76.
     """
     vector = rotation_vector(rotation)
     angle = float(np.linalg.norm(vector))
-    cross = skew(vector)
-    if angle < 1e-4:
-        factor = 1.0 / 12.0
-    else:
-        factor = (1.0 - angle / 2 / np.tan(angle / 2)) / angle**2
-    inverse = np.eye(3) - cross / 2 + factor * cross @ cross
-    return np.concatenate([inverse @ position, vector])
+    factor, slope = _factor(angle)
+    across = skew(vector)
+    inverse = np.eye(3) - across / 2 + factor * across @ across
+    twice = across @ across @ position
+    by_vector = skew(position) / 2 + slope * np.outer(twice, vector)
+    by_vector += factor * (
+        np.outer(vector, position) + (vector @ position) * np.eye(3) - 2 * np.outer(position, vector)
+    )
+    jacobian = np.zeros((6, 6))
+    jacobian[:3, :3] = jacobian[3:, 3:] = inverse
+    jacobian[:3, 3:] = by_vector @ inverse
+    return np.concatenate([inverse @ position, vector]), jacobian
+
+
+def _factor(angle: float) -> tuple[float, float]:
+    """`(1 - a/2 cot(a/2)) / a^2` of an angle a, and its derivative over a."""
+    if angle < _SMALL:
+        square = angle**2
+        return 1 / 12 + square / 720 + square**2 / 30240, 1 / 360 + square / 7560
+    half = angle / 2
+    cotangent = 1 / np.tan(half)
+    factor = (1 - half * cotangent) / angle**2
+    by_angle = (half / np.sin(half) ** 2 - cotangent) / 2 / angle**2 - 2 * factor / angle
+    return float(factor), float(by_angle / angle)

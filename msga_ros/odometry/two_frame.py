@@ -71,15 +71,14 @@ def solve_two_frames(
     scale, inlier = gate_sigma, problem.usable
     # Far outliers first: they must not pull at the motion. Then by what the rest scatters.
     for wide in (True, False):
-        state = problem.settle(state, scale)
-        system = problem.linearise(state, scale)
-        usable = problem.usable & (system.freedom > 0) & (state.inverse_depth > _BEHIND)
+        state, errors = problem.settle(state, scale)
+        usable = problem.usable & (errors.freedom > 0) & (state.inverse_depth > _BEHIND)
         limit = _WIDE * gate_sigma
         if not wide:
-            scale = sigma or robust_sigma(system, usable & inlier, minimum, gate_sigma)
+            scale = sigma or robust_sigma(errors, usable & inlier, minimum, gate_sigma)
             limit = scale
-        inlier = usable & (system.squared < limit**2 * CHI2_99[system.freedom])
-        if (system.freedom * inlier).sum() <= 6:
+        inlier = usable & (errors.squared < limit**2 * CHI2_99[errors.freedom])
+        if (errors.freedom * inlier).sum() <= 6:
             return None
         kept = Bundle(observations.subset(inlier), rig, focal, belief, scale_known)
         begin = replace(state, ray=state.ray[inlier], inverse_depth=state.inverse_depth[inlier])
