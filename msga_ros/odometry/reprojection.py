@@ -94,9 +94,7 @@ def reduce(system: System, weight: Array, damping: float | Array = 0.0) -> tuple
     return weight[:, None, None] * reduced, inverse
 
 
-def normal_equations(
-    system: System, weight: Array, damping: float
-) -> tuple[Array, Array, Array]:
+def normal_equations(system: System, weight: Array, damping: float) -> tuple[Array, Array, Array]:
     """`J_shared^T P J_shared` (9, 9), `J_shared^T P r` (9,) and the inverse point blocks (N, 3, 3):
     see `reduce`, whose rows are not made here."""
     by_point, by_shared = system.by_point, system.by_shared

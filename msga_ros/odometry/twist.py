@@ -50,9 +50,7 @@ class Twist:
             return cls.unknown()
         velocity, jacobian = _logarithm(motion.rotation, motion.position)
         covariance = jacobian @ motion.covariance @ jacobian.T / seconds**2
-        return cls(
-            velocity[:3] / seconds, velocity[3:] / seconds, (covariance + covariance.T) / 2
-        )
+        return cls(velocity[:3] / seconds, velocity[3:] / seconds, (covariance + covariance.T) / 2)
 
 
 def _logarithm(rotation: Array, position: Array) -> tuple[Array, Array]:
@@ -70,7 +68,9 @@ def _logarithm(rotation: Array, position: Array) -> tuple[Array, Array]:
     twice = across @ across @ position
     by_vector = skew(position) / 2 + slope * np.outer(twice, vector)
     by_vector += factor * (
-        np.outer(vector, position) + (vector @ position) * np.eye(3) - 2 * np.outer(position, vector)
+        np.outer(vector, position)
+        + (vector @ position) * np.eye(3)
+        - 2 * np.outer(position, vector)
     )
     jacobian = np.zeros((6, 6))
     jacobian[:3, :3] = jacobian[3:, 3:] = inverse
