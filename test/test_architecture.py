@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "network",
         "two_view",
         "odometry",
+        "loops",
         "stream",
     },
     "plugs": {"configuration", "geometry", "frontend", "network", "two_view", "stream"},

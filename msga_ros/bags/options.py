@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from msga_ros.bags.errors import BagError
@@ -11,15 +11,22 @@ from msga_ros.stream.parameter_table import BY_NAME
 from msga_ros.stream.settings import Settings, SettingsError
 
 
-def read_settings(path: Path | None, overrides: Mapping[str, object]) -> Settings:
+def read_settings(
+    path: Path | None, overrides: Mapping[str, object], others: Collection[str] = ()
+) -> Settings:
     """Parameters of the node `msga` (config/msga.yaml), changed by `overrides` (dotted names).
 
+    `others`: parameters of another node, which a file may hold, too, and which are passed over.
     Raises `BagError` for an unreadable file, an unknown parameter or a value out of its range.
     """
     values: dict[str, object] = {}
     if path is not None:
         try:
-            values = flatten(read_yaml(path))
+            values = {
+                name: value
+                for name, value in flatten(read_yaml(path)).items()
+                if name in BY_NAME or name not in others
+            }
         except ConfigError as error:
             raise BagError(str(error)) from None
     try:

@@ -25,7 +25,7 @@ class BagMounts:
         self._static = StaticTransforms()
         self._source = bag.path
         if robot is not None and robot.base_frame and robot.mount is None:
-            self._read(bag, warn)
+            self._static = static_transforms(bag, warn)
 
     def mount(self, camera_frame: str) -> Mount | None:
         """The place of the camera; None where the odometry is that of the camera itself.
@@ -46,12 +46,16 @@ class BagMounts:
             )
         return Mount(base, *found)
 
-    def _read(self, bag: Bag, warn: Callable[[str], None]) -> None:
-        for raw in bag.messages([STATIC]):
-            try:
-                message = typestore().deserialize_cdr(raw.data, TF_MESSAGE)
-            except Exception as error:  # whatever the bytes make of the decoder
-                warn(f"{STATIC}: a message that cannot be read ({type(error).__name__})")
-                continue
-            for problem in self._static.add_all(message.transforms):
-                warn(f"{STATIC}: {problem}")
+
+def static_transforms(bag: Bag, warn: Callable[[str], None]) -> StaticTransforms:
+    """What `/tf_static` says, for the whole bag."""
+    found = StaticTransforms()
+    for raw in bag.messages([STATIC]):
+        try:
+            message = typestore().deserialize_cdr(raw.data, TF_MESSAGE)
+        except Exception as error:  # whatever the bytes make of the decoder
+            warn(f"{STATIC}: a message that cannot be read ({type(error).__name__})")
+            continue
+        for problem in found.add_all(message.transforms):
+            warn(f"{STATIC}: {problem}")
+    return found

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 
 from msga_ros.bags.errors import BagError
 from msga_ros.bags.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
+from msga_ros.configuration.parameter import nearest
 from msga_ros.stream.compressed_depth import TRANSPORT
 from msga_ros.stream.message_set import DEPTH_INPUT, INPUTS
+
+_USEFUL = (IMAGE, COMPRESSED_IMAGE, CAMERA_INFO)
 
 
 @dataclass(frozen=True)
@@ -72,14 +75,14 @@ def _image_topic(name: str, topic: str, types: Mapping[str, str]) -> str:
     for candidate in (topic, f"{topic}/{transport}"):
         if types.get(candidate) in (IMAGE, COMPRESSED_IMAGE):
             return candidate
-    raise BagError(f"no images for the input {name} on {topic}; {_offer(types)}")
+    raise BagError(f"no images for the input {name} on {topic}{_near(topic, types)}")
 
 
 def _info_topic(name: str, topic: str | None, image: str, types: Mapping[str, str]) -> str:
     if topic is not None:
         topic = "/" + topic.lstrip("/")
         if types.get(topic) != CAMERA_INFO:
-            raise BagError(f"no camera_info for the input {name} on {topic}; {_offer(types)}")
+            raise BagError(f"no camera_info for the input {name} on {topic}{_near(topic, types)}")
         return topic
     parts = image.split("/")
     for depth in (1, 2, 3):  # /cam/image, /cam/image_raw/compressed
@@ -90,8 +93,13 @@ def _info_topic(name: str, topic: str | None, image: str, types: Mapping[str, st
     raise BagError(f"no camera_info beside {image} for the input {name}: {advice}; {_offer(types)}")
 
 
+def _near(topic: str, types: Mapping[str, str]) -> str:
+    """The topic that may be meant, and all that there are."""
+    useful = [one for one, kind in types.items() if kind in _USEFUL]
+    return f"{nearest(topic, useful)}; {_offer(types)}"
+
+
 def _offer(types: Mapping[str, str]) -> str:
-    useful = (IMAGE, COMPRESSED_IMAGE, CAMERA_INFO)
     found = [f"{topic} ({kind.rpartition('/')[2]})" for topic, kind in sorted(types.items())
-             if kind in useful]  # fmt: skip
+             if kind in _USEFUL]  # fmt: skip
     return "the bag has " + (", ".join(found) if found else "neither images nor camera_info")

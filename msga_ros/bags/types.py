@@ -19,6 +19,7 @@ COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 ODOMETRY = "nav_msgs/msg/Odometry"
 TF_MESSAGE = "tf2_msgs/msg/TFMessage"
+OLD_TF_MESSAGE = "tf/msg/tfMessage"  # of ROS 1, the same by another name
 
 
 @lru_cache(maxsize=1)
@@ -31,6 +32,7 @@ def typestore() -> Any:
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
     store = get_typestore(Stores.ROS2_JAZZY)
+    store.register({OLD_TF_MESSAGE: store.fielddefs[TF_MESSAGE]})
     for name in (CORRESPONDENCES, RELATIVE_POSE):
         text = message_file(name).read_text(encoding="utf-8")
         store.register(get_types_from_msg(text, name))

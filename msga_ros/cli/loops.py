@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import Enum
-from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -17,23 +16,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from msga_ros.cli.errors import UsageError, reported_errors, writable_file
+from msga_ros.cli.interrupts import interruptible
 from msga_ros.cli.loops_files import graph_lines, loops_csv
-from msga_ros.cli.settings import overrides
+from msga_ros.cli.loops_views import Wanted, open_views
+from msga_ros.cli.settings import overrides, parse_settings
 from msga_ros.cli.shared import ConfigFile, Device, Settings, Weights, console
 from msga_ros.configuration.yaml_dataclass import build
-from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame, Sequence
-from msga_ros.datasets.sequences.source import open_sequence
-from msga_ros.geometry.camera_pose import Pose
-from msga_ros.geometry.rotations import rotation_from_quaternion
 from msga_ros.loops.config import LoopConfig
 from msga_ros.loops.mapping import LoopMapper
-from msga_ros.loops.odometry_file import RecordedOdometry
-from msga_ros.loops.reports import LoopEdge, RightView, View
+from msga_ros.loops.reports import LoopEdge
 from msga_ros.loops.store import KeyframeStore
 from msga_ros.loops.vlad import packaged_vocabulary
 from msga_ros.odometry.poses import pose_matrix
 from msga_ros.odometry.trajectory import write_tum
-from msga_ros.two_view.config import PipelineConfig
 from msga_ros.whole_files import write_whole
 
 _DEFAULT = LoopConfig()
@@ -68,7 +63,7 @@ class Outputs:
 
 def command(
     source: Annotated[
-        str, typer.Argument(help="Folder with a scene.json, a video, or `synthetic`.")
+        str, typer.Argument(help="Bag, folder with a scene.json, video, or `synthetic`.")
     ],
     map_file: Annotated[
         Path | None,
@@ -81,9 +76,20 @@ def command(
     mount: Annotated[
         str | None,
         typer.Option(
-            help="x,y,z,qx,qy,qz,qw: the camera in the body whose poses --odometry has. "
-            "Default: they are the camera's."
+            help="x,y,z,qx,qy,qz,qw: the camera in the body that the odometry moves. Default: of "
+            "--odometry the camera itself, of a bag what its /tf_static says."
         ),
+    ] = None,
+    odom: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a bag: topic of nav_msgs/Odometry, tf:PARENT:CHILD, own (stereo, rgbd) or "
+            "none. Default: what there is, in this order."
+        ),
+    ] = None,
+    topic: Annotated[
+        list[str] | None,
+        typer.Option("--topic", help="INPUT=TOPIC of a bag, as image=/cam0; repeatable."),
     ] = None,
     mode: Annotated[
         Views, typer.Option(help="stereo, rgbd: depth gives the loops their length.")
@@ -119,8 +125,8 @@ def command(
 ) -> None:
     """Find loops: frames that show a place seen before, verified by the two-view pipeline.
 
-    With --odometry a frame is a keyframe when the camera has moved; settings of the loops are
-    given as --set loops.NAME=VALUE.
+    With odometry a frame is a keyframe when the camera has moved; settings of the loops are
+    given as --set loops.NAME=VALUE, and of a bag those of the node, as --set sync.slop=0.01.
     """
     with reported_errors():
         given = {
@@ -137,10 +143,15 @@ def command(
         run(
             source,
             map_file=map_file,
-            odometry=_odometry(odometry, mount),
-            mode=mode.value,
-            every=every,
-            frames=frames,
+            wanted=Wanted(
+                mode=mode.value,
+                every=every,
+                frames=frames,
+                odometry=odometry,
+                mount=mount,
+                odom=odom,
+                topics={name: str(value) for name, value in parse_settings(topic or ()).items()},
+            ),
             outputs=Outputs(output, graph, trajectory, picture),
             config=config,
             overrides=chosen | overrides(settings or (), given),
@@ -152,10 +163,7 @@ def run(
     source: str,
     *,
     map_file: Path | None,
-    odometry: RecordedOdometry | None,
-    mode: str,
-    every: int,
-    frames: int,
+    wanted: Wanted,
     outputs: Outputs,
     config: Path | None,
     overrides: Mapping[str, object],
@@ -164,8 +172,8 @@ def run(
     """Find and show the loops; all that hold in the map.
 
     Raises:
-        SequenceError, StoreError, VocabularyError, ConfigError, UsageError, MissingGtsam: what was
-            given cannot be used.
+        SequenceError, BagError, StoreError, VocabularyError, ConfigError, UsageError, MissingGtsam:
+            what was given cannot be used.
     """
     from msga_ros.two_view.pipeline import TwoViewPipeline
 
@@ -179,17 +187,19 @@ def run(
     }
     loops: LoopConfig = build(LoopConfig, "loops", of_loops)
     of_pipeline = {key: value for key, value in overrides.items() if not key.startswith(_GROUP)}
-    settings = PipelineConfig.load(config, **of_pipeline)
+    source_of_views = open_views(source, wanted, config, of_pipeline, console)
+    settings = source_of_views.pipeline
     vocabulary = packaged_vocabulary(settings.frontend.name)
-    sequence = open_sequence(source, stereo=mode == "stereo", depth=mode == "rgbd")
+    pipeline = TwoViewPipeline(settings)
     with (
+        interruptible(),
         tempfile.TemporaryDirectory(prefix="msga_loops_") as folder,
         KeyframeStore(map_file or Path(folder) / "keyframes") as store,
     ):
         before = len(store)
-        mapper = LoopMapper(store, TwoViewPipeline(settings), vocabulary, loops)
+        mapper = LoopMapper(store, pipeline, vocabulary, loops)
         earlier = mapper.edges
-        for view in _views(islice(sequence, frames or None), sequence, every, odometry):
+        for view in source_of_views.views(pipeline):
             outcome = mapper.add(view)
             for note in outcome.notes:
                 console.print(f"{escape(view.name)}: {escape(note)}")
@@ -198,53 +208,8 @@ def run(
                 console.print(f"{' and '.join(names)}: the loop contradicts the rest, taken back")
         found = tuple(edge for edge in mapper.edges if edge not in earlier)
         _show(console, store, found, before)
-        _write(outputs, sequence.name, store, mapper, found)
+        _write(outputs, source_of_views.name, store, mapper, found)
         return mapper.edges
-
-
-def _views(
-    frames: Iterator[Frame], sequence: Sequence, every: int, odometry: RecordedOdometry | None
-) -> Iterator[View]:
-    known = 0
-    for number, frame in enumerate(frames):
-        if number % every:
-            continue
-        pose = None if odometry is None else odometry.at(frame.stamp)
-        known += pose is not None
-        right = None
-        if RIGHT in frame.images:
-            if frame.poses is None:
-                raise UsageError(f"{sequence.name} does not say where the right camera is")
-            rig = frame.poses[RIGHT].relative_to(frame.poses[LEFT])
-            right = RightView(frame.images[RIGHT], frame.cameras[RIGHT], rig)
-        yield View(
-            f"{sequence.name}/{number}",
-            frame.stamp,
-            frame.images[LEFT],
-            frame.cameras[LEFT],
-            pose,
-            frame.depth,
-            right,
-        )
-    if odometry is not None and not known:
-        raise UsageError("--odometry has no pose at any stamp of the frames")
-
-
-def _odometry(path: Path | None, mount: str | None) -> RecordedOdometry | None:
-    if path is None:
-        if mount is not None:
-            raise UsageError("--mount says nothing without --odometry")
-        return None
-    if mount is None:
-        return RecordedOdometry.read_tum(path)
-    try:
-        numbers = [float(word) for word in mount.split(",")]
-        rotation = rotation_from_quaternion(numbers[3:])
-        if len(numbers) != 7 or not np.isfinite(numbers).all():
-            raise ValueError
-    except ValueError:
-        raise UsageError(f"--mount is not x,y,z,qx,qy,qz,qw: {mount}") from None
-    return RecordedOdometry.read_tum(path, Pose(rotation, np.array(numbers[:3])))
 
 
 def _show(console: Console, store: KeyframeStore, found: tuple[LoopEdge, ...], before: int) -> None:

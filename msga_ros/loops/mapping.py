@@ -51,6 +51,7 @@ class LoopMapper:
             self._chain.append(odometry, segment)
         first_segment = 1 + max(self._chain.segments, default=-1)
         self._watch = MotionWatch(config, first_segment)
+        self._session: int | None = None  # of the odometry of the last view
         self._verifier = Verifier(store, pipeline, self._chain, config)
         self._proposals = Proposals(store, config)
         self._acceptance = Acceptance(self._chain, config)
@@ -99,6 +100,10 @@ class LoopMapper:
 
     def add(self, view: View) -> Outcome:
         """See `Mapper`. Raises `OSError`, `FrontendError`, `VocabularyError`, `CameraError`."""
+        if view.odometry is not None and view.session != self._session:
+            if self._session is not None:
+                self._watch.restart()
+            self._session = view.session
         if not self.due(view.stamp, view.odometry):
             return Outcome(Verdict.STILL, None, notes=self._notes())
         keyframe = self._keyframe(view)

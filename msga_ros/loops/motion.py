@@ -59,6 +59,13 @@ class MotionWatch:
             self._velocity = (moved / step, turned / step)
         self._pose = odometry
 
+    def restart(self) -> None:
+        """What follows has another origin."""
+        if self._pose is not None:
+            self.segment += 1
+            self.note("the odometry began anew: loops alone join what follows to the map")
+        self._pose = self._velocity = self._keyframe = None
+
     def due(self) -> bool:
         """Whether the view of the last pose moved enough; always where there is no odometry."""
         if self._without or self._pose is None or self._keyframe is None:

@@ -36,7 +36,8 @@ class View:
 
     `name` for people, `stamp` in seconds; `image` (H, W) gray or (H, W, 3) BGR. `odometry`: odom to
     camera; None where nobody knows. `depth` (H, W) float32: along the optical axis, registered to
-    the image, metres, NaN for none. `right`: of a stereo pair.
+    the image, metres, NaN for none. `right`: of a stereo pair. `session`: poses of another one have
+    another origin: the odometry began anew.
     """
 
     name: str
@@ -46,6 +47,7 @@ class View:
     odometry: Pose | None = None
     depth: NDArray[np.float32] | None = None
     right: RightView | None = None
+    session: int = 0
 
 
 class ScaleSource(enum.Enum):

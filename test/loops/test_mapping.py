@@ -161,6 +161,21 @@ def test_a_jump_of_the_odometry_is_said_and_mended_by_loops(tmp_path: Path) -> N
         assert off(world, mapper) < 0.3
 
 
+def test_an_odometry_that_begins_anew_where_it_was_is_no_way_back(tmp_path: Path) -> None:
+    """Its origin is now where the camera is: by the numbers alone nothing has jumped."""
+    world = ring(laps=1.5)
+    here = world.views[12].inverse()
+    odometry = [one if number < 12 else one.after(here) for number, one in enumerate(world.views)]
+    with KeyframeStore(tmp_path / "map") as store:
+        mapper = world.mapper(store, jump_distance=100.0, jump_angle=180.0)
+        notes = []
+        for number, pose in enumerate(odometry):
+            view = world.view(number, number, pose, session=1 + (number >= 12))
+            notes += mapper.add(view).notes
+        assert len(notes) == 1 and "began anew" in notes[0]
+        assert mapper.map_from_odom is not None and off(world, mapper) < 0.3
+
+
 def test_a_clock_that_goes_back_is_said_and_nothing_else(tmp_path: Path) -> None:
     world = ring(laps=1.3)
     with KeyframeStore(tmp_path / "map") as store:

@@ -4,31 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 from nav_msgs.msg import Odometry
 from rclpy.lifecycle import LifecycleNode
 from rclpy.subscription import Subscription
 
 from msga_ros.foreign_text import shown
-from msga_ros.geometry.rotations import rotation_from_quaternion
 from msga_ros.node.qos import input_events, output_qos, overrides, sensor_qos, static_qos
 from msga_ros.node.reporting import Reporter
 from msga_ros.node.robot_frames import DYNAMIC, STATIC
 from msga_ros.odometry.mount import Mount
-from msga_ros.stream.errors import ConfigureError
+from msga_ros.stream.errors import BadInput, ConfigureError
 from msga_ros.stream.loops.odometry_buffer import OdometryPose
+from msga_ros.stream.loops.odometry_messages import (
+    ends_of_transform,
+    pose_of_odometry,
+    pose_of_transform,
+)
 from msga_ros.stream.loops.parameters import TF, TOPIC
 from msga_ros.stream.loops.settings import LoopSettings
-from msga_ros.stream.message_set import header_ns
 from msga_ros.stream.static_transforms import StaticTransforms
 
 if TYPE_CHECKING:
     from tf2_msgs.msg import TFMessage
 
 _MOST_FRAMES = 1000  # of one message that are looked at
-_LONGEST = 200  # characters of a name
 
 
 class OdometryInput:
@@ -130,36 +131,21 @@ class OdometryInput:
         )
 
     def _on_odometry(self, message: Odometry) -> None:
-        child = message.child_frame_id
-        if child in ("", message.header.frame_id):  # no frame moves in itself
-            child = self._settings["odometry.base_frame"]
-        at, turn = message.pose.pose.position, message.pose.pose.orientation
-        self._pose(message.header, child, at, turn)
+        self._take(lambda: pose_of_odometry(message, self._settings["odometry.base_frame"]))
 
     def _on_dynamic(self, message: TFMessage) -> None:
-        wanted = self._ends
         for one in message.transforms[:_MOST_FRAMES]:
-            ends = (one.header.frame_id, one.child_frame_id)
-            if tuple(name[:_LONGEST].lstrip("/") for name in ends) == wanted:
-                transform = one.transform
-                self._pose(one.header, wanted[1], transform.translation, transform.rotation)
+            if ends_of_transform(one) == self._ends:
+                self._take(partial(pose_of_transform, one))
 
     def _on_static(self, message: TFMessage) -> None:
         for problem in self._static.add_all(message.transforms):
             self._reporter.complain("transform", STATIC, problem)
 
-    def _pose(self, header: Any, child: str, at: Any, turn: Any) -> None:
-        """`at`: a point or vector, `turn`: a quaternion of a message."""
-        position = np.array([at.x, at.y, at.z])
-        quaternion = np.array([turn.x, turn.y, turn.z, turn.w])
-        problem = ""
-        if not (np.isfinite(position).all() and np.isfinite(quaternion).all()):
-            problem = "a pose of the odometry holds NaN or infinity"
-        elif abs(np.linalg.norm(quaternion) - 1.0) > 0.01:
-            problem = f"the quaternion {quaternion.tolist()} of the odometry is no rotation"
-        if problem:
-            self._reporter.complain("odometry", self.topic, problem)
+    def _take(self, read: Callable[[], OdometryPose]) -> None:
+        try:
+            pose = read()
+        except BadInput as error:
+            self._reporter.complain(error.kind, self.topic, error.text)
             return
-        frames = (name[:_LONGEST].lstrip("/") for name in (header.frame_id, child))
-        rotation = rotation_from_quaternion(quaternion)
-        self._on_pose(OdometryPose(header_ns(header), rotation, position, *frames))
+        self._on_pose(pose)

@@ -5,32 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Protocol
 
 from msga_ros.geometry.camera import CameraInfo
 from msga_ros.geometry.camera_pose import Pose
-from msga_ros.geometry.depth import DepthImage
-from msga_ros.loops.reports import Location, LoopEdge, Mapper, MapPose, Outcome, Verdict, View
+from msga_ros.loops.reports import Location, LoopEdge, Mapper, MapPose, Outcome, Verdict
 from msga_ros.odometry.mount import Mount
 from msga_ros.odometry.poses import UncertainPose
 from msga_ros.stream.cv_bridge_fallback import ImageBridge
-from msga_ros.stream.depth_input import ColourImage, DepthInput
 from msga_ros.stream.errors import BadInput
 from msga_ros.stream.loops.counts import STILL, LoopCounts
 from msga_ros.stream.loops.fields import located_pose
 from msga_ros.stream.loops.images_with_odometry import ImageWithOdometry
 from msga_ros.stream.loops.odometry_buffer import OdometryPose
 from msga_ros.stream.loops.settings import LoopSettings
-from msga_ros.stream.message_set import DEPTH_INPUT, stamp_ns
-from msga_ros.stream.message_types import CompressedImage, Header, Image, Stamped
+from msga_ros.stream.loops.views import ViewReader
+from msga_ros.stream.message_set import stamp_ns
+from msga_ros.stream.message_types import Header
 from msga_ros.stream.relations import the_image
 from msga_ros.stream.request_types import CameraImage
 from msga_ros.stream.view_input import image_and_camera
 
-_IMAGE, _CAMERA_INFO = "image", "camera_info"
+_IMAGE = "image"
 
 
 class OpenMap(Protocol):
@@ -110,8 +106,7 @@ class LoopSession:
         self._complain = complain
         self._counts = counts
         self._bridge = bridge
-        self._calibrations = calibrations
-        self._depth_input = DepthInput(complain)
+        self._views = ViewReader(topics, complain, bridge, calibrations)
         self._stamps: dict[int, int] = {}  # ns, by keyframe of this run
         self.count()
 
@@ -136,7 +131,7 @@ class LoopSession:
     def process(self, placed: PlacedImage, settings: LoopSettings) -> Processed | None:
         """Take an image in; None where it shows nothing new. Raises `BadInput`, `OSError`."""
         mapper, given = self._opened.mapper, placed.image
-        message = cast("Image | CompressedImage", given.messages[_IMAGE])
+        message = given.messages[_IMAGE]
         for pose in given.trail:
             mapper.due(pose.stamp * 1e-9, camera_pose(pose, placed.mount))
         odometry = None if given.odometry is None else camera_pose(given.odometry, placed.mount)
@@ -144,19 +139,7 @@ class LoopSession:
         if not mapper.due(taken * 1e-9, odometry):
             self._counts.image(STILL)
             return None
-        info = given.messages.get(_CAMERA_INFO) or self._calibrations[_CAMERA_INFO]
-        image, camera = image_and_camera(
-            message,
-            cast("CameraInfo", info),
-            settings["rectified"],
-            settings["max_image_pixels"],
-            self._bridge,
-            self._topics[_IMAGE],
-            self._topics[_CAMERA_INFO],
-        )
-        name = f"{taken // 10**9}.{taken % 10**9:09d}"
-        depth = self._depth(given.messages, message.header, image, settings)
-        outcome = mapper.add(View(name, taken * 1e-9, image, camera, odometry, depth))
+        outcome = mapper.add(self._views.read(given.messages, odometry, settings))
         self._counts.image(outcome.verdict.value)
         if outcome.keyframe is not None:
             self._stamps[outcome.keyframe] = taken
@@ -169,20 +152,6 @@ class LoopSession:
             self._complain("unusable", self._topics[_IMAGE], text)
         self.count()
         return Processed(message.header, outcome, placed.mount)
-
-    def _depth(
-        self,
-        messages: Mapping[str, Stamped],
-        header: Header,
-        image: NDArray[np.uint8],
-        settings: LoopSettings,
-    ) -> DepthImage | None:
-        """The depth image of a set, None where none is used. Raises `BadInput`."""
-        if DEPTH_INPUT not in messages:
-            return None
-        colour = ColourImage(self._topics[_IMAGE], header, (image.shape[1], image.shape[0]))
-        message = cast("Image | CompressedImage", messages[DEPTH_INPUT])
-        return self._depth_input.read(message, self._topics[DEPTH_INPUT], colour, settings)
 
     def locate(self, asked: LocateAsked, settings: LoopSettings) -> Generator[None, None, Located]:
         """The steps of a request `~/locate`. Raises `BadInput`."""
