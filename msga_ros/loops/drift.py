@@ -8,6 +8,8 @@ keyframe j by the lever from there to j.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -83,6 +85,11 @@ class OdometryChain:
         if self.poses[first] is None or self.poses[last] is None:
             return None
         return float(abs(self._travelled[last] - self._travelled[first]))
+
+    def distances(self, numbers: Sequence[int]) -> Array:
+        """(K,) metres and turns from the first of `numbers`, keyframes of one segment."""
+        travelled = self._travelled[np.asarray(numbers, dtype=np.int64)]
+        return np.asarray(travelled - travelled[0])
 
     def between(self, first: int, last: int) -> UncertainPose | None:
         """Pose of camera `last` in camera `first`; None where the odometry does not relate them."""

@@ -4,6 +4,10 @@ Where a loop does not fit, graduated non-convexity with truncated least squares 
 hold (Yang et al., "Graduated non-convexity for robust spatial perception", RA-L 2020); the odometry
 is taken for true within its drift. A loop without a length takes no part: little would contradict
 it. GTSAM measures the error of an edge in its own frame, rotation first.
+
+Vertices are the keyframes that loops relate; the odometry between two of them is one edge. So the
+work grows with the number of loops, not with that of keyframes, and the poses in between follow
+(`msga_ros.loops.bending`).
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import numpy.typing as npt
 from scipy.stats import chi2  # type: ignore[import-untyped]
 
 from msga_ros.geometry.camera_pose import Pose
+from msga_ros.loops.bending import bent
 from msga_ros.loops.drift import OdometryChain
 from msga_ros.loops.reports import LoopEdge
 from msga_ros.odometry.poses import UncertainPose
@@ -54,7 +59,7 @@ class PoseGraph:
         used = [edge for edge in edges if _takes_part(initial, edge)]
         if not used:
             return Solution(list(initial), ())
-        graph, values = self._odometry(initial)
+        graph, values = self._odometry(initial, used)
         trusted = list(range(graph.size()))
         for edge in used:
             graph.add(self._between(edge.reference, edge.current, edge.pose))
@@ -66,7 +71,8 @@ class PoseGraph:
             found, weights = self._graduated(graph, values, trusted)
             pairs = zip(used, weights[len(trusted) :], strict=True)
             rejected = tuple(edge for edge, weight in pairs if weight < _HOLDS)
-        return Solution([self._pose(found, number) for number in range(len(initial))], rejected)
+        placed = {number: self._pose(found, number) for number in found.keys()}  # noqa: SIM118
+        return Solution(bent(self._chain, initial, placed), rejected)
 
     def _graduated(self, graph: Any, values: Any, trusted: list[int]) -> tuple[Any, Array]:
         """Values, and a weight of each factor: 0 for what contradicts the rest."""
@@ -79,25 +85,27 @@ class PoseGraph:
         found = optimizer.optimize()
         return found, np.asarray(optimizer.getWeights())
 
-    def _odometry(self, initial: Sequence[Pose | None]) -> tuple[Any, Any]:
+    def _odometry(
+        self, initial: Sequence[Pose | None], used: Sequence[LoopEdge]
+    ) -> tuple[Any, Any]:
         """The factors that are taken for true, and the first values."""
         gtsam, chain = self._gtsam, self._chain
         graph, values = gtsam.NonlinearFactorGraph(), gtsam.Values()
-        begun = False
-        for number, pose in enumerate(initial):
-            if pose is None:
-                continue
-            values.insert(number, self._pose3(pose.inverse()))
-            before = chain.previous(number)
-            if not begun:
+        first = next(number for number, pose in enumerate(initial) if pose is not None)
+        ends = {end for edge in used for end in (edge.reference, edge.current)}
+        before: int | None = None
+        for number in sorted({first, *ends}):
+            pose = initial[number]
+            assert pose is not None  # see `_takes_part`
+            placed = self._pose3(pose.inverse())
+            values.insert(number, placed)
+            if number == first:
                 held = gtsam.noiseModel.Diagonal.Sigmas(_HELD)
-                first = self._pose3(pose.inverse())
-                graph.add(gtsam.PriorFactorPose3(number, first, held))
-                begun = True
-            if before is not None and initial[before] is not None:
-                step = chain.between(before, number)
-                assert step is not None
+                graph.add(gtsam.PriorFactorPose3(number, placed, held))
+            step = None if before is None else chain.between(before, number)
+            if before is not None and step is not None:
                 graph.add(self._between(before, number, step))
+            before = number
         return graph, values
 
     def _between(self, first: int, last: int, pose: UncertainPose) -> Any:
@@ -110,9 +118,7 @@ class PoseGraph:
         gtsam = self._gtsam
         return gtsam.Pose3(gtsam.Rot3(camera_to_map.rotation), camera_to_map.translation)
 
-    def _pose(self, values: Any, number: int) -> Pose | None:
-        if not values.exists(number):
-            return None
+    def _pose(self, values: Any, number: int) -> Pose:
         found = values.atPose3(number)
         return Pose(found.rotation().matrix(), np.asarray(found.translation())).inverse()
 
