@@ -33,9 +33,14 @@ class Pipeline(Protocol):
         """Features of one image."""
 
     def relate_features(
-        self, features0: Features, features1: Features, camera0: Camera, camera1: Camera
+        self,
+        features0: Features,
+        features1: Features,
+        camera0: Camera,
+        camera1: Camera,
+        fewest: int = 0,
     ) -> TwoViewResult:
-        """The two views related."""
+        """The two views related; with fewer candidates than `fewest`, no motion of them."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,11 @@ class Verifier:
     def relate(self, first: Keyframe, second: Keyframe) -> TwoViewResult:
         """Two keyframes by their features."""
         return self._pipeline.relate_features(
-            first.features, second.features, first.camera, second.camera
+            first.features,
+            second.features,
+            first.camera,
+            second.camera,
+            fewest=self._config.min_inliers,  # inliers are some of the candidates
         )
 
     def edge(self, candidate: Candidate, view: Keyframe, number: int = -1) -> LoopEdge | None:

@@ -14,7 +14,7 @@ from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.two_view.config import PipelineConfig
 from msga_ros.two_view.continuation import Continuation
 from msga_ros.two_view.motion import motion_status, unknown_motion
-from msga_ros.two_view.relative_pose import estimate_motion
+from msga_ros.two_view.relative_pose import estimate_motion, unsought_motion
 from msga_ros.two_view.result import Counts, Status, TwoViewResult
 from msga_ros.two_view.stages import Frontend, NormalisedMatches, Sieve, TrackingFrontend
 
@@ -61,11 +61,13 @@ def relate(
     camera1: Camera,
     match: Callable[[Stages, Features, Features], Matches] = by_front_end,
     continuation: Continuation | None = None,
+    fewest: int = 0,
 ) -> TwoViewResult:
     """Matches, then sieve and solver. `CameraError` where a camera is of another image size.
 
-    `continuation`: of a stream, what is known of the pairs before. Points that a front end follows
-    and that do not agree with the motion end here.
+    With fewer candidates than `fewest` no motion is looked for. `continuation`: of a stream, what
+    is known of the pairs before. Points that a front end follows and that do not agree with the
+    motion end here.
     """
     _check_size(0, features0, camera0)
     _check_size(1, features1, camera1)
@@ -73,7 +75,9 @@ def relate(
     matches = match(stages, features0, features1)
     timings = {"match": clock.lap()}
     detected = (len(features0), len(features1))
-    result = relate_matches(stages, matches, camera0, camera1, detected, timings, continuation)
+    result = relate_matches(
+        stages, matches, camera0, camera1, detected, timings, continuation, fewest
+    )
     if isinstance(stages.frontend, TrackingFrontend) and matches.followed is not None:
         stages.frontend.end(features1, matches.feature_indices[1][result.rejected])
     return result
@@ -87,8 +91,9 @@ def relate_matches(
     detected: tuple[int, int] = (0, 0),
     timings: Mapping[str, float] | None = None,
     continuation: Continuation | None = None,
+    fewest: int = 0,
 ) -> TwoViewResult:
-    """Sieve and solver; `timings` are those of the work before."""
+    """Sieve and solver; `timings` are those of the work before; `fewest`: see `relate`."""
     config, clock = stages.config, Clock()
     normalised = NormalisedMatches.of(matches, camera0, camera1)
     rows, valid, pair = normalised.correspondences, normalised.valid, matches.followed
@@ -100,7 +105,9 @@ def relate_matches(
         clock.lap()
         scores = stages.sieve(normalised)
         sieving = clock.lap()
-        motion = estimate_motion(scores, rows, config, mean_focal, matches.independent)
+        enough = scores.candidates(config.network.score_threshold).sum() >= fewest
+        estimate = estimate_motion if enough else unsought_motion
+        motion = estimate(scores, rows, config, mean_focal, matches.independent)
         if continuation is not None and pair is not None:
             continuation.asked(pair, valid, rows, motion)
     status = motion_status(motion, config.pose)

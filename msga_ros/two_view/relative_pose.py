@@ -58,6 +58,22 @@ def estimate_motion(
     return _motion(solution, correspondences, config, threshold, independent)
 
 
+def unsought_motion(
+    scores: MatchScores,
+    correspondences: Array,
+    config: PipelineConfig,
+    mean_focal: float,
+    independent: bool = True,
+) -> Motion:
+    """No motion, where none is looked for. The arguments are those of `estimate_motion`."""
+    candidate = scores.candidates(config.network.score_threshold)
+    nan = np.full((3, 3), np.nan)
+    nobody = np.zeros(int(candidate.sum()), dtype=bool)
+    threshold = config.pose.threshold_px / mean_focal
+    solution = _Solution(scores.essential, nan, nan[0], candidate, nobody, threshold)
+    return _motion(solution, correspondences, config, threshold, independent)
+
+
 def continued_motion(
     rotation: Array,
     translation: Array,

@@ -61,7 +61,9 @@ class World:
         found = np.bincount(descriptors[:, 0].astype(int) % NAMES, minlength=NAMES)
         return (found / max(float(np.linalg.norm(found)), 1.0)).astype(np.float32)
 
-    def relate_features(self, features0: Any, features1: Any, *cameras: Camera) -> Any:
+    def relate_features(
+        self, features0: Any, features1: Any, *cameras: Camera, fewest: int = 0
+    ) -> Any:
         self.asked += 1
         if self._pipeline is None:
             self._pipeline = TwoViewPipeline.from_config(**{"sieve.name": "none"})
