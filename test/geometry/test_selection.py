@@ -113,6 +113,22 @@ def test_equal_answers_are_not_asked_for_twice(monkeypatch: pytest.MonkeyPatch) 
     assert asked == [100, 68, 31]
 
 
+def test_matches_below_the_threshold_speak_in_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two motions with as many candidates each, the one that the doubtful matches agree with."""
+    matches, one, other = two_motions(60, 60)
+    for doubtful, expected in ((slice(20, 60), one), (slice(80, 120), other)):
+        score = np.concatenate((np.full(60, 2.0), np.full(60, 2.0)))
+        score[20:60] = score[80:120] = -9.0
+        score[doubtful] = -0.9
+        score[[0, 60]] = 1.0  # what makes the second part of the samplings another one
+        answers = iter((one, other))
+        monkeypatch.setattr(robust_pose, "solve", lambda *_, answers=answers: next(answers))
+        scores = MatchScores(np.full((3, 3), np.nan), np.full(120, np.inf), score)
+        config = PoseConfig(min_lead=0)
+        found, _ = robust_estimate("poselib", scores, matches, 0.5, THRESHOLD, config)
+        assert rotation_angle(found.rotation, expected.rotation) < np.deg2rad(0.5)
+
+
 def test_no_motion_nearby_is_more_likely() -> None:
     """Nor the sampled one, at which all its inliers pull alike."""
     for seed in range(4):
