@@ -24,9 +24,9 @@ from msga_ros.cli.shared import ConfigFile, Device, Settings, Weights, console
 from msga_ros.configuration.yaml_dataclass import build
 from msga_ros.loops.config import LoopConfig
 from msga_ros.loops.mapping import LoopMapper
+from msga_ros.loops.places import packaged_places
 from msga_ros.loops.reports import LoopEdge
 from msga_ros.loops.store import KeyframeStore
-from msga_ros.loops.vlad import packaged_vocabulary
 from msga_ros.odometry.poses import pose_matrix
 from msga_ros.odometry.trajectory import write_tum
 from msga_ros.whole_files import write_whole
@@ -189,7 +189,7 @@ def run(
     of_pipeline = {key: value for key, value in overrides.items() if not key.startswith(_GROUP)}
     source_of_views = open_views(source, wanted, config, of_pipeline, console)
     settings = source_of_views.pipeline
-    vocabulary = packaged_vocabulary(settings.frontend.name)
+    places = packaged_places(settings.frontend)
     pipeline = TwoViewPipeline(settings)
     with (
         interruptible(),
@@ -197,7 +197,7 @@ def run(
         KeyframeStore(map_file or Path(folder) / "keyframes") as store,
     ):
         before = len(store)
-        mapper = LoopMapper(store, pipeline, vocabulary, loops)
+        mapper = LoopMapper(store, pipeline, places, loops)
         earlier = mapper.edges
         for view in source_of_views.views(pipeline):
             outcome = mapper.add(view)

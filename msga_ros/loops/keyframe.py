@@ -15,6 +15,7 @@ from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.camera_pose import Pose
 
 _OPTIONAL = ("angles", "sizes")
+_FIRST_FRONTEND = "sift"  # of keyframes that do not say of which they are
 _ODOMETRY = "odometry"  # (3, 4)
 _INVERSE_DEPTH = "inverse_depth"
 _TEXT = "text"  # name of the tensor that holds what is no array
@@ -31,6 +32,7 @@ class Keyframe:
     `odometry`: `x_camera = R x_odom + t`, metres; poses of one `segment` belong together, from one
     to the next the odometry jumped or began anew. `inverse_depth` (N, 2) float32 of the features,
     1/m along the optical axis, and its standard deviation, NaN where unknown; None: of none.
+    `frontend`: whose features these are.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Keyframe:
     odometry: Pose | None = None
     segment: int = 0
     inverse_depth: NDArray[np.float32] | None = None
+    frontend: str = _FIRST_FRONTEND
 
     def to_bytes(self) -> bytes:
         """Without the front end's payload: features are matched by their descriptors."""
@@ -52,6 +55,8 @@ class Keyframe:
             "camera_size": [camera.width, camera.height],
             "image_size": list(features.image_size),
             "segment": self.segment,
+            "frontend": self.frontend,
+            "independent": features.independent,
         }
         tables = {
             "k": np.array(camera.k),
@@ -90,6 +95,7 @@ class Keyframe:
                 (width, height),
                 tables.get("angles"),
                 tables.get("sizes"),
+                independent=text.get("independent", True),
             )
             motion = tables.get(_ODOMETRY)
             return cls(
@@ -101,6 +107,7 @@ class Keyframe:
                 None if motion is None else Pose(motion[:, :3], motion[:, 3]),
                 text.get("segment", 0),
                 tables.get(_INVERSE_DEPTH),
+                text.get("frontend", _FIRST_FRONTEND),
             )
         except (SafetensorError, KeyError, ValueError, TypeError) as error:
             raise KeyframeError(f"no keyframe: {error}") from None

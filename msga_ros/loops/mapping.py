@@ -17,11 +17,11 @@ from msga_ros.loops.drift import OdometryChain
 from msga_ros.loops.keyframe import Keyframe
 from msga_ros.loops.location import locate
 from msga_ros.loops.motion import MotionWatch
+from msga_ros.loops.places import Describes, Places, check_kept
 from msga_ros.loops.proposals import Proposals
 from msga_ros.loops.reports import Location, LoopEdge, MapPose, Outcome, Verdict, View
 from msga_ros.loops.store import KeyframeStore
 from msga_ros.loops.verification import Pipeline, Verifier
-from msga_ros.loops.vlad import Vocabulary
 from msga_ros.odometry.poses import UncertainPose
 
 _FEWEST_FEATURES = 20  # of a keyframe: with fewer no loop could be told
@@ -38,13 +38,18 @@ class LoopMapper:
         self,
         store: KeyframeStore,
         pipeline: Pipeline,
-        vocabulary: Vocabulary,
+        places: Places | Describes,
         config: LoopConfig | None = None,
     ) -> None:
-        """Raises `MissingGtsam` where `config.optimise` asks for what is not installed."""
+        """`places`: what tells them apart, or its vocabulary alone: that of the pipeline, SIFT.
+
+        Raises `MissingGtsam` where `config.optimise` asks for what is not installed; `StoreError`
+        where `store` holds features of another front end or vocabulary.
+        """
         self._store = store
         self._pipeline = pipeline
-        self._vocabulary = vocabulary
+        self._places = places if isinstance(places, Places) else Places(places)
+        store.check_kind(self._places.verified_by, self._places.vocabulary.length)
         self._config = config = config or LoopConfig()
         self._chain = OdometryChain(config)
         for odometry, segment in store.odometry:
@@ -133,7 +138,7 @@ class LoopMapper:
     def locate(self, image: NDArray[np.uint8], camera: Camera) -> Location:
         """See `Mapper`. Raises `FrontendError`, `VocabularyError`, `CameraError`."""
         features = self._pipeline.extract(image)
-        descriptor = self._vocabulary.describe(features.descriptors)
+        descriptor = self._places.describe(image, features)
         view = Keyframe("", 0.0, camera, features, descriptor)
         candidates = self._proposals.of(descriptor, None, 0.0)
         found = (self._verifier.edge(one, view) for one in candidates)
@@ -142,14 +147,16 @@ class LoopMapper:
 
     def _keyframe(self, view: View) -> Keyframe:
         features = self._pipeline.extract(view.image)
+        check_kept(features, self._places.verified_by)
         made = Keyframe(
             view.name,
             view.stamp,
             view.camera,
             features,
-            self._vocabulary.describe(features.descriptors),
+            self._places.describe(view.image, features),
             self._watch.usable(view.odometry),
             self._watch.segment,
+            frontend=self._places.verified_by,
         )
         depth = None
         if view.depth is not None:

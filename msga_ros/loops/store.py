@@ -53,6 +53,7 @@ class KeyframeStore:
         self._odometry: list[tuple[Pose | None, int]] = []
         self._edges: list[LoopEdge] = []
         self._descriptors = np.empty((0, 0), np.float32)
+        self._frontend = ""  # whose features they have
         self._file: BinaryIO = open(path, "a+b", buffering=0)  # noqa: SIM115
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -224,10 +225,20 @@ class KeyframeStore:
         return b"".join(parts)
 
     def _check(self, keyframe: Keyframe) -> None:
-        if len(self) and keyframe.descriptor.shape != self._descriptors.shape[1:]:
+        self.check_kind(keyframe.frontend, keyframe.descriptor.size)
+
+    def check_kind(self, frontend: str, length: int) -> None:
+        """Whether keyframes with features of `frontend` and global descriptors of `length` entries
+        go together with those that there are. Raises `StoreError`."""
+        if len(self) and frontend != self._frontend:
+            raise StoreError(
+                f"{self._path}: keyframes with features of {self._frontend}, not of {frontend}: "
+                "give its front end as frontend.name, or another file"
+            )
+        if len(self) and length != self._descriptors.shape[1]:
             raise StoreError(
                 f"{self._path}: global descriptors of {self._descriptors.shape[1]} entries, "
-                f"not of {keyframe.descriptor.size}: another vocabulary?"
+                f"not of {length}: another vocabulary?"
             )
 
     def _enter(self, keyframe: Keyframe, place: int) -> None:
@@ -237,6 +248,7 @@ class KeyframeStore:
             grown[:number] = self._descriptors[:number] if number else 0
             self._descriptors = grown
         self._descriptors[number] = keyframe.descriptor
+        self._frontend = keyframe.frontend
         self._places.append(place)
         self._numbers[place] = number
         self._stamps.append(keyframe.stamp)

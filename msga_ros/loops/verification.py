@@ -32,7 +32,7 @@ class Pipeline(Protocol):
     def extract(self, image: NDArray[np.uint8]) -> Features:
         """Features of one image."""
 
-    def relate_features(
+    def relate(
         self,
         features0: Features,
         features1: Features,
@@ -71,7 +71,7 @@ class Verifier:
 
     def relate(self, first: Keyframe, second: Keyframe) -> TwoViewResult:
         """Two keyframes by their features."""
-        return self._pipeline.relate_features(
+        return self._pipeline.relate(
             first.features,
             second.features,
             first.camera,

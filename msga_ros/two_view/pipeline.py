@@ -185,18 +185,30 @@ class TwoViewPipeline:
         return dataclasses.replace(result, timings={"extract": extraction, **result.timings})
 
     def relate(
-        self, features0: Features, features1: Features, camera0: Camera, camera1: Camera
+        self,
+        features0: Features,
+        features1: Features,
+        camera0: Camera,
+        camera1: Camera,
+        fewest: int = 0,
     ) -> TwoViewResult:
         """Match two views, remove the outliers, and estimate the motion `x1 = R x0 + t`.
 
-        Too few or too poor matches are a `status`, not an exception.
+        Too few or too poor matches are a `status`, not an exception. `fewest`: see
+        `relate_features`.
 
         Raises:
             CameraError: a camera is of another image size than the features.
             FrontendError: the features are of two different front ends.
         """
         return relation.relate(
-            self._stages, features0, features1, camera0, camera1, continuation=self._continuation
+            self._stages,
+            features0,
+            features1,
+            camera0,
+            camera1,
+            continuation=self._continuation,
+            fewest=fewest,
         )
 
     def relate_features(

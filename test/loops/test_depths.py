@@ -36,7 +36,7 @@ def keyframes(world: World) -> list[Keyframe]:
 
 @pytest.fixture(scope="module")
 def result(world: World, keyframes: list[Keyframe]) -> TwoViewResult:
-    found = world.relate_features(*(one.features for one in keyframes), CAMERA, CAMERA)
+    found = world.relate(*(one.features for one in keyframes), CAMERA, CAMERA)
     assert found.status.name == "OK"
     return found
 

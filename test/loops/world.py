@@ -56,14 +56,16 @@ class World:
             (640, 480),
         )
 
+    @property
+    def length(self) -> int:
+        return NAMES
+
     def describe(self, descriptors: np.ndarray) -> np.ndarray:
         """Which names an image shows."""
         found = np.bincount(descriptors[:, 0].astype(int) % NAMES, minlength=NAMES)
         return (found / max(float(np.linalg.norm(found)), 1.0)).astype(np.float32)
 
-    def relate_features(
-        self, features0: Any, features1: Any, *cameras: Camera, fewest: int = 0
-    ) -> Any:
+    def relate(self, features0: Any, features1: Any, *cameras: Camera, fewest: int = 0) -> Any:
         self.asked += 1
         if self._pipeline is None:
             self._pipeline = TwoViewPipeline.from_config(**{"sieve.name": "none"})

@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from msga_ros.loops.mapping import LoopMapper
+from msga_ros.loops.places import packaged_places
 from msga_ros.loops.reports import Mapper
 from msga_ros.loops.store import KeyframeStore
-from msga_ros.loops.vlad import packaged_vocabulary
 from msga_ros.stream.loops.session import OpenMap
 from msga_ros.stream.loops.settings import LoopSettings
 from msga_ros.stream.model_loading import Model
@@ -28,7 +28,7 @@ class MapFile:
     """
 
     def __init__(self, model: Model, settings: LoopSettings) -> None:
-        vocabulary = packaged_vocabulary(settings.pipeline.frontend.name)
+        places = packaged_places(settings.pipeline.frontend)
         with ExitStack() as stack:
             given = settings["map.file"].strip()
             if given:
@@ -38,7 +38,7 @@ class MapFile:
                 self._path = Path(stack.enter_context(folder)) / "keyframes"
             in_memory = settings["map.in_memory"]
             self._store = stack.enter_context(KeyframeStore(self._path, in_memory))
-            self._mapper = LoopMapper(self._store, model.pipeline, vocabulary, settings.loops)
+            self._mapper = LoopMapper(self._store, model.pipeline, places, settings.loops)
             self._held = stack.pop_all()
 
     @property
