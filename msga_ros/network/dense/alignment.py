@@ -53,66 +53,67 @@ class Alignment(nn.Module):
         self, map0: FlatMap, map1: FlatMap, images: Tensor, points0: Tensor, guess1: Tensor
     ) -> Aligned:
         """Maps of a `Pyramid.full`; `images` `(M,)`, `points0`, `guess1` `(M, 2)` pixels."""
-        side = 2 * self.radius + 3  # one pixel more for the derivatives
-        wide = window(self.radius + 1, points0.device).to(points0.dtype)
-        steps = window(self.radius, points0.device).to(points0.dtype)
-        every = images.unsqueeze(1)
-        seen = map0.between(every.expand(-1, side * side), points0.unsqueeze(1) + wide)
-        seen = seen.unflatten(1, (side, side))
-        inner = seen[:, 1:-1, 1:-1].flatten(1, 2)
-        weight = inner[..., -1] * self._window_weight(steps)
-        weight = weight / weight.sum(1, keepdim=True).clamp(min=1e-6)
-        patch0, contrast = _evened(inner[..., :-1], weight)
-        gain = self.log_gain.exp()
+        seen = map0.patches(images, points0, self.radius + 1)  # one more, for the derivatives
+        inner = seen[:, :, 1:-1, 1:-1].flatten(2)  # (M, C, K)
+        weight = inner[:, -1] * self._window_weight(points0)
+        weight = (weight / weight.sum(1, keepdim=True).clamp(min=1e-6)).unsqueeze(1)
+        patch0, contrast = _evened(inner[:, :-1], weight)
+        gain = self.log_gain.exp().unsqueeze(1)
         patch0 = patch0 * gain
-        along_x = (seen[:, 1:-1, 2:] - seen[:, 1:-1, :-2]).flatten(1, 2)[..., :-1] / 2
-        along_y = (seen[:, 2:, 1:-1] - seen[:, :-2, 1:-1]).flatten(1, 2)[..., :-1] / 2
-        slopes = torch.stack((along_x, along_y), -1) * (gain / contrast).unsqueeze(-1)
-        slopes = slopes - (slopes * weight[..., None, None]).sum(1, keepdim=True)
+        scale = gain / contrast / 2
+        along_x = (seen[:, :-1, 1:-1, 2:] - seen[:, :-1, 1:-1, :-2]).flatten(2) * scale
+        along_y = (seen[:, :-1, 2:, 1:-1] - seen[:, :-1, :-2, 1:-1]).flatten(2) * scale
+        along_x = along_x - (along_x * weight).sum(2, keepdim=True)
+        along_y = along_y - (along_y * weight).sum(2, keepdim=True)
+        # Of each pixel, summed over the channels: what the sums over pixels are of.
+        products = torch.stack(
+            [(one * two).sum(1) for one, two in ((along_x, along_x), (along_x, along_y))]
+            + [along_y.square().sum(1)],
+            2,
+        )  # (M, K, 3)
 
         points1 = guess1
         difference = curvature = None
-        many = every.expand(-1, len(steps))
         for _ in range(self.steps):
-            there = map1.between(many, points1.unsqueeze(1) + steps)[..., :-1]
+            there = map1.patches(images, points1, self.radius)[:, :-1].flatten(2)
             apart = _evened(there, weight)[0] * gain - patch0
-            squared = apart.square().mean(2)
-            trusted = weight / (1 + squared / self.log_tolerance.exp().square())
-            curvature = torch.einsum("mk,mkcx,mkcy->mxy", trusted, slopes, slopes)
-            slope = torch.einsum("mk,mkcx,mkc->mx", trusted, slopes, apart)
+            squared = apart.square().mean(1)
+            trusted = weight[:, 0] / (1 + squared / self.log_tolerance.exp().square())
+            curvature = (trusted.unsqueeze(1) @ products)[:, 0]  # (M, 3): xx, xy, yy
+            of_pixels = torch.stack(((along_x * apart).sum(1), (along_y * apart).sum(1)), 2)
+            slope = (trusted.unsqueeze(1) @ of_pixels)[:, 0]
             step = -_solved(curvature, slope)
             points1 = points1 + step.clamp(-_LONGEST_STEP, _LONGEST_STEP)
             difference = (trusted * squared).sum(1) / trusted.sum(1).clamp(min=1e-9)
         assert difference is not None and curvature is not None
         trace = _trace_of_inverse(curvature)
-        pixels = len(steps) * patch0.shape[2]
-        uncertainty = (trace * difference * patch0.shape[2] / pixels).clamp(min=1e-12).sqrt()
+        uncertainty = (trace * difference / patch0.shape[2]).clamp(min=1e-12).sqrt()
         moved = (points1 - guess1).norm(dim=1)
         return Aligned(points1, uncertainty, difference, moved)
 
-    def _window_weight(self, steps: Tensor) -> Tensor:
+    def _window_weight(self, like: Tensor) -> Tensor:
+        """`(K,)`"""
+        steps = window(self.radius, like.device).to(like.dtype)
         squared = steps.square().sum(1) / self.log_reach.exp().square()
         return (-squared / 2).exp()
 
 
 def _evened(patch: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """`(M, K, C)` with weighted mean 0 and variance about 1 in each channel, and by what it was
-    divided, `(M, 1, C)`: brightness and contrast differ between images."""
-    share = weight.unsqueeze(2)
-    centred = patch - (patch * share).sum(1, keepdim=True)
-    contrast = ((centred.square() * share).sum(1, keepdim=True) + _LEAST_SPREAD**2).sqrt()
+    """`(M, C, K)` with weighted mean 0 and variance about 1 in each channel, and by what it was
+    divided, `(M, C, 1)`: brightness and contrast differ between images."""
+    centred = patch - (patch * weight).sum(2, keepdim=True)
+    contrast = ((centred.square() * weight).sum(2, keepdim=True) + _LEAST_SPREAD**2).sqrt()
     return centred / contrast, contrast
 
 
 def _damped(curvature: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    a = curvature[:, 0, 0] + _LEAST_CURVATURE
-    d = curvature[:, 1, 1] + _LEAST_CURVATURE
-    b = curvature[:, 0, 1]
-    return a, b, d, (a * d - b * b).clamp(min=1e-9)
+    xx, xy, yy = curvature.unbind(1)
+    a, d = xx + _LEAST_CURVATURE, yy + _LEAST_CURVATURE
+    return a, xy, d, (a * d - xy * xy).clamp(min=1e-9)
 
 
 def _solved(curvature: Tensor, slope: Tensor) -> Tensor:
-    """`curvature^-1 slope` of `(M, 2, 2)` and `(M, 2)`."""
+    """`curvature^-1 slope`, of `(M, 3)` (xx, xy, yy) and `(M, 2)`."""
     a, b, d, determinant = _damped(curvature)
     x, y = slope.unbind(1)
     return torch.stack((d * x - b * y, a * y - b * x), 1) / determinant.unsqueeze(1)

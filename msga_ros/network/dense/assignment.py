@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from msga_ros.network.dense.config import DenseConfig
 
-_BLOCK_ENTRIES = 1 << 22  # of the table that is held at a time (16 MB)
+_BLOCK_ENTRIES = 1 << 20  # of the table that is held at a time (4 MB: it stays in the cache)
 _FIRST_SCALE = 20.0
 
 
@@ -78,36 +78,33 @@ class Assignment(nn.Module):
             return self._matches_of_table(cells0, cells1)
         scale = self.log_scale.exp()
         unit0, unit1 = F.normalize(cells0.float(), dim=1), F.normalize(cells1.float(), dim=1)
+        # Cosine minus one, times the scale: no exponent is above zero, and one pass will do.
+        scaled0 = F.pad(unit0 * scale, (0, 1), value=1.0)
+        scaled0[:, -1] = -scale
+        beside1 = F.pad(unit1, (0, 1), value=1.0).T
         rows = max(1, _BLOCK_ENTRIES // len(unit1))
-        best, nearest, row_sums = [], [], []
+        two, partner, row_sums = [], [], []
         column_best = unit1.new_full((len(unit1),), -torch.inf)
-        column_nearest = torch.zeros(len(unit1), dtype=torch.int64, device=unit1.device)
         column_sum = torch.zeros_like(column_best)
         for start in range(0, len(unit0), rows):
-            table = unit0[start : start + rows] @ unit1.T
-            two = table.topk(min(2, len(unit1)), dim=1)
-            best.append(two.values)
-            nearest.append(two.indices[:, 0])
-            value, index = table.max(0)
-            closer = value > column_best
-            column_best = torch.where(closer, value, column_best)
-            column_nearest = torch.where(closer, index + start, column_nearest)
-            # Cosines are at most 1, so no exponent is above zero and one pass will do for both.
-            exponentials = table.sub_(1.0).mul_(scale).exp_()
+            table = scaled0[start : start + rows] @ beside1
+            best, index = two_largest(table)
+            two.append(best)
+            partner.append(index)
+            column_best = torch.maximum(column_best, table.amax(0))
+            exponentials = table.exp_()
             row_sums.append(exponentials.sum(1))
             column_sum = column_sum + exponentials.sum(0)
-        cosines, partner = torch.cat(best), torch.cat(nearest)
-        mutual = column_nearest[partner] == torch.arange(len(partner), device=partner.device)
-        chosen = mutual.nonzero().squeeze(1)
-        cells = partner[chosen]
-        similarity = cosines[chosen, 0]
+        chosen = mutual_rows(torch.cat(two)[:, 0], torch.cat(partner), column_best)
+        cells = torch.cat(partner)[chosen]
+        scores = torch.cat(two)[chosen]
         sums = torch.cat(row_sums)[chosen].log() + column_sum[cells].log()
         return CoarseMatches(
             chosen,
             cells,
-            2 * scale * (similarity - 1.0) - sums,
-            similarity,
-            similarity - cosines[chosen, -1],
+            2 * scores[:, 0] - sums,
+            1 + scores[:, 0] / scale,
+            (scores[:, 0] - scores[:, 1]) / scale,
         )
 
     def _matches_of_table(self, cells0: Tensor, cells1: Tensor) -> CoarseMatches:
@@ -147,3 +144,32 @@ class Assignment(nn.Module):
             row = mass0 - torch.logsumexp(scores + column.unsqueeze(1), 2)
             column = mass1 - torch.logsumexp(scores + row.unsqueeze(2), 1)
         return scores + row.unsqueeze(2) + column.unsqueeze(1)
+
+
+def two_largest(table: Tensor) -> tuple[Tensor, Tensor]:
+    """Of rows `(R, M)`: the two largest values `(R, 2)`, and where the first one is, `(R,)`.
+
+    The largest of groups first: what tells where it is then looks at a few numbers a row alone.
+    """
+    rows, count = table.shape
+    if count == 1:
+        return table.expand(rows, 2), torch.zeros_like(table[:, 0], dtype=torch.int64)
+    size = next(size for size in (64, 48, 40, 32, 16, 1) if count % size == 0)
+    if size == 1 or size == count:
+        found = table.topk(2, dim=1)
+        return found.values, found.indices[:, 0]
+    grouped = table.view(rows, count // size, size)
+    groups = grouped.amax(2).topk(2, dim=1)
+    group = groups.indices[:, 0]
+    inside = grouped[torch.arange(rows, device=table.device), group].topk(2, dim=1)
+    second = torch.maximum(groups.values[:, 1], inside.values[:, 1])
+    return torch.stack((groups.values[:, 0], second), 1), group * size + inside.indices[:, 0]
+
+
+def mutual_rows(best: Tensor, partner: Tensor, column_best: Tensor) -> Tensor:
+    """Rows `(K,)` that are their partner's best as well: `best` `(N,)` their largest entries,
+    `partner` `(N,)` the columns of those, `column_best` `(M,)`; of equal rows the first."""
+    rows = (best == column_best[partner]).nonzero().squeeze(1)
+    first = torch.full_like(column_best, len(best), dtype=torch.int64)
+    first.scatter_reduce_(0, partner[rows], rows, "amin")
+    return rows[first[partner[rows]] == rows]

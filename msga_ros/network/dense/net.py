@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from msga_ros.network.checkpoint import check_state
 from msga_ros.network.dense.anchors import Anchors, cell_centres, find_anchors
 from msga_ros.network.dense.assignment import Assignment, CoarseMatches
 from msga_ros.network.dense.backbone import Backbone
@@ -53,12 +55,25 @@ class DenseMatcher(nn.Module):
         self.confidence = ConfidenceHead()
 
     @classmethod
-    def load(cls, path: str | Path) -> DenseMatcher:
-        """From a checkpoint, for evaluation, on the CPU; `CheckpointError` if it does not fit."""
+    def load(cls, path: str | Path, changes: Mapping[str, object] | None = None) -> DenseMatcher:
+        """From a checkpoint, for evaluation, on the CPU.
+
+        `changes`: entries of the structure that shall differ, for ablations (fewer layers, edges
+        of one kind, another assignment).
+
+        Raises:
+            CheckpointError: the file does not fit, or has not what the changes need.
+            ValueError: an entry is out of range.
+            TypeError: there is no such entry.
+        """
         from msga_ros.network.dense.checkpoint import read_dense_checkpoint
 
         config, state = read_dense_checkpoint(path)
-        net = cls(config)
+        net = cls(replace(config, **(changes or {})))  # type: ignore[arg-type]
+        if changes:
+            own = net.state_dict()
+            state = {name: value for name, value in state.items() if name in own}
+            check_state(net, state, str(path), "the changed structure")
         net.load_state_dict(state, strict=False)  # checked: only counters of batches are missing
         return net.eval().requires_grad_(False)
 

@@ -57,6 +57,25 @@ class FlatMap:
         assert total is not None
         return total
 
+    def patches(self, images: Tensor, points: Tensor, radius: int) -> Tensor:
+        """Values `(M, C, 2 radius + 1, 2 radius + 1)` around `points` `(M, 2)` in pixels.
+
+        As `between` at whole steps from each point: all of them lie between cells alike, so that a
+        window of cells is read once.
+        """
+        place = self.to_cells(points)
+        corner = place.floor()
+        steps = torch.arange(-radius, radius + 2, device=points.device)
+        x = (corner[:, :1].long() + steps).clamp(0, self.width - 1)
+        y = (corner[:, 1:].long() + steps).clamp(0, self.height - 1)
+        rows = (images.unsqueeze(1) * self.height + y) * self.width
+        index = rows.unsqueeze(2) + x.unsqueeze(1)  # (M, side, side)
+        seen = self.rows.index_select(0, index.flatten())
+        seen = seen.view(*index.shape, -1).permute(0, 3, 1, 2).contiguous()
+        share = (place - corner)[:, :, None, None, None]
+        across = torch.lerp(seen[..., :-1], seen[..., 1:], share[:, 0])
+        return torch.lerp(across[..., :-1, :], across[..., 1:, :], share[:, 1])
+
     def inside(self, cells: Tensor) -> Tensor:
         """Whether coordinates `(..., 2)` lie in the map."""
         limit = torch.tensor([self.width - 1, self.height - 1], device=cells.device)

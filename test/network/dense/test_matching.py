@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from msga_ros.network.dense.alignment import Alignment
 from msga_ros.network.dense.anchors import cell_centres, find_anchors
-from msga_ros.network.dense.assignment import Assignment
+from msga_ros.network.dense.assignment import Assignment, two_largest
 from msga_ros.network.dense.config import DenseConfig
 from msga_ros.network.dense.losses import (
     band_divergence,
@@ -20,7 +20,7 @@ from msga_ros.network.dense.losses import (
     sparse_divergence,
 )
 from msga_ros.network.dense.refinement import WindowSearch, true_distribution
-from msga_ros.network.dense.sampling import FlatMap
+from msga_ros.network.dense.sampling import FlatMap, window
 
 NONE = torch.zeros(1, dtype=torch.int64)
 
@@ -178,3 +178,33 @@ def test_confidence_is_best_at_the_true_probability() -> None:
     assert confidence_loss(logits, correct, half) == pytest.approx(math.log(2))
     assert offset_loss(torch.zeros(1, 2), torch.zeros(1, 2), torch.tensor([True])) == 0
     assert offset_loss(torch.full((1, 2), math.nan), torch.zeros(1, 2), torch.tensor([False])) == 0
+
+
+@pytest.mark.parametrize("count", [1, 7, 64, 96, 200])
+def test_two_largest_of_rows(count: int) -> None:
+    """With whole rows alike in groups, too: as a sort of the row says."""
+    table = torch.randn(5, count, generator=torch.Generator().manual_seed(count))
+    found, index = two_largest(table)
+    expected = table.sort(1, descending=True).values[:, [0, min(1, count - 1)]]
+    assert torch.equal(found, expected)
+    assert torch.equal(table.gather(1, index[:, None])[:, 0], expected[:, 0])
+
+
+def test_of_equal_cells_one_is_matched() -> None:
+    """A plain surface: many cells with the same features."""
+    config = DenseConfig(patch_layers=0, cell_layers=0)
+    same = torch.ones(32, 64)
+    found = Assignment(config).matches(same, same)
+    assert len(found.cells0) == len(found.cells1.unique()) == 1
+    assert float(found.margin) == 0.0
+
+
+def test_patches_are_what_lies_around_points() -> None:
+    rows = torch.randn(2, 3, 9, 12, generator=torch.Generator().manual_seed(0))
+    at = FlatMap.of(rows, 2)
+    images = torch.tensor([0, 1, 1, 0])
+    points = torch.tensor([[5.3, 7.1], [0.0, 0.0], [23.0, 16.9], [11.0, 30.0]])
+    seen = at.patches(images, points, 2)
+    steps = 2 * window(2, points.device).to(points.dtype)  # a cell is two pixels
+    every = at.between(images[:, None].expand(-1, 25), points[:, None] + steps)
+    torch.testing.assert_close(seen.flatten(2).transpose(1, 2), every)
