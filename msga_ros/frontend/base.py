@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,6 +90,9 @@ class Matches:
     most 1, the Hamming one over the number of bits. `followed`: of points that were followed from
     view to view, so that few are wrong; None: of nearest neighbours, many of which may be.
 
+    `describe`, of matches that were known before the descriptors were looked at: the same matches
+    with what these say, for who asks.
+
     Not `independent`: the matcher has looked at other matches, too, or the descriptors are not
     independent; neighbours err together.
     """
@@ -105,6 +109,7 @@ class Matches:
     confidence: NDArray[np.float32] | None = None
     followed: FollowedPair | None = None
     independent: bool = True
+    describe: Callable[[], Matches] | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.keypoints0)
@@ -119,6 +124,8 @@ class Matches:
     @property
     def evidence(self) -> NDArray[np.float32]:
         """(M, 5), the columns `EVIDENCE`; NaN is unknown. `log_scale` is one of pixels."""
+        if self.describe is not None:
+            return self.describe().evidence
         known = (self.ratio, self.mutual, self.rotation, self.log_scale, self.distance)
         return evidence_columns(len(self), *known)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,9 +136,15 @@ class TracksFrontend:
         ids0, ids1 = _ids(features0), _ids(features1)
         _, rows0, rows1 = np.intersect1d(ids0, ids1, assume_unique=True, return_indices=True)
         if len(rows0) >= max(_ENOUGH * min(len(ids0), len(ids1)), 1):
-            pair = FollowedPair(_followed(features0).number, _followed(features1).number)
-            matches = describe_matches(features0, features1, rows0, rows1)
-            return replace(matches, followed=pair)
+            return Matches(
+                features0.keypoints[rows0],
+                features1.keypoints[rows1],
+                rows0,
+                rows1,
+                followed=FollowedPair(_followed(features0).number, _followed(features1).number),
+                # Most pairs go on from the one before without a look at the descriptors.
+                describe=partial(describe_matches, features0, features1, rows0, rows1),
+            )
         config = self._config
         return match_features(features0, features1, config.ratio, config.mutual, config.max_matches)
 

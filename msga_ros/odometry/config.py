@@ -57,6 +57,13 @@ class OdometryConfig:
     keyframe_share: float = _setting(
         0.5, "A new keyframe once the share of its points still seen is below this.", "", 0.0, 1.0
     )
+    keyframe_share_followed: float = _setting(
+        0.8,
+        "The same where the front end follows its points (tracks): metric odometry.",
+        "",
+        0.0,
+        1.0,
+    )
     keyframe_inliers: int = _setting(
         60, "A new keyframe once fewer points of the last one are seen.", "", 0, 100_000
     )

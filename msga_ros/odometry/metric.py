@@ -183,11 +183,13 @@ class MetricOdometry(ABC, Generic[Frame]):
             last_stamp, motion = self._previous[0].stamp, between(self._previous[1], step)
         count = int(inlier.sum())
         self._seen_at_first = max(self._seen_at_first, count)
+        followed = frame.features.ids is not None
+        share = self._config.keyframe_share_followed if followed else self._config.keyframe_share
         replace = self._serves(frame) and (
             not scaled
             or count < self._config.keyframe_inliers
-            or count < self._config.keyframe_share * self._seen_at_first
-            or self._config.keyframe_share == 1.0
+            or count < share * self._seen_at_first
+            or share == 1.0
             or self._outdated(solution)
         )
         if replace:

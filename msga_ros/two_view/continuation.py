@@ -23,6 +23,7 @@ Bools = NDArray[np.bool_]
 _WIDER = 2.5  # times the image motion at which the sieve was asked last
 _STILL_AGREE = 0.85  # of the share that agreed when the sieve was asked last
 _KEPT = 4  # references at a time
+_APART, _POSTPONED = 2, 2  # views between two questions, and pairs that one waits for that
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Continuation:
 
     def __init__(self) -> None:
         self._known: list[_Known] = []  # the newest last
+        self._asked_at: int | None = None  # the number of the current view
 
     def motion(
         self,
@@ -69,7 +71,7 @@ class Continuation:
         The other arguments are those of `continued_motion`.
         """
         known = self._before(pair)
-        if known is None or known.since + 1 >= config.sieve.every:
+        if known is None or self._due(known.since + 1, pair, config.sieve.every):
             return None
         of_rig = pair.reference == pair.current
         if not of_rig and _width(correspondences[valid]) > _WIDER * known.width:
@@ -92,6 +94,7 @@ class Continuation:
     ) -> None:
         """Take in what sieve and solver made of a pair."""
         known = self._before(pair)
+        self._asked_at = pair.current
         if not motion.known or motion.ambiguous:
             self._take(known, None)
             return
@@ -106,6 +109,16 @@ class Continuation:
         )
         turn = fresh.turn if known is None else known.then(pair, motion).turn
         self._take(known, replace(fresh, turn=turn))
+
+    def _due(self, since: int, pair: FollowedPair, every: int) -> bool:
+        """Whether the sieve is asked of the `since`-th pair after the last one that it judged.
+
+        Of two streams (the rig, and motion over time) not in one view or in two that follow each
+        other: a view that takes much longer makes the next one wait.
+        """
+        last = self._asked_at
+        just = last is not None and 0 <= pair.current - last < min(_APART, every)
+        return since >= (every + _POSTPONED if just and every > _POSTPONED else every)
 
     def _before(self, pair: FollowedPair) -> _Known | None:
         return next((one for one in reversed(self._known) if _goes_on(one.pair, pair)), None)

@@ -95,7 +95,7 @@ def relate_matches(
 ) -> TwoViewResult:
     """Sieve and solver; `timings` are those of the work before; `fewest`: see `relate`."""
     config, clock = stages.config, Clock()
-    normalised = NormalisedMatches.of(matches, camera0, camera1)
+    normalised = NormalisedMatches.without_evidence(matches, camera0, camera1)
     rows, valid, pair = normalised.correspondences, normalised.valid, matches.followed
     mean_focal = (camera0.mean_focal + camera1.mean_focal) / 2
     motion, sieving = None, 0.0
@@ -103,7 +103,7 @@ def relate_matches(
         motion = continuation.motion(pair, valid, rows, config, mean_focal)
     if motion is None:
         clock.lap()
-        scores = stages.sieve(normalised)
+        scores = stages.sieve(normalised.described(matches, camera0, camera1))
         sieving = clock.lap()
         enough = scores.candidates(config.network.score_threshold).sum() >= fewest
         estimate = estimate_motion if enough else unsought_motion

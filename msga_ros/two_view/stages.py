@@ -110,15 +110,27 @@ class NormalisedMatches:
     @classmethod
     def of(cls, matches: Matches, camera0: Camera, camera1: Camera) -> NormalisedMatches:
         """`matches` as the cameras see them; what a camera model cannot explain is not valid."""
+        return cls.without_evidence(matches, camera0, camera1).described(matches, camera0, camera1)
+
+    @classmethod
+    def without_evidence(
+        cls, matches: Matches, camera0: Camera, camera1: Camera
+    ) -> NormalisedMatches:
+        """Where the cameras see `matches`, and nothing of what descriptors say of them."""
         points = (camera0.normalize(matches.keypoints0), camera1.normalize(matches.keypoints1))
         correspondences = np.hstack(points)
         return cls(
             correspondences,
             np.isfinite(correspondences.sum(axis=1)),
-            normalised_evidence(matches.evidence, camera0.mean_focal, camera1.mean_focal),
+            None,
             matches.confidence,
             matches.followed is not None,
         )
+
+    def described(self, matches: Matches, camera0: Camera, camera1: Camera) -> NormalisedMatches:
+        """The same with the evidence of `matches`, of which these are."""
+        focals = camera0.mean_focal, camera1.mean_focal
+        return replace(self, evidence=normalised_evidence(matches.evidence, *focals))
 
 
 class Sieve(Protocol):

@@ -90,6 +90,14 @@ def test_new_corners_keep_away_from_points_that_are_followed(images) -> None:
     assert np.linalg.norm(new[:, None] - occupied[None], axis=2).min() > 4
 
 
+def test_what_descriptors_say_of_followed_points_is_there_for_who_asks(images) -> None:
+    before, after = followed(frontend(), [one[LEFT] for one in images[:2]])
+    matches = frontend().match(before, after)
+    ratio, mutual = matches.evidence[:, :2].T
+    assert np.isfinite(matches.evidence[:, [0, 1, 4]]).all()
+    assert (mutual == 1).mean() > 0.6 and np.median(ratio) < 0.8
+
+
 def test_of_two_points_that_meet_the_older_one_goes_on(images) -> None:
     front = frontend()
     view = front.extract(images[0][LEFT])

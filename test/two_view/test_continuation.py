@@ -107,6 +107,22 @@ def test_views_in_a_row_go_on_from_each_other(stream, images) -> None:
     assert sieve.asked == np.ceil((FRAMES - 1) / 4)
 
 
+def test_the_rig_and_the_motion_over_time_are_not_judged_in_one_view(stream, images) -> None:
+    """A view that takes much longer than the others would make those after it wait."""
+    pipe, sieve = pipeline(every=4)
+    camera, views, asked = stream.sequence.camera, [], []
+    for one in images:
+        views.append(pipe.follow(views[-1] if views else None, one[LEFT]))
+        before = sieve.asked
+        pipe.relate(views[-1], pipe.beside(views[-1], one[RIGHT]), camera, camera)
+        if len(views) > 1:
+            pipe.relate(views[-2], views[-1], camera, camera)
+        asked.append(sieve.asked - before)
+    later = asked[2:]  # both begin with a question
+    assert set(later) == {0, 1} and all(sum(two) < 2 for two in itertools.pairwise(later))
+    assert sum(later) >= 2 * (len(later) // 6)
+
+
 def test_every_pair_where_that_is_asked_for(stream, images) -> None:
     pipe, sieve = pipeline(every=1)
     camera = stream.sequence.camera
