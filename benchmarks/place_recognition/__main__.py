@@ -56,11 +56,12 @@ def main() -> None:
     if not records.known("header"):
         records.write(described(views, queries, kept, vocabulary, asked.proposals))
     (header,) = records.known("header")
-    verify(records, views, header["proposals"], kept, sift, of_sift)
+    proposals = dict(itertools.islice(header["proposals"].items(), asked.queries or None))
+    verify(records, views, proposals, kept, sift, of_sift)
     if asked.learned:
         wide = TwoViewPipeline(PipelineConfig.load("wide"))
         aliked = FeatureFolder(asked.cache / wide.config.frontend.name, wide)
-        some = dict(itertools.islice(header["proposals"].items(), asked.learned))
+        some = dict(itertools.islice(proposals.items(), asked.learned))
         verify(records, views, some, aliked, wide, of_aliked)
 
 

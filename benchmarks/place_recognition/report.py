@@ -7,13 +7,16 @@ is 100 % (99 %). On the second they are applied as they are, and beside it stand
 best threshold in hindsight, a point of its precision-recall curve.
 
 A pair is true when both photographs are of one place and share `truth.LEAST` of their points, and
-false when the places are different. Others of one place count neither way. With `--poses` an
-accepted pair of one place whose rotation is off by more than `WRONG_DEG` is false, too.
+false when the places are different. Others of one place count neither way. With `--poses` what is
+asked for is a loop with its pose: an accepted pair of one place whose rotation is off by more than
+`WRONG_DEG` is false, too, and one of which the method says that it does not know the pose
+(DEGENERATE) is not accepted.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,21 +26,25 @@ import numpy as np
 from truth import LEAST
 
 WRONG_DEG = 10.0
+OVERLAPS = (LEAST, 0.4, 0.6, 0.8, 1.01)
 CURVE = (1.0, 0.999, 0.99, 0.98, 0.95, 0.9)
 
 
 @dataclass
 class Judged:
-    """Rows of one method over the proposals, a query and a candidate each: `inliers` (N,), `true`,
-    `false` (N,) bool, `errors` (N, 2) degrees, NaN where unknown, `ok` (N,) the direction is
-    known; `query` (N,) number of the query. `all_true`: pairs of the data, proposed or not;
-    `milliseconds` of each verification that was computed."""
+    """Rows of one method over the proposals, a query and a candidate each: `inliers` (N,), `true`
+    (N,) bool, a true pair, `right` (N,) one whose acceptance is right, `false` (N,) wrong; `errors`
+    (N, 2) degrees, NaN where unknown, `ok` (N,) the direction is known; `overlap` (N,) share of the
+    points, NaN where unknown; `query` (N,) number of the query. `all_true`: pairs of the data,
+    proposed or not; `milliseconds` of each verification that was computed."""
 
     inliers: np.ndarray
     true: np.ndarray
+    right: np.ndarray
     false: np.ndarray
     errors: np.ndarray
     ok: np.ndarray
+    overlap: np.ndarray
     query: np.ndarray
     all_true: int
     queries: int
@@ -46,7 +53,7 @@ class Judged:
     def at(self, threshold: int) -> tuple[int, int]:
         """True and false pairs that are accepted."""
         held = self.inliers >= threshold
-        return int((held & self.true).sum()), int((held & self.false).sum())
+        return int((held & self.right).sum()), int((held & self.false).sum())
 
     def threshold(self, precision: float) -> int:
         """The smallest number of inliers from which on precision is at least this."""
@@ -60,7 +67,7 @@ class Judged:
         """Of true pairs that were proposed, of all true pairs, and of the queries that have a true
         pair: those that close at least one."""
         right = self.at(threshold)[0]
-        held = (self.inliers >= threshold) & self.true
+        held = (self.inliers >= threshold) & self.right
         closed = len(np.unique(self.query[held]))
         return right / max(self.true.sum(), 1), right / self.all_true, closed / self.queries
 
@@ -87,20 +94,26 @@ def judged(header: dict, answers: dict, poses: bool) -> Judged:
     pairs = [(query, one) for query, others in asked.items() for one in others]
     found = [answers[tuple(sorted(pair))] for pair in pairs]
     errors = np.array([one.get("errors_deg", [np.nan, np.nan]) for one in found], float)
-    true = np.array([overlap[a].get(b, 0.0) >= LEAST for a, b in pairs])
-    false = np.array([shows[a] != shows[b] for a, b in pairs])
+    shared = np.array([overlap[a].get(b, np.nan) for a, b in pairs])
+    inliers = np.array([one["inliers"] for one in found])
+    known = np.array([one.get("status", "OK") == "OK" for one in found])
+    true = np.nan_to_num(shared) >= LEAST
+    right, false = true, np.array([shows[a] != shows[b] for a, b in pairs])
     if poses:
         with np.errstate(invalid="ignore"):
             turned = errors[:, 0] > WRONG_DEG
-        true, false = true & ~turned, false | turned
+        right, false = right & ~turned, false | turned
+        inliers = np.where(known, inliers, 0)
     numbers = {query: number for number, query in enumerate(asked)}
     mates = {query: sum(x >= LEAST for x in overlap[query].values()) for query in asked}
     return Judged(
-        np.array([one["inliers"] for one in found]),
+        inliers,
         true,
+        right,
         false,
         errors,
-        np.array([one.get("status", "OK") == "OK" for one in found]),
+        known,
+        shared,
         np.array([numbers[query] for query, _ in pairs]),
         sum(mates.values()),
         sum(count > 0 for count in mates.values()),
@@ -116,7 +129,7 @@ def table(train: dict[str, Judged], val: dict[str, Judged], precision: float) ->
         "| rotation, direction error (median) | within 5 / 10 deg | recall in hindsight (from) |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
-    for name, one in val.items():
+    for name, one in shown(train, val):
         limit = train[name].threshold(precision)
         best = one.threshold(precision)
         recalls = " | ".join(f"{100 * share:.1f} %" for share in one.recall(limit))
@@ -125,9 +138,14 @@ def table(train: dict[str, Judged], val: dict[str, Judged], precision: float) ->
         print(f"| {name} | {limit} | {wrong} | {recalls} | {accuracy(one, limit)} | {hindsight} |")
 
 
+def shown(train: dict[str, Judged], val: dict[str, Judged]) -> list[tuple[str, Judged]]:
+    """The methods that have a threshold."""
+    return [(name, one) for name, one in val.items() if name in train]
+
+
 def accuracy(one: Judged, limit: int) -> str:
     """Errors of the poses of accepted true pairs; a direction where one is claimed."""
-    held = (one.inliers >= limit) & one.true
+    held = (one.inliers >= limit) & one.right
     if not held.any():
         return "- | -"
     turned, off = one.errors[held].T
@@ -135,6 +153,20 @@ def accuracy(one: Judged, limit: int) -> str:
     worst = np.where(known, np.maximum(turned, np.where(known, off, 0.0)), np.inf)
     within = " / ".join(f"{100 * (worst <= limit).mean():.1f} %" for limit in (5.0, 10.0))
     return f"{np.nanmedian(turned):.2f}, {np.median(off[known]):.2f} deg | {within}"
+
+
+def by_overlap(train: dict[str, Judged], val: dict[str, Judged]) -> None:
+    """Recall of the proposed pairs by the share of points that both see, thresholds of 100 %."""
+    ranges = [f"{low:g} to {high:g}" for low, high in itertools.pairwise(OVERLAPS)]
+    print("\n| share of points that both see | " + " | ".join(ranges) + " |")
+    print("|---" * (len(ranges) + 1) + "|")
+    for name, one in shown(train, val):
+        held = (one.inliers >= train[name].threshold(1.0)) & one.right
+        cells = []
+        for low, high in itertools.pairwise(OVERLAPS):
+            inside = (one.overlap >= low) & (one.overlap < high) & one.true
+            cells.append(f"{100 * held[inside].mean():.1f} % of {int(inside.sum())}")
+        print(f"| {name} | " + " | ".join(cells) + " |")
 
 
 def curve(methods: dict[str, Judged]) -> None:
@@ -177,6 +209,7 @@ def main() -> None:
         )
     for precision in (1.0, 0.99):
         table(frozen, methods, precision)
+    by_overlap(frozen, methods)
     curve(methods)
     times(val, methods)
 

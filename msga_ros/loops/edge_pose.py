@@ -106,8 +106,10 @@ def without_length(
     else:
         rotation, position = result.rotation.T.copy(), np.zeros(3)
         unknown = np.eye(3)
+        of_either = covariance[3:, 3:]  # where another motion is as likely: it covers both
         covariance = np.zeros((6, 6))
         covariance[3:, 3:] = _turn_covariance(rotation, points0, points1, focal)
+        covariance[3:, 3:] += of_either if np.isfinite(of_either).all() else 0.0
     covariance[3:, 3:] += np.diag(_FLOOR[3:] ** 2)
     covariance[:3, :3] += UNKNOWN_VARIANCE * unknown
     return UncertainPose(rotation, position, covariance)
