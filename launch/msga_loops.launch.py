@@ -29,6 +29,8 @@ INPUTS = {
     "image": "image",
     "camera_info": "camera_info",
     "depth_image": "depth/image",
+    "right_image": "right/image",
+    "right_camera_info": "right/camera_info",
     "odom": "odom",
 }
 # Launch argument -> parameter, for those that are more than a topic.
@@ -38,18 +40,20 @@ PARAMETERS = {
     "base_frame": "odometry.base_frame",
     "camera_in_base": "odometry.camera_in_base",
     "depth": "depth.use",
+    "stereo": "stereo.use",
     "depth_transport": "depth.transport",
     "map_file": "map.file",
     "map_frame": "map.frame",
     "optimise": "loops.optimise",
     "tf": "publish.tf",
     "calibration": "calibration",
+    "right_calibration": "right/calibration",
     "image_transport": "image_transport",
     "rectified": "rectified",
     "device": "network.device",
     "use_sim_time": "use_sim_time",
 }
-OF_SWITCHES = ("depth", "optimise", "tf", "rectified", "use_sim_time")
+OF_SWITCHES = ("depth", "stereo", "optimise", "tf", "rectified", "use_sim_time")
 
 
 def declare_arguments() -> list[DeclareLaunchArgument]:
@@ -76,6 +80,7 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
         argument("base_frame", "frame that the odometry moves (with odometry:=tf)"),
         argument("camera_in_base", "place of the camera in base_frame; empty: from /tf_static"),
         argument("depth", "depth images give loops their length", "", *SWITCH),
+        argument("stereo", "the right camera of a rig gives loops their length", "", *SWITCH),
         argument(
             "depth_transport",
             "how depth images come; compressedDepth: <depth_image topic>/compressedDepth",
@@ -87,7 +92,8 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
         argument("map_frame", "frame of the corrected poses"),
         argument("optimise", "keep a pose graph: corrected path, map to odom (GTSAM)", "", *SWITCH),
         argument("tf", "with optimise: publish the transform map to odom", "", *SWITCH),
-        argument("calibration", "calibration file instead of camera_info"),
+        argument("calibration", "calibration file instead of camera_info, of a rig with both"),
+        argument("right_calibration", "calibration file of the right camera"),
         argument(
             "image_transport",
             "how the images come; compressed: <image topic>/compressed",
@@ -111,7 +117,8 @@ def start_node(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         return value(context, name)
 
     files = parameter_files(given("params_file"), given("preset"), DEFAULTS)
-    check_calibration("calibration", given("calibration"))
+    for name in ("calibration", "right_calibration"):
+        check_calibration(name, given(name))
     folder = Path(given("map_file")).expanduser().parent
     if given("map_file") and not folder.is_dir():
         raise FileNotFoundError(f"map_file: there is no folder {folder}")

@@ -42,9 +42,23 @@ class CalibrationFiles:
         return cls._of({"": read_camera(file)} if file else {}, rectified)
 
     @classmethod
+    def of_camera_and_right(cls, file: str, right: str, rectified: bool) -> CalibrationFiles:
+        """Of a rig whose left inputs have no prefix: `file` of both cameras, or one file of each.
+
+        Raises `CalibrationError`, also where only the right one is given.
+        """
+        if not file:
+            if right:
+                raise CalibrationError(f"{_RIGHT} is given without {_RIG}")
+            return cls()
+        pair = (read_camera(file), read_camera(right)) if right else read_pair(file)
+        return cls._of(dict(zip(("", "right/"), pair, strict=True)), rectified)
+
+    @classmethod
     def _of(cls, cameras: Mapping[str, CalibratedCamera], rectified: bool) -> CalibrationFiles:
         infos = {f"{side}camera_info": usable(one, rectified) for side, one in cameras.items()}
         if len(cameras) == 2:
-            pair = as_stereo_pair(cameras["left/"], cameras["right/"], rectified)
+            left, right = cameras.values()
+            pair = as_stereo_pair(left, right, rectified)
             infos = dict(zip(infos, pair, strict=True))
         return cls(infos, {f"{side}camera_info": one.source for side, one in cameras.items()})

@@ -13,6 +13,7 @@ STEREO_INPUTS = ("left/image", "left/camera_info", "right/image", "right/camera_
 TEMPORAL_INPUTS = ("image", "camera_info")
 DEPTH_INPUT = "depth/image"
 RGBD_INPUTS = (*TEMPORAL_INPUTS, DEPTH_INPUT)
+RIGHT_INPUTS = ("right/image", "right/camera_info")
 INPUTS = {"stereo": STEREO_INPUTS, "temporal": TEMPORAL_INPUTS, "rgbd": RGBD_INPUTS}  # by mode
 
 

@@ -12,6 +12,7 @@ from stream.fakes import FakePipeline, make_result, raw_image
 
 from msga_ros.calibration.base import CalibrationError
 from msga_ros.stream.calibration_files import CalibrationFiles
+from msga_ros.stream.camera_info import rig_from_camera_info
 from msga_ros.stream.message_set import MessageSet
 from msga_ros.stream.processor import Outcome, Processor
 from msga_ros.stream.settings import Settings
@@ -78,6 +79,19 @@ def test_one_side_may_come_as_messages(files: dict[str, str]) -> None:
     calibration = given(right_calibration=files["ros"])
     assert set(calibration.infos) == {"right/camera_info"}
     assert calibration.sources == {"right/camera_info": files["ros"]}
+
+
+@pytest.mark.parametrize("two", [False, True])
+def test_a_rig_whose_left_inputs_have_no_prefix(files: dict[str, str], two: bool) -> None:
+    names = (files["left"], files["right"]) if two else (files["rig"], "")
+    found = CalibrationFiles.of_camera_and_right(*names, False)
+    assert set(found.infos) == {"camera_info", "right/camera_info"}
+    rig = rig_from_camera_info(found.infos["camera_info"], found.infos["right/camera_info"], False)
+    assert rig is not None
+    np.testing.assert_allclose(rig.translation, rig_files.TRANSLATION, atol=1e-9)
+    with pytest.raises(CalibrationError, match="without calibration"):
+        CalibrationFiles.of_camera_and_right("", files["right"], False)
+    assert CalibrationFiles.of_camera_and_right("", "", False).infos == {}
 
 
 def test_one_camera(files: dict[str, str]) -> None:

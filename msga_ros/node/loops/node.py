@@ -48,7 +48,11 @@ class LoopsNode(ManagedNode[LoopSettings, LoopResources]):
         )
 
     def _read_calibration(self, settings: LoopSettings) -> CalibrationFiles:
-        return CalibrationFiles.of_one_camera(settings["calibration"], settings["rectified"])
+        file, rectified = settings["calibration"], settings["rectified"]
+        if settings["stereo.use"]:
+            right = settings["right/calibration"]
+            return CalibrationFiles.of_camera_and_right(file, right, rectified)
+        return CalibrationFiles.of_one_camera(file, rectified)
 
     def _make_resources(self, model: Model) -> LoopResources:
         opened = self._open_map(model, self.settings)

@@ -82,6 +82,15 @@ _DEPTH = (
     *_shared("depth.transport", "depth.unit"),
 )
 
+_STEREO = (
+    given_at_start(
+        "stereo.use",
+        False,
+        "The right camera of a calibrated rig comes on right/image and right/camera_info with each "
+        "image, and gives loops their length in the place of the odometry.",
+    ),
+)
+
 _ODOMETRY = (
     given_at_start(
         "odometry.source",
@@ -149,11 +158,18 @@ LOOP_PARAMETERS: tuple[Parameter, ...] = (
         "calibration",
         "",
         "Calibration file of the camera instead of camera_info (docs/calibration.md); FILE#NAME "
-        "where there are more cameras in it. Empty: camera_info.",
+        "where there are more cameras in it; with stereo.use a file of the rig, or of the left "
+        "camera. Empty: camera_info.",
+    ),
+    given_at_start(
+        "right/calibration",
+        "",
+        "Likewise of the right camera (stereo.use), where calibration is that of the left alone.",
     ),
     *_shared("sync.slop", "sync.camera_info", "sync.queue_size", "sync.jump_back"),
     *_IMAGES,
     *_DEPTH,
+    *_STEREO,
     *_ODOMETRY,
     *_MAP,
     *_at_start(parameters_of(LoopConfig, "loops")),

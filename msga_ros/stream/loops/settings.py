@@ -9,7 +9,7 @@ from msga_ros.configuration.yaml_dataclass import ConfigError
 from msga_ros.loops.config import LoopConfig
 from msga_ros.odometry.mount import Mount
 from msga_ros.stream.loops.parameters import LOOP_PARAMETERS, NONE, TF
-from msga_ros.stream.message_set import DEPTH_INPUT, RGBD_INPUTS, TEMPORAL_INPUTS
+from msga_ros.stream.message_set import DEPTH_INPUT, RGBD_INPUTS, RIGHT_INPUTS, TEMPORAL_INPUTS
 from msga_ros.stream.node_settings import NodeSettings, SettingsError
 from msga_ros.stream.robot_settings import mount_from_text
 
@@ -46,11 +46,17 @@ class LoopSettings(NodeSettings):
             raise SettingsError(f"map.frame and odometry.frame are both {frames['map.frame']!r}")
         if loops.optimise and merged["odometry.source"] == NONE:
             raise SettingsError("loops.optimise needs an odometry: odometry.source is none")
+        if merged["depth.use"] and merged["stereo.use"]:
+            raise SettingsError("depth.use and stereo.use: one of them gives the lengths")
+        if merged["right/calibration"] and not merged["stereo.use"]:
+            raise SettingsError("right/calibration is of stereo.use, which is off")
         return cls(merged, pipeline, loops, mount)
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of the messages of a set."""
+        if self.values["stereo.use"]:
+            return (*TEMPORAL_INPUTS, *RIGHT_INPUTS)
         return RGBD_INPUTS if self.values["depth.use"] else TEMPORAL_INPUTS
 
     def transport(self, name: str) -> str:

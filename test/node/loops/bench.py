@@ -37,7 +37,7 @@ OUTPUTS = {"edges": LoopEdge, "loops": MarkerArray, "path": Path}
 SERVICES = {"locate": Locate, "save_map": SaveMap, "reset": Trigger}
 _RELIABLE = {
     f"qos_overrides./{name}.subscription.reliability": "reliable"
-    for name in ("image", "camera_info", "depth/image", "odom")
+    for name in ("image", "camera_info", "depth/image", "right/image", "right/camera_info", "odom")
 }
 
 
@@ -67,6 +67,8 @@ class LoopBench:
                 ("image", Image),
                 ("camera_info", CameraInfo),
                 ("depth/image", Image),
+                ("right/image", Image),
+                ("right/camera_info", CameraInfo),
                 ("odom", Odometry),
             )
         }
@@ -93,6 +95,8 @@ class LoopBench:
         inputs = [self.inputs["image"]]
         if self.node.settings["depth.use"]:
             inputs.append(self.inputs["depth/image"])
+        if self.node.settings["stereo.use"]:
+            inputs += [self.inputs["right/image"], self.inputs["right/camera_info"]]
         if self.node.settings["odometry.source"] == "topic":
             inputs.append(self.inputs["odom"])
         for one in inputs:
@@ -124,6 +128,11 @@ class LoopBench:
         if "depth" in options:  # 16UC1
             depth = image_message(options["depth"], made, "16UC1")
             self.inputs["depth/image"].publish(depth)
+        if "right" in options:  # pixels, K, baseline (m)
+            other, right_k, baseline = options["right"]
+            info = camera_info(right_k, other.shape[1::-1], made, baseline)
+            self.inputs["right/camera_info"].publish(info)
+            self.inputs["right/image"].publish(image_message(other, made))
         if options.get("info", True):
             self.inputs["camera_info"].publish(camera_info(k, pixels.shape[1::-1], made))
             self.spin_until(lambda: self.statistics.sets > before)

@@ -63,6 +63,8 @@ def test_the_place_of_the_camera_may_be_given() -> None:
         ({"odometry.source": "tf", "map.frame": "/odom"}, "are both 'odom'"),
         ({"map.frame": "/"}, "map.frame is empty"),
         ({"odometry.camera_in_base": "1 2"}, "takes six numbers"),
+        ({"depth.use": True, "stereo.use": True}, "one of them"),
+        ({"right/calibration": "right.yaml"}, "stereo.use, which is off"),
         ({"loops.min_inliers": 0}, "loops.min_inliers must be at least 1"),
         ({"loops.candidate": 3}, "loops.candidates is meant"),
     ],
