@@ -184,6 +184,11 @@ class LoopMapper:
         moved = np.linalg.norm(result.keypoints1[rows] - result.keypoints0[rows], axis=1)
         return bool(np.median(moved) < _SAME_VIEW * keyframe.features.image_size[0])
 
+    def flush(self) -> int:
+        """Try again to write what a full disk did not take; how many loops are not on the disk."""
+        self._save((), ())
+        return len(self._unsaved)
+
     def _save(self, accepted: tuple[LoopEdge, ...], taken_back: tuple[LoopEdge, ...]) -> None:
         """Write the loops; what a full disk does not take is tried again with the next keyframe."""
         self._unsaved += [(edge, True) for edge in accepted]

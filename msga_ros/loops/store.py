@@ -54,6 +54,7 @@ class KeyframeStore:
         self._edges: list[LoopEdge] = []
         self._descriptors = np.empty((0, 0), np.float32)
         self._frontend = ""  # whose features they have
+        self._damage: list[str] = []
         self._file: BinaryIO = open(path, "a+b", buffering=0)  # noqa: SIM115
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -102,6 +103,11 @@ class KeyframeStore:
     def edges(self) -> tuple[LoopEdge, ...]:
         """The loops that hold, in the order in which they were accepted."""
         return tuple(self._edges)
+
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """What of the file could not be read, a sentence each."""
+        return tuple(self._damage)
 
     def accept(self, edge: LoopEdge) -> None:
         """Keep a loop between two keyframes of the store. Raises `OSError`, as `add`."""
@@ -171,7 +177,7 @@ class KeyframeStore:
                 after = self._next_mark(place + 1)
                 if after is None:
                     break
-                _log.warning("%s: bytes %d to %d are damaged", self._path, place, after)
+                self._damaged(f"bytes {place} to {after} are damaged")
                 place = after
                 continue
             content, following = found
@@ -184,9 +190,18 @@ class KeyframeStore:
         if whole == size:
             return
         if not whole and self._bytes(0, len(_MARK)) != _MARK[: min(size, len(_MARK))]:
+            head = self._bytes(0, len(_MARK))
+            if head[:-1] == _MARK[:-1]:
+                raise StoreError(
+                    f"{self._path}: a map of version {head[-1:]!r}, and not {_MARK[-1:]!r} as here"
+                )
             raise StoreError(f"{self._path}: not a map of keyframes")
-        _log.warning("%s: %d bytes of a record cut short are cut off", self._path, size - whole)
+        self._damaged(f"{size - whole} bytes of a record cut short are cut off")
         self._file.truncate(whole)
+
+    def _damaged(self, text: str) -> None:
+        self._damage.append(text)
+        _log.warning("%s: %s", self._path, text)
 
     def _record(self, place: int) -> tuple[Keyframe | EdgeRecord, int] | None:
         """What lies at `place` and where the next one begins; None where there is none whole."""
@@ -258,7 +273,7 @@ class KeyframeStore:
     def _enter_edge(self, record: EdgeRecord) -> None:
         named = record.renumbered(self._numbers)
         if named is None:
-            _log.warning("%s: a loop of a keyframe that is lost is passed over", self._path)
+            self._damaged("a loop of a keyframe that is lost is passed over")
             return
         self._edges = [one for one in self._edges if not _is_same(one, named.edge)]
         if named.holds:

@@ -88,7 +88,7 @@ class LoopsNode(ManagedNode[LoopSettings, LoopResources]):
             **self._common_condition(now),
             odometry_source=settings["odometry.source"] if held is None else held.odometry.source,
             odometry_received=0 if held is None else now.received.get(held.odometry.topic, 0),
-            map_file=settings["map.file"],
+            map_file=settings["map.file"] if held is None else held.session.file,
             optimise=settings.loops.optimise,
             tf_problem="" if held is None else held.problem,
             loops=self._counts.snapshot(),

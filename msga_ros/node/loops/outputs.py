@@ -76,6 +76,11 @@ class LoopOutputs:
         self._correction = self._session.map_from_odom
         self._changed(self._node.get_clock().now().to_msg())
 
+    def map_replaced(self) -> None:
+        """Edges and pictures are those of another map from here on; in the worker's thread."""
+        self._said = set()
+        self.publish_map()
+
     def publish(self, processed: Processed) -> None:
         """What an image did to the map."""
         outcome, self._mount = processed.outcome, processed.mount

@@ -149,6 +149,10 @@ class LoopResources:
         self._outputs.close()
         self.session.close()
 
+    def map_replaced(self) -> None:
+        """The session has another map; in the worker's thread."""
+        self._outputs.map_replaced()
+
     # In the executor thread.
 
     def _on_pose(self, pose: OdometryPose) -> None:

@@ -1,4 +1,4 @@
-"""`~/locate` and `~/save_map`: their work, and their answers as responses."""
+"""`~/locate`, `~/save_map` and `~/load_map`: their work, and their answers as responses."""
 
 from __future__ import annotations
 
@@ -10,8 +10,15 @@ from msga_ros.node.loops.messages import edge_message, located_message
 from msga_ros.node.loops.resources import LoopResources
 from msga_ros.node.request_messages import refusal_message
 from msga_ros.node.request_services import Service
-from msga_ros.srv import Locate, SaveMap
-from msga_ros.stream.loops.session import LocateAsked, Located, LoopSession, SaveAsked
+from msga_ros.srv import LoadMap, Locate, SaveMap
+from msga_ros.stream.loops.session import (
+    LoadAsked,
+    LoadedMap,
+    LocateAsked,
+    Located,
+    LoopSession,
+    SaveAsked,
+)
 from msga_ros.stream.loops.settings import LoopSettings
 from msga_ros.stream.requests import Answer
 
@@ -36,6 +43,14 @@ def _save(
     held: LoopResources, asked: SaveAsked, settings: LoopSettings
 ) -> Generator[None, None, int]:
     return held.session.save(asked)
+
+
+def _load(
+    held: LoopResources, asked: LoadAsked, settings: LoopSettings
+) -> Generator[None, None, LoadedMap]:
+    found = yield from held.session.load(asked)
+    held.map_replaced()
+    return found
 
 
 def _located_response(kind: Any, answer: Answer[_Found]) -> Any:
@@ -64,7 +79,18 @@ def _saved_response(kind: Any, answer: Answer[int]) -> Any:
     return response
 
 
+def _loaded_response(kind: Any, answer: Answer[LoadedMap]) -> Any:
+    response = refusal_message(kind, answer)
+    if answer.outcome is not None:
+        found = answer.outcome
+        response.keyframes, response.loops = found.keyframes, found.loops
+        text = f"{found.keyframes} keyframes, {found.loops} loops"
+        response.message = "; ".join((text, *found.damage))
+    return response
+
+
 LOOP_SERVICES = (
     Service("locate", Locate, _locate, _located_response),
     Service("save_map", SaveMap, _save, _saved_response),
+    Service("load_map", LoadMap, _load, _loaded_response),
 )

@@ -39,8 +39,27 @@ class OpenMap(Protocol):
     def save(self, path: Path) -> int:
         """Copy the map to a file of this name; how many keyframes. Raises `OSError`."""
 
+    def load(self, path: Path, discard: bool) -> LoadedMap:
+        """Go on with another map; where that cannot be, with this one.
+
+        `discard`: this one may be forgotten where no file holds it. Raises `BadInput`.
+        """
+
+    @property
+    def file(self) -> str:
+        """Where it lies; "" where it ends with the node."""
+
     def close(self) -> None:
         """Give the file back; all that was accepted lies in it."""
+
+
+@dataclass(frozen=True)
+class LoadedMap:
+    """What lies in a map that was loaded; `damage`: what of its file could not be read."""
+
+    keyframes: int
+    loops: int
+    damage: tuple[str, ...] = ()
 
 
 class LocateAsked(Protocol):
@@ -54,6 +73,13 @@ class SaveAsked(Protocol):
     """The request of `msga_ros/SaveMap`."""
 
     path: str
+
+
+class LoadAsked(Protocol):
+    """The request of `msga_ros/LoadMap`."""
+
+    path: str
+    discard: bool
 
 
 @dataclass(frozen=True)
@@ -175,13 +201,26 @@ class LoopSession:
     def save(self, asked: SaveAsked) -> Generator[None, None, int]:
         """The steps of a request `~/save_map`. Raises `BadInput` for a file that cannot be."""
         yield
-        path = Path(asked.path).expanduser()
-        if not asked.path or not path.is_absolute():
-            raise BadInput("path", f"path must be absolute, not {asked.path!r}")
+        path = _absolute(asked.path)
         try:
             return self._opened.save(path)
         except OSError as error:
             raise BadInput("path", str(error)) from None
+
+    def load(self, asked: LoadAsked) -> Generator[None, None, LoadedMap]:
+        """The steps of a request `~/load_map`. Raises `BadInput` and goes on with the same map."""
+        yield
+        found = self._opened.load(_absolute(asked.path), asked.discard)
+        self._stamps = {}
+        for text in found.damage:
+            self._complain("map_file", asked.path, text)
+        self.count()
+        return found
+
+    @property
+    def file(self) -> str:
+        """Where the map lies; "" where it ends with the node."""
+        return self._opened.file
 
     def count(self) -> None:
         """Tell the counts what the map holds."""
@@ -192,6 +231,13 @@ class LoopSession:
     def close(self) -> None:
         """Give the map back."""
         self._opened.close()
+
+
+def _absolute(text: str) -> Path:
+    path = Path(text).expanduser()
+    if not text or not path.is_absolute():
+        raise BadInput("path", f"path must be absolute, not {text!r}")
+    return path
 
 
 def camera_pose(pose: OdometryPose, mount: Mount | None) -> Pose:

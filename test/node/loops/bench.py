@@ -11,7 +11,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TransformStamped
 from msga_ros.msg import LoopEdge
-from msga_ros.srv import Locate, SaveMap
+from msga_ros.srv import LoadMap, Locate, SaveMap
 from nav_msgs.msg import Odometry, Path
 from node.harness import camera_info, header
 from rclpy.context import Context
@@ -34,7 +34,7 @@ START = 1_700_000_000_000_000_000
 MOUNT_ROTATION = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
 MOUNT_POSITION = np.array([0.2, 0.0, 1.0])
 OUTPUTS = {"edges": LoopEdge, "loops": MarkerArray, "path": Path}
-SERVICES = {"locate": Locate, "save_map": SaveMap, "reset": Trigger}
+SERVICES = {"locate": Locate, "save_map": SaveMap, "load_map": LoadMap, "reset": Trigger}
 _RELIABLE = {
     f"qos_overrides./{name}.subscription.reliability": "reliable"
     for name in ("image", "camera_info", "depth/image", "right/image", "right/camera_info", "odom")

@@ -33,6 +33,8 @@ from msga_ros.loops.reports import (
 )
 from msga_ros.loops.reports import LoopEdge as Edge
 from msga_ros.odometry.poses import UncertainPose
+from msga_ros.stream.errors import BadInput
+from msga_ros.stream.loops.session import LoadedMap
 from msga_ros.two_view.result import Status
 
 pytestmark = pytest.mark.ros
@@ -89,6 +91,13 @@ class ScriptedMap:
 
     def save(self, path: Path) -> int:
         raise OSError(28, "No space left on device", str(path))
+
+    def load(self, path: Path, discard: bool) -> LoadedMap:
+        raise BadInput("map_file", "not a map of keyframes")
+
+    @property
+    def file(self) -> str:
+        return ""
 
     def close(self) -> None:
         self.closed = True
