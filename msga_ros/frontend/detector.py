@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from msga_ros.frontend.base import Descriptors, Features, FrontendError
 from msga_ros.frontend.config import FrontendConfig
-from msga_ros.frontend.images import prepare
+from msga_ros.frontend.images import ScaledImage, prepare
 
 Locate = Callable[[NDArray[np.float64], NDArray[np.int64], tuple[int, int]], NDArray[np.float64]]
 Describe = Callable[[Descriptors], Descriptors]
@@ -23,6 +23,31 @@ class Detector(Protocol):
     def detectAndCompute(  # OpenCV's name
         self, image: NDArray[np.uint8], mask: None
     ) -> tuple[Sequence[cv2.KeyPoint], cv2.typing.MatLike | None]: ...
+
+
+def features_of(
+    scaled: ScaledImage,
+    points: NDArray[np.floating],
+    scores: NDArray[np.float32],
+    descriptors: Descriptors,
+    angles: NDArray[np.floating],
+    diameters: NDArray[np.floating],
+) -> Features:
+    """`Features`, where `points` (N, 2) and `diameters` (N,) are in pixels of `scaled`."""
+    return Features(
+        scaled.to_received(points).astype(np.float32),
+        scores,
+        descriptors,
+        scaled.received_size,
+        angles.astype(np.float32),
+        (diameters * scaled.enlargement).astype(np.float32),
+    )
+
+
+def no_features(scaled: ScaledImage, descriptors: Descriptors) -> Features:
+    """Of an image without any; `descriptors` (0, D) are of the kind that others have."""
+    none = np.empty(0, np.float32)
+    return features_of(scaled, np.empty((0, 2)), none, descriptors, none, none)
 
 
 class DetectorFrontend:
@@ -57,14 +82,7 @@ class DetectorFrontend:
         scaled = prepare(image, self._config.max_image_size, self._config.max_pixels)
         found, descriptors = self._detect(scaled.pixels)
         if descriptors is None or len(found) == 0:
-            return Features(
-                np.empty((0, 2), np.float32),
-                np.empty(0, np.float32),
-                np.empty((0, self._width), self._kind),
-                scaled.received_size,
-                np.empty(0, np.float32),
-                np.empty(0, np.float32),
-            )
+            return no_features(scaled, np.empty((0, self._width), self._kind))
         scores = np.array([keypoint.response for keypoint in found], np.float32)
         strongest = np.argsort(-scores, kind="stable")[: self._config.max_keypoints]
         points = np.array([found[i].pt for i in strongest], np.float64)
@@ -77,14 +95,14 @@ class DetectorFrontend:
             chosen = self._describe(chosen)
         degrees = np.array([found[i].angle for i in strongest], np.float32)
         diameters = np.array([found[i].size for i in strongest], np.float32)
-        return Features(
-            scaled.to_received(points).astype(np.float32),
+        return features_of(
+            scaled,
+            points,
             scores[strongest],
             np.ascontiguousarray(chosen, self._kind),
-            scaled.received_size,
             # OpenCV counts clockwise on the screen, which is from +x towards +y; -1 is unknown.
-            np.where(degrees < 0, np.float32(np.nan), np.deg2rad(degrees)).astype(np.float32),
-            (diameters * scaled.enlargement).astype(np.float32),
+            np.where(degrees < 0, np.float32(np.nan), np.deg2rad(degrees)),
+            diameters,
         )
 
     def reconfigured(self, config: FrontendConfig) -> DetectorFrontend:

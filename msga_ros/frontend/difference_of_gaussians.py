@@ -1,11 +1,8 @@
 """Blobs of an image: extrema of differences of Gaussians, at the resolution of the image.
 
-Lowe, "Distinctive image features from scale-invariant keypoints", IJCV 2004, sections 3 and 4, but
-for two things. Lowe doubles the image before the first octave, which makes three quarters of all
-work; here the finest levels are computed on the image as it is. And the direction of a blob is that
-of the gradient around it at a larger scale (Brown, Szeliski and Winder, "Multi-image matching using
-multi-scale oriented patches", CVPR 2005), one look-up in a level that is there already, instead of
-the peaks of a histogram.
+Lowe, "Distinctive image features from scale-invariant keypoints", IJCV 2004, sections 3 and 4. Lowe
+doubles the image before the first octave, which makes three quarters of all work; here the finest
+levels are computed on the image as it is.
 """
 
 from __future__ import annotations
@@ -30,7 +27,6 @@ _TINY = 1e-4  # grey levels: what rounding makes of a flat area
 _CANDIDATES = 2  # times the blobs asked for: what is looked at more closely, if that is enough
 _FARTHEST = 1.0  # from the sample to the extremum, pixels and levels
 _EDGE_RATIO = 10.0  # of the principal curvatures; beyond, it is an edge
-_LEVELS_UP = 4  # to the gradient around a blob: 2.5 times its scale
 _NEIGHBOURS: NDArray[np.uint8] = np.ones((3, 3), np.uint8)
 
 Floats = NDArray[np.float32]
@@ -54,12 +50,11 @@ class Octave:
 
 @dataclass(frozen=True)
 class Blobs:
-    """`points` (N, 2) pixels, `sigmas` (N,) pixels, `angles` (N,) radians from +x towards +y in
-    [0, 2 pi), `scores` (N,) contrast in grey levels, strongest first."""
+    """`points` (N, 2) pixels, `sigmas` (N,) pixels, `scores` (N,) contrast in grey levels,
+    strongest first."""
 
     points: Floats
     sigmas: Floats
-    angles: Floats
     scores: Floats
 
 
@@ -72,26 +67,31 @@ class _Candidates:
     column: Numbers
 
 
-def blobs(image: NDArray[np.uint8], most: int) -> Blobs:
-    """The `most` strongest blobs, dark and bright, of a grey image (H, W)."""
-    octaves = scale_space(image)
+def blobs(octaves: Sequence[Octave], most: int) -> Blobs:
+    """The `most` strongest blobs, dark and bright, of an image by its `scale_space`."""
     found = [_extrema(octave.differences) for octave in octaves]
     contrasts = [
         np.abs(octave.differences[one.level, one.row, one.column])
         for octave, one in zip(octaves, found, strict=True)
     ]
-    none: Floats = np.empty((0, 5), np.float32)
+    none: Floats = np.empty((0, 4), np.float32)
     table = none
     for least in (_kth_largest(contrasts, _CANDIDATES * most), 0.0):
         rows = [
-            _refined(octaves, number, _those(one, contrast > least))
-            for number, (one, contrast) in enumerate(zip(found, contrasts, strict=True))
+            _refined(octave, _those(one, contrast > least))
+            for octave, one, contrast in zip(octaves, found, contrasts, strict=True)
         ]
         table = np.concatenate([none, *rows])
         if len(table) >= most:
             break
-    best = table[np.argsort(-table[:, 4], kind="stable")[:most]]
-    return Blobs(best[:, :2], best[:, 2], best[:, 3], best[:, 4])
+    best = table[np.argsort(-table[:, 3], kind="stable")[:most]]
+    return Blobs(best[:, :2], best[:, 2], best[:, 3])
+
+
+def level_of(sigmas: Floats) -> Numbers:
+    """The level (N,), counted over all octaves, that is next to each of `sigmas` (N,) pixels."""
+    levels: Numbers = np.rint(LEVELS_OF_AN_OCTAVE * np.log2(sigmas / FINEST_SIGMA)).astype(np.int64)
+    return levels
 
 
 def scale_space(image: NDArray[np.uint8]) -> list[Octave]:
@@ -155,19 +155,16 @@ def _those(one: _Candidates, which: NDArray[np.bool_]) -> _Candidates:
     return _Candidates(one.level[which], one.row[which], one.column[which])
 
 
-def _refined(octaves: Sequence[Octave], number: int, found: _Candidates) -> Floats:
-    """(M, 5) x, y, sigma, angle, contrast of those that are blobs, by a parabola through the 27
-    samples around each."""
-    octave = octaves[number]
-    differences = octave.differences
+def _refined(octave: Octave, found: _Candidates) -> Floats:
+    """(M, 4) x, y, sigma, contrast of those that are blobs, by a parabola through the 27 samples
+    around each."""
     place = np.stack((found.column, found.row, found.level), axis=1)
-    offset, contrast, good = _parabola(differences, place)
+    offset, contrast, good = _parabola(octave.differences, place)
     offset, place = offset[good], place[good]
     points = (place[:, :2] + offset[:, :2]) * octave.step
     levels = octave.lowest + place[:, 2] + offset[:, 2]
     sigmas = FINEST_SIGMA * np.exp2(levels / LEVELS_OF_AN_OCTAVE)
-    angles = _angles(octaves[number:], points, np.rint(levels).astype(np.int64) + _LEVELS_UP)
-    return np.column_stack((points, sigmas, angles, contrast[good])).astype(np.float32)
+    return np.column_stack((points, sigmas, contrast[good])).astype(np.float32)
 
 
 def _parabola(differences: Floats, place: Numbers) -> tuple[Floats, Floats, NDArray[np.bool_]]:
@@ -205,41 +202,3 @@ def _parabola(differences: Floats, place: Numbers) -> tuple[Floats, Floats, NDAr
     gain = offset[:, 0] * dx + offset[:, 1] * dy + offset[:, 2] * ds
     blob &= (np.abs(offset) < _FARTHEST).all(axis=1)
     return offset, np.abs(value + 0.5 * gain), blob
-
-
-def _angles(octaves: Sequence[Octave], points: NDArray[np.floating], levels: Numbers) -> Floats:
-    """Directions of the gradients (N,) at `points` (N, 2), in `levels` (N,) or the last one."""
-    angles = np.zeros(len(points), np.float32)
-    last = len(octaves) - 1
-    above = -1  # the highest level of the octaves so far
-    for number, octave in enumerate(octaves):
-        top = octave.lowest + len(octave.gaussians) - 1
-        here = np.flatnonzero((levels > above) & ((levels <= top) | (number == last)))
-        above = top
-        level = np.minimum(levels[here], top) - octave.lowest
-        right, down = _gradients(octave.gaussians, level, points[here] / octave.step)
-        angles[here] = np.arctan2(down, right) % (2 * np.pi)
-    return angles
-
-
-def _gradients(
-    levels: Floats, level: Numbers, points: NDArray[np.floating]
-) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Twice the derivatives to the right and down (N,), between the samples bilinear ones."""
-    _, height, width = levels.shape
-    samples = levels.reshape(-1)
-    column, row = np.floor(points.T).astype(np.int64)
-    column, row = column.clip(1, width - 3), row.clip(1, height - 3)
-    across, along = (points.T - (column, row)).clip(0.0, 1.0)
-    corner = (level * height + row) * width + column
-    right, down = np.zeros(len(level)), np.zeros(len(level))
-    for step, share in (
-        (0, (1 - across) * (1 - along)),
-        (1, across * (1 - along)),
-        (width, (1 - across) * along),
-        (width + 1, across * along),
-    ):
-        centre = corner + step
-        right += share * (samples[centre + 1] - samples[centre - 1])
-        down += share * (samples[centre + width] - samples[centre - width])
-    return right, down

@@ -6,62 +6,83 @@ itself, and of each scale in the coarsest octave that holds it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from msga_ros.frontend.base import Features, FrontendError
+from msga_ros.frontend.blob_directions import directions
 from msga_ros.frontend.config import FrontendConfig
-from msga_ros.frontend.detector import DetectorFrontend
+from msga_ros.frontend.detector import features_of, no_features
 from msga_ros.frontend.difference_of_gaussians import (
     FINEST_SIGMA,
     LEVELS_OF_AN_OCTAVE,
     Blobs,
     blobs,
+    level_of,
+    scale_space,
 )
+from msga_ros.frontend.images import prepare
 from msga_ros.frontend.sift import root_sift
 
 MATCHER = "nearest"
 
 # Of the first level of the pyramid that is described from: no blob is finer.
-_FIRST_SIGMA = FINEST_SIGMA * 2 ** (1 / LEVELS_OF_AN_OCTAVE)
+_FIRST_LEVEL = 1
+_FIRST_SIGMA = FINEST_SIGMA * 2 ** (_FIRST_LEVEL / LEVELS_OF_AN_OCTAVE)
 
 
-def create(config: FrontendConfig) -> DetectorFrontend:
+class FastSift:
     """The front end `fast_sift`."""
-    return DetectorFrontend(
-        "fast_sift", config, _BlobsWithDescriptors, 128, np.float32, describe=root_sift
-    )
 
+    name = "fast_sift"
 
-class _BlobsWithDescriptors:
-    """What `DetectorFrontend` asks of a detector of OpenCV."""
-
-    def __init__(self, max_keypoints: int) -> None:
-        self._most = max_keypoints
-        self._sift = cv2.SIFT_create(  # type: ignore[attr-defined]
+    def __init__(self, config: FrontendConfig) -> None:
+        self._config = config
+        self._describer = cv2.SIFT_create(  # type: ignore[attr-defined]
             nOctaveLayers=LEVELS_OF_AN_OCTAVE, sigma=_FIRST_SIGMA
         )
 
-    def detectAndCompute(  # OpenCV's name
-        self, image: NDArray[np.uint8], mask: None
-    ) -> tuple[Sequence[cv2.KeyPoint], cv2.typing.MatLike | None]:
-        found = blobs(image, self._most)
+    def extract(self, image: NDArray[np.generic]) -> Features:
+        scaled = prepare(image, self._config.max_image_size, self._config.max_pixels)
+        octaves = scale_space(scaled.pixels)
+        most = self._config.max_keypoints
+        found = blobs(octaves, most)
         if not len(found.scores):
-            return (), None
-        keypoints, descriptors = self._sift.compute(image, _keypoints(found))
-        return keypoints, descriptors
+            return no_features(scaled, np.empty((0, 128), np.float32))
+        which, angles = (part[:most] for part in directions(octaves, found))
+        turned = Blobs(found.points[which], found.sigmas[which], found.scores[which])
+        descriptors = self._described(scaled.pixels, turned, angles)
+        return features_of(
+            scaled, turned.points, turned.scores, root_sift(descriptors), angles, 2 * turned.sigmas
+        )
+
+    def reconfigured(self, config: FrontendConfig) -> FastSift:
+        return FastSift(config)
+
+    def _described(
+        self, grey: NDArray[np.uint8], found: Blobs, angles: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """(N, 128), of `found` (N,) turned by `angles` (N,)."""
+        levels = (level_of(found.sigmas) - _FIRST_LEVEL).clip(0)
+        octaves, layers = np.divmod(levels, LEVELS_OF_AN_OCTAVE)
+        entries = (
+            *found.points.T,
+            2 * found.sigmas,
+            np.rad2deg(angles),
+            found.scores,
+            octaves | layers << 8,  # as OpenCV packs them
+        )
+        keypoints = list(map(cv2.KeyPoint, *(entry.tolist() for entry in entries)))
+        try:
+            return np.asarray(self._describer.compute(grey, keypoints)[1], np.float32)
+        except cv2.error as error:
+            height, width = grey.shape
+            raise FrontendError(
+                f"{self.name} failed on a {width} x {height} image: {error}"
+            ) from error
 
 
-def _keypoints(found: Blobs) -> list[cv2.KeyPoint]:
-    levels = np.rint(LEVELS_OF_AN_OCTAVE * np.log2(found.sigmas / _FIRST_SIGMA))
-    octaves, layers = np.divmod(levels.astype(np.int64).clip(0), LEVELS_OF_AN_OCTAVE)
-    entries = (
-        *found.points.T,
-        2 * found.sigmas,
-        np.rad2deg(found.angles),
-        found.scores,
-        octaves | layers << 8,  # as OpenCV packs them
-    )
-    return list(map(cv2.KeyPoint, *(entry.tolist() for entry in entries)))
+def create(config: FrontendConfig) -> FastSift:
+    """The front end `fast_sift`."""
+    return FastSift(config)

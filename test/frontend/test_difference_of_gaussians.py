@@ -1,15 +1,15 @@
-"""Blobs where they were drawn, as large as they were drawn, and turned as they were drawn."""
+"""Blobs where they were drawn, and as large as they were drawn."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawn_spots import HEIGHT, WIDTH, drawn
 
 from msga_ros.frontend.config import FrontendConfig
-from msga_ros.frontend.difference_of_gaussians import Blobs, blobs, scale_space
+from msga_ros.frontend.difference_of_gaussians import Blobs, scale_space
+from msga_ros.frontend.difference_of_gaussians import blobs as blobs_of
 from msga_ros.two_view.stages import create_frontend
-
-WIDTH, HEIGHT = 201, 151  # odd, so that the octaves do not halve evenly
 
 # (x, y), standard deviation, contrast: of both signs, at any part of a pixel, of several octaves
 DRAWN = (
@@ -21,12 +21,8 @@ DRAWN = (
 )
 
 
-def drawn(*spots: tuple[float, float, float, float]) -> np.ndarray:
-    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
-    image = np.full((HEIGHT, WIDTH), 120.0)
-    for x, y, sigma, contrast in spots:
-        image += contrast * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2))
-    return image.round().astype(np.uint8)
+def blobs(image: np.ndarray, most: int) -> Blobs:
+    return blobs_of(scale_space(image), most)
 
 
 def nearest(found: Blobs, x: float, y: float) -> int:
@@ -79,25 +75,6 @@ def test_all_that_there_are_come_where_fewer_than_asked_for_are_strong() -> None
     assert len(found.scores) == 1 and len(many.scores) > 1
     nearest(many, 150.3, 75.6)
     assert np.all(np.diff(many.scores) <= 0)
-
-
-@pytest.mark.parametrize("degrees", [0.0, 37.0, 90.0, 200.0, 310.0])
-def test_the_angle_points_to_the_brighter_side(degrees: float) -> None:
-    """From +x towards +y, which is clockwise on the screen."""
-    x, y, reach = 100.3, 75.6, 5.0
-    turn = np.deg2rad(degrees)
-    beside = (x + reach * np.cos(turn), y + reach * np.sin(turn), 3.0, 60.0)
-    found = blobs(drawn((x, y, 1.5, -60.0), beside), 100)
-    angle = np.rad2deg(found.angles[nearest(found, x, y)])
-    assert abs((angle - degrees + 180) % 360 - 180) < 8
-
-
-def test_the_angle_is_that_of_the_surroundings_not_of_what_is_far() -> None:
-    x, y = 100.3, 75.6
-    image = drawn((x, y, 1.2, -60.0), (x + 4, y, 2.5, 60.0), (x - 40, y, 16.0, 60.0))
-    found = blobs(image, 100)
-    angle = np.rad2deg(found.angles[nearest(found, x, y)])
-    assert abs((angle + 180) % 360 - 180) < 8
 
 
 @pytest.mark.parametrize("length", [8.0, 1e3])
