@@ -76,7 +76,9 @@ _RIGHT, _DOWN, _WEIGHTS = _offsets()
 _SMOOTHING = _smoothing()
 
 
-def _histograms(octave: Octave, level: Numbers, points: Floats, sigmas: Floats) -> Floats:
+def _histograms(
+    octave: Octave, level: Numbers, points: NDArray[np.floating], sigmas: NDArray[np.floating]
+) -> Floats:
     """(N, bins): lengths of the gradients around `points` (N, 2), by their direction."""
     _, height, width = octave.gaussians.shape
     samples = octave.gaussians.reshape(-1)

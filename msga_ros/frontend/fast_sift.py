@@ -50,7 +50,8 @@ class FastSift:
         found = blobs(octaves, most)
         if not len(found.scores):
             return no_features(scaled, np.empty((0, 128), np.float32))
-        which, angles = (part[:most] for part in directions(octaves, found))
+        which, angles = directions(octaves, found)
+        which, angles = which[:most], angles[:most]
         turned = Blobs(found.points[which], found.sigmas[which], found.scores[which])
         descriptors = self._described(scaled.pixels, turned, angles)
         return features_of(
