@@ -177,7 +177,9 @@ class ConfiguredResources:
             times.add(stage, value)
         if processed.outcome is not None or settings.rgbd:
             self._publish(processed, message_set.epoch, settings, times)
-        times.add("total", 1e3 * (time.monotonic() - message_set.arrived))
+        total = 1e3 * (time.monotonic() - message_set.arrived)
+        times.add("other", max(total - sum(times.milliseconds.values()), 0.0))
+        times.add("total", total)
         taken = stamp_ns(next(iter(message_set.messages.values())))
         age = self._node.get_clock().now().nanoseconds - taken
         if 0 <= age < _PLAUSIBLE_AGE_NS:

@@ -26,6 +26,7 @@ _FARTHEST = 6.0  # pixels from a good guess
 _PATCH = 13  # pixels along a side of what has to look alike
 _LEAST_ALIKE = 0.8  # correlation of the patches
 _NEIGHBOURS = 5
+_FEW = 0.02  # share of the points that is not worth two more searches of the image
 _LEAST_FOUND = 0.3  # share of the points below which those few agree by chance: another scene
 _EXPECTED = 0.5  # share that is found where it was guessed; below, the motion is a sudden one
 _LEAST_APART, _MOST_APART = 6.0, 0.25  # pixels, and share of the motion around: what may differ
@@ -37,23 +38,26 @@ _GAIN = 0.02  # relative change of contrast, and of brightness, that is evened o
 def find_again(image0: Grey, image1: Grey, points0: Points, guess1: Points) -> tuple[Points, Bools]:
     """Where `points0` (N, 2) of `image0` are in `image1`, and which were found (N,).
 
-    `guess1` (N, 2): about where. A point that is not found from there is looked for from where it
-    was. Found are those that come back to where they started, look alike, and are inside. Where
-    most are not where they were guessed, their neighbours have to have moved alike as well: what
-    looks alike is found anywhere in an image that is searched far.
+    `guess1` (N, 2): about where. Unless few are missing of those that should be in the image, they
+    are looked for where their neighbours went, and from where they were. Found are those that come
+    back to where they started, look alike, and are inside. Where most are not where they were
+    guessed, their neighbours have to have moved alike as well: what looks alike is found anywhere
+    in an image that is searched far.
     """
     if len(points0) == 0:
         return points0.copy(), np.zeros(0, dtype=bool)
     evened = _like(image1, image0)
     points1, found = _there_and_back(image0, evened, points0, guess1, _LEVELS_NEAR)
     expected = float(found.mean())
-    for guess, levels in ((_as_neighbours, _LEVELS_NEAR), (_at_rest, _LEVELS_FAR)):
-        rows = np.flatnonzero(~found)
-        if len(rows):
-            start = guess(points0, points1, found)
-            points1[rows], found[rows] = _there_and_back(
-                image0, evened, points0[rows], start, levels
-            )
+    missing = _missing_inside(points0, points1, found, evened.shape)
+    if missing.sum() > _FEW * len(found):
+        for guess, levels in ((_as_neighbours, _LEVELS_NEAR), (_at_rest, _LEVELS_FAR)):
+            rows = np.flatnonzero(missing & ~found)
+            if len(rows):
+                start = guess(points0, points1, found)[missing[~found]]
+                points1[rows], found[rows] = _there_and_back(
+                    image0, evened, points0[rows], start, levels
+                )
     rows = np.flatnonzero(found)
     found[rows] = _alike(image0, evened, points0[rows], points1[rows]) > _LEAST_ALIKE
     if expected < _EXPECTED:
@@ -167,6 +171,16 @@ def _with_neighbours(points0: Points, points1: Points) -> Bools:
         most = np.maximum(_LEAST_APART, _MOST_APART * np.linalg.norm(around, axis=1))
         alike[rows] = apart <= most
     return alike
+
+
+def _missing_inside(
+    points0: Points, points1: Points, found: Bools, shape: tuple[int, ...]
+) -> Bools:
+    """Which of the points (N,) were not found, though their neighbours stay in the image."""
+    missing = ~found
+    there = _as_neighbours(points0, points1, found)
+    missing[missing] = ((there >= 0) & (there <= [shape[1] - 1, shape[0] - 1])).all(axis=1)
+    return missing
 
 
 def _at_rest(points0: Points, points1: Points, found: Bools) -> Points:
