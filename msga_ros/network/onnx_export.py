@@ -10,9 +10,10 @@ import dataclasses
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +80,42 @@ def export_onnx(net: MSGANet, path: str | Path) -> None:
     Raises:
         OnnxExportError: `onnx` or `onnxscript` is not installed.
     """
+    columns = evidence_columns(net.config)
+    names = ["correspondences", "evidence"] if columns else ["correspondences"]
+    sample = (torch.rand(1, _SAMPLE, 4), torch.rand(1, _SAMPLE, len(columns)))[: len(names)]
+    matches = torch.export.Dim("matches", min=net.min_matches, max=_MOST)
+    write_onnx(
+        path,
+        _OnePair(net).eval(),
+        sample,
+        names,
+        ["essential", "residual", "score"],
+        {
+            "format": FORMAT,
+            "config": json.dumps(dataclasses.asdict(net.config)),
+            "min_matches": str(net.min_matches),
+            "evidence": ",".join(columns),
+        },
+        dynamic_shapes=tuple({1: matches} for _ in names),
+    )
+
+
+def write_onnx(
+    path: str | Path,
+    module: nn.Module,
+    sample: tuple[Tensor, ...],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    metadata: Mapping[str, str],
+    dynamic_shapes: tuple[dict[int, Any], ...] | None = None,
+    optimised: bool = True,
+) -> None:
+    """Trace `module` on `sample` and write the graph, with names and metadata; it says nothing of
+    this machine. Not `optimised`: as it was traced, in half the time; runtimes optimise as well.
+
+    Raises:
+        OnnxExportError: `onnx` or `onnxscript` is not installed.
+    """
     try:
         import onnx
         import onnxscript  # type: ignore[import-not-found]  # noqa: F401
@@ -86,18 +123,15 @@ def export_onnx(net: MSGANet, path: str | Path) -> None:
         raise OnnxExportError(
             f"the export needs {error.name} (pip install onnx onnxscript)"
         ) from None
-    columns = evidence_columns(net.config)
-    names = ["correspondences", "evidence"] if columns else ["correspondences"]
-    sample = (torch.rand(1, _SAMPLE, 4), torch.rand(1, _SAMPLE, len(columns)))[: len(names)]
-    matches = torch.export.Dim("matches", min=net.min_matches, max=_MOST)
     with _silence():
         program = torch.onnx.export(
-            _OnePair(net).eval(),
+            module,
             sample,
-            input_names=names,
-            output_names=["essential", "residual", "score"],
-            dynamic_shapes=tuple({1: matches} for _ in names),
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=dynamic_shapes,
             dynamo=True,
+            optimize=optimised,
             external_data=False,
             verbose=False,
         )
@@ -106,14 +140,6 @@ def export_onnx(net: MSGANet, path: str | Path) -> None:
     for part in (*model.graph.node, *model.graph.value_info, *model.graph.initializer):
         part.doc_string = ""
         del part.metadata_props[:]  # stack traces, with paths
-    onnx.helper.set_model_props(
-        model,
-        {
-            "format": FORMAT,
-            "config": json.dumps(dataclasses.asdict(net.config)),
-            "min_matches": str(net.min_matches),
-            "evidence": ",".join(columns),
-        },
-    )
+    onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model)
     write_whole(path, model.SerializeToString())

@@ -36,7 +36,7 @@ def find_anchors(grey: Tensor, anchored: bool = True) -> Anchors:
     strength = _smaller_eigenvalue(F.avg_pool2d(grey, HALF))
     inside = F.pad(torch.ones_like(strength[..., 2:-2, 2:-2]), (2, 2, 2, 2))
     batch, _, _, width = strength.shape
-    cells = F.unfold(strength * inside, _SIDE, stride=_SIDE)  # (B, 16, N)
+    cells = F.pixel_unshuffle(strength * inside, _SIDE).flatten(2)  # (B, 16, N)
     best = cells.max(1)
     index = torch.arange(cells.shape[2], device=grey.device)
     column, row = index % (width // _SIDE), index // (width // _SIDE)

@@ -19,6 +19,7 @@ from msga_ros.network.dense.config import DenseConfig
 
 _BLOCK_ENTRIES = 1 << 20  # of the table that is held at a time (4 MB: it stays in the cache)
 _FIRST_SCALE = 20.0
+_NEVER = -1e9  # below the logarithm of any probability
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,30 @@ class Assignment(nn.Module):
             1 + scores[:, 0] / scale,
             (scores[:, 0] - scores[:, 1]) / scale,
         )
+
+    def best(self, cells0: Tensor, cells1: Tensor, most: int) -> tuple[CoarseMatches, Tensor]:
+        """The `most` best of `matches`, as many whatever the images: for graphs of fixed shape.
+
+        Dual softmax alone. The second, `(most,)` bool: which of them are matches at all.
+        """
+        scale = self.log_scale.exp()
+        table = (self._scores(cells0[None], cells1[None]) - scale)[0]
+        two = table.topk(2, dim=1)
+        partner = two.indices[:, 0]
+        exponentials = table.exp()
+        sums = exponentials.sum(1).log() + exponentials.sum(0).log()[partner]
+        log_probability = 2 * two.values[:, 0] - sums
+        mutual = table.argmax(0)[partner] == torch.arange(len(partner), device=partner.device)
+        chosen = torch.where(mutual, log_probability, _NEVER).topk(most).indices
+        scores = two.values[chosen]
+        coarse = CoarseMatches(
+            chosen,
+            partner[chosen],
+            log_probability[chosen],
+            1 + scores[:, 0] / scale,
+            (scores[:, 0] - scores[:, 1]) / scale,
+        )
+        return coarse, mutual[chosen]
 
     def _matches_of_table(self, cells0: Tensor, cells1: Tensor) -> CoarseMatches:
         table = self._scores(cells0[None], cells1[None])

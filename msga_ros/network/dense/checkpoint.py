@@ -47,3 +47,11 @@ def read_dense_checkpoint(path: str | Path) -> tuple[DenseConfig, dict[str, Tens
     with torch.device("meta"):
         check_state(DenseMatcher(config), state, str(path), "the detector-free matcher")
     return config, state
+
+
+def is_dense_checkpoint(path: str | Path) -> bool:
+    """Whether a file says that it holds weights of this network; False for what is no such file."""
+    try:
+        return read_tensors(Path(path))[0].get("format", "").startswith(f"{ARCHITECTURE}-")
+    except CheckpointError:
+        return False

@@ -93,7 +93,24 @@ class DenseMatcher(nn.Module):
         if most is not None and len(coarse.cells0) > most:
             kept = coarse.log_probability.topk(most).indices.sort().values
             coarse = coarse.rows(kept)
-        points0, guess1 = starts(first.anchors, coarse.cells0, coarse.cells1, eighth0, eighth1)
+        found = self.refined(first, second, (eighth0, eighth1), coarse)
+        order = found.confidence.argsort(descending=True, stable=True)
+        return DenseMatches(
+            found.points0[order],
+            found.points1[order],
+            found.confidence[order],
+            coarse.rows(order),
+        )
+
+    def refined(
+        self,
+        first: ImageFeatures,
+        second: ImageFeatures,
+        eighths: tuple[Tensor, Tensor],
+        coarse: CoarseMatches,
+    ) -> DenseMatches:
+        """Coarse matches of the features that the graph made, refined and judged, in their order."""
+        points0, guess1 = starts(first.anchors, coarse.cells0, coarse.cells1, *eighths)
         images = torch.zeros_like(coarse.cells0)
         refined = self.decoder(first.maps, second.maps, images, points0, guess1)
         seen = described(
@@ -105,10 +122,7 @@ class DenseMatcher(nn.Module):
             refined.aligned,
         )
         confidence = torch.sigmoid(self.confidence(seen))
-        order = confidence.argsort(descending=True, stable=True)
-        return DenseMatches(
-            points0[order], refined.points1[order], confidence[order], coarse.rows(order)
-        )
+        return DenseMatches(points0, refined.points1, confidence, coarse)
 
 
 def starts(
