@@ -109,7 +109,7 @@ class DenseMatcher(nn.Module):
         eighths: tuple[Tensor, Tensor],
         coarse: CoarseMatches,
     ) -> DenseMatches:
-        """Coarse matches of the features that the graph made, refined and judged, in their order."""
+        """Coarse matches refined and judged, in their order; `eighths`: what the graph made."""
         points0, guess1 = starts(first.anchors, coarse.cells0, coarse.cells1, *eighths)
         images = torch.zeros_like(coarse.cells0)
         refined = self.decoder(first.maps, second.maps, images, points0, guess1)

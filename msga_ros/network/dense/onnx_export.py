@@ -1,4 +1,4 @@
-"""The detector-free matcher as an ONNX file, for pairs of images of one size. See `docs/onnx.md`."""
+"""The detector-free matcher as an ONNX file, for pairs of images of one size (`docs/onnx.md`)."""
 
 from __future__ import annotations
 
