@@ -27,7 +27,8 @@ def difference_of_matches(net: DenseMatcher, path: str | Path) -> tuple[float, f
     feed = {name: image.numpy() for name, image in zip(INPUTS, images, strict=True)}
     found = dict(zip(OUTPUTS, session.run(list(OUTPUTS), feed), strict=True))
     with torch.inference_mode():
-        expected = net.match(*(net.features(image) for image in images), len(found["confidence"]))
+        first, second = (net.features(image) for image in images)
+        expected = net.match(first, second, len(found["confidence"]))
     kept = found["confidence"] > 0
     points = _by_cells(*(found[name][kept] for name in ("cells0", "cells1", "points1")))
     wanted = _by_cells(

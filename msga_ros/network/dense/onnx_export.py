@@ -32,8 +32,8 @@ class _PairOfImages(nn.Module):
         net = self.net
         first, second = net.features(image0), net.features(image1)
         eighths = net.graph(first.eighth, second.eighth)
-        cells = (one[0].flatten(1).T for one in eighths)
-        coarse, matched = net.assignment.best(*cells, self.most)
+        cells0, cells1 = (one[0].flatten(1).T for one in eighths)
+        coarse, matched = net.assignment.best(cells0, cells1, self.most)
         found = net.refined(first, second, eighths, coarse)
         confidence = found.confidence * matched
         order = confidence.topk(self.most).indices
