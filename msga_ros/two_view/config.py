@@ -74,7 +74,8 @@ class PoseConfig:
     max_false_alarms: float = setting(
         1e-3,
         "Expected number of motions with as many inliers by chance; above this: status "
-        "TOO_FEW_MATCHES.",
+        "TOO_FEW_MATCHES. Matches that a sieve picked are alike by choice: of them a motion is OK "
+        "below a billionth of it.",
         minimum=1e-30,
         maximum=1e300,
     )
