@@ -83,17 +83,22 @@ def _histograms(
     _, height, width = octave.gaussians.shape
     samples = octave.gaussians.reshape(-1)
     # The nearest pixels; those beyond the image count as its rim.
-    column = np.rint(points[:, :1] + sigmas[:, None] * _RIGHT).astype(np.int64)
-    row = np.rint(points[:, 1:] + sigmas[:, None] * _DOWN).astype(np.int64)
-    centre = row.clip(1, height - 2) * width + column.clip(1, width - 2)
+    column = np.rint(points[:, :1] + sigmas[:, None] * _RIGHT).clip(1, width - 2)
+    row = np.rint(points[:, 1:] + sigmas[:, None] * _DOWN).clip(1, height - 2)
+    centre = row.astype(np.int64) * width
+    centre += column.astype(np.int64)
     centre += level[:, None] * (height * width)
-    right = samples[centre + 1] - samples[centre - 1]
-    down = samples[centre + width] - samples[centre - width]
+    right = samples.take(centre + 1) - samples.take(centre - 1)
+    down = samples.take(centre + width) - samples.take(centre - width)
     length, angle = cv2.cartToPolar(right, down)
-    bins = np.rint(angle * (_BINS / (2 * np.pi))).astype(np.int64) % _BINS
-    bins += _BINS * np.arange(len(points))[:, None]
-    total = np.bincount(bins.ravel(), (length * _WEIGHTS).ravel(), minlength=_BINS * len(points))
-    return total.reshape(-1, _BINS).astype(np.float32)
+    # A bin more than there are: the last one is the first one.
+    bins = np.rint(angle * np.float32(_BINS / (2 * np.pi))).astype(np.int64)
+    bins += (_BINS + 1) * np.arange(len(points))[:, None]
+    length *= _WEIGHTS
+    size = (_BINS + 1) * len(points)
+    total = np.bincount(bins.ravel(), length.ravel(), minlength=size).reshape(-1, _BINS + 1)
+    total[:, 0] += total[:, _BINS]
+    return total[:, :_BINS].astype(np.float32)
 
 
 def _peaks(histograms: Floats) -> tuple[Numbers, Floats]:

@@ -7,8 +7,10 @@ levels are computed on the image as it is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -27,6 +29,7 @@ _TINY = 1e-4  # grey levels: what rounding makes of a flat area
 _CANDIDATES = 2  # times the blobs asked for: what is looked at more closely, if that is enough
 _FARTHEST = 1.0  # from the sample to the extremum, pixels and levels
 _EDGE_RATIO = 10.0  # of the principal curvatures; beyond, it is an edge
+_MOST_KEPT = 1 << 25  # numbers of one image: 128 MiB, enough for 1280x720
 _NEIGHBOURS: NDArray[np.uint8] = np.ones((3, 3), np.uint8)
 
 Floats = NDArray[np.float32]
@@ -46,6 +49,31 @@ class Octave:
     differences: Floats
     lowest: int
     step: int
+
+
+class LevelMemory:
+    """Memory for the levels of one image after the other: the system takes its time to hand out
+    fresh one. That of big images is not kept.
+
+    What it gave is overwritten by the `scale_space` of the next image.
+    """
+
+    def __init__(self) -> None:
+        self._floats: Floats = np.empty(0, np.float32)
+        self._used = 0
+
+    def clear(self) -> None:
+        """Take back all arrays."""
+        if len(self._floats) < self._used <= _MOST_KEPT:
+            self._floats = np.empty(self._used, np.float32)
+        self._used = 0
+
+    def array(self, shape: tuple[int, ...]) -> Floats:
+        """An array that holds anything."""
+        start, self._used = self._used, self._used + math.prod(shape)
+        if self._used > len(self._floats):
+            return np.empty(shape, np.float32)
+        return self._floats[start : self._used].reshape(shape)
 
 
 @dataclass(frozen=True)
@@ -94,19 +122,26 @@ def level_of(sigmas: Floats) -> Numbers:
     return levels
 
 
-def scale_space(image: NDArray[np.uint8]) -> list[Octave]:
-    """The octaves of an image, the finest first; none of an image that is too small."""
+def scale_space(image: NDArray[np.uint8], memory: LevelMemory | None = None) -> list[Octave]:
+    """The octaves of an image, the finest first; none of an image that is too small.
+
+    They lie in `memory`, or in their own.
+    """
+    memory = memory or LevelMemory()
+    memory.clear()
     octaves: list[Octave] = []
     base, blur = image.astype(np.float32), _BLUR_OF_A_CAMERA
     lowest, step, count = 0, 1, _FIRST_LEVELS
     while min(base.shape) >= _SMALLEST:
         sigmas = FINEST_SIGMA / step * np.exp2((lowest + np.arange(count)) / LEVELS_OF_AN_OCTAVE)
-        gaussians = np.empty((count, *base.shape), np.float32)
+        gaussians = memory.array((count, *base.shape))
+        differences = memory.array((count - 1, *base.shape))
         for level, sigma in enumerate(sigmas):
             below = gaussians[level - 1] if level else base
             _blur(below, float(np.sqrt(max(sigma**2 - blur**2, 0.0))), gaussians[level])
             blur = sigma
-        octaves.append(Octave(gaussians, np.diff(gaussians, axis=0), lowest, step))
+        np.subtract(gaussians[1:], gaussians[:-1], out=differences)
+        octaves.append(Octave(gaussians, differences, lowest, step))
         next_one = count - LEVELS_OF_AN_OCTAVE
         base, blur = np.ascontiguousarray(gaussians[next_one, ::2, ::2]), sigmas[next_one] / 2
         lowest, step, count = lowest + next_one, 2 * step, _LEVELS
@@ -123,14 +158,15 @@ def _blur(image: Floats, sigma: float, into: Floats) -> None:
 
 def _extrema(differences: Floats) -> _Candidates:
     """Samples that none of their 26 neighbours exceeds."""
-    highest = [cv2.dilate(level, _NEIGHBOURS) for level in differences]
-    lowest = [cv2.erode(level, _NEIGHBOURS) for level in differences]
     nowhere = np.empty(0, np.int64)
     found = [(nowhere, nowhere, nowhere)]
+    # Of each level and the next: two of them are three levels.
+    higher = [cv2.max(one, other) for one, other in pairwise(differences)]
+    lower = [cv2.min(one, other) for one, other in pairwise(differences)]
     for level in range(1, len(differences) - 1):
         here = differences[level][_INNER, _INNER]
-        most = cv2.max(cv2.max(highest[level - 1], highest[level + 1]), highest[level])
-        least = cv2.min(cv2.min(lowest[level - 1], lowest[level + 1]), lowest[level])
+        most = cv2.dilate(cv2.max(higher[level - 1], higher[level]), _NEIGHBOURS)
+        least = cv2.erode(cv2.min(lower[level - 1], lower[level]), _NEIGHBOURS)
         # No maximum is negative, and no minimum positive; a flat area is neither.
         bright = cv2.compare(here, cv2.max(most[_INNER, _INNER], _TINY), cv2.CMP_GE)  # type: ignore[call-overload]
         dark = cv2.compare(here, cv2.min(least[_INNER, _INNER], -_TINY), cv2.CMP_LE)  # type: ignore[call-overload]

@@ -18,6 +18,7 @@ from msga_ros.frontend.difference_of_gaussians import (
     FINEST_SIGMA,
     LEVELS_OF_AN_OCTAVE,
     Blobs,
+    LevelMemory,
     blobs,
     level_of,
     scale_space,
@@ -39,13 +40,14 @@ class FastSift:
 
     def __init__(self, config: FrontendConfig) -> None:
         self._config = config
+        self._memory = LevelMemory()
         self._describer = cv2.SIFT_create(  # type: ignore[attr-defined]
             nOctaveLayers=LEVELS_OF_AN_OCTAVE, sigma=_FIRST_SIGMA
         )
 
     def extract(self, image: NDArray[np.generic]) -> Features:
         scaled = prepare(image, self._config.max_image_size, self._config.max_pixels)
-        octaves = scale_space(scaled.pixels)
+        octaves = scale_space(scaled.pixels, self._memory)
         most = self._config.max_keypoints
         found = blobs(octaves, most)
         if not len(found.scores):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from drawn_spots import HEIGHT, WIDTH, drawn
 
+from msga_ros.frontend import difference_of_gaussians
 from msga_ros.frontend.config import FrontendConfig
-from msga_ros.frontend.difference_of_gaussians import Blobs, scale_space
+from msga_ros.frontend.difference_of_gaussians import Blobs, LevelMemory, scale_space
 from msga_ros.frontend.difference_of_gaussians import blobs as blobs_of
 from msga_ros.two_view.stages import create_frontend
 
@@ -102,3 +103,17 @@ def test_octaves_go_on_where_the_one_before_ends() -> None:
     np.testing.assert_allclose(second.gaussians[0], shared[::2, ::2], atol=1e-3)
     after = first.gaussians[second.lowest - first.lowest + 2]
     np.testing.assert_allclose(second.gaussians[2], after[::2, ::2], atol=1.0)
+
+
+def test_memory_that_is_used_again_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [drawn(*DRAWN), drawn(*DRAWN[:2])[:100, :120], drawn(*DRAWN[2:])]
+    for most in (1 << 25, 1):  # 1: too big, each has its own
+        monkeypatch.setattr(difference_of_gaussians, "_MOST_KEPT", most)
+        memory, kept = LevelMemory(), []
+        for picture in pictures * 2:
+            octaves = scale_space(picture, memory)
+            for octave, fresh in zip(octaves, scale_space(picture), strict=True):
+                np.testing.assert_array_equal(octave.gaussians, fresh.gaussians)
+                np.testing.assert_array_equal(octave.differences, fresh.differences)
+            kept.append(octaves[0].gaussians)
+        assert np.shares_memory(kept[-1], kept[-2]) == (most > 1)
