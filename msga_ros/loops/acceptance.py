@@ -17,12 +17,14 @@ class Acceptance:
     """Keeps the loops that nobody has confirmed yet.
 
     A loop without odometry on either side is accepted as it is: nothing could confirm it.
+    `excluded`: of the last call, those that the odometry cannot have drifted into.
     """
 
     def __init__(self, chain: OdometryChain, config: LoopConfig) -> None:
         self._consistency = Consistency(chain, config)
         self._config = config
         self._waiting: list[LoopEdge] = []
+        self.excluded: list[LoopEdge] = []
 
     def take(self, found: Iterable[LoopEdge], accepted: Sequence[LoopEdge]) -> list[LoopEdge]:
         """New loops of one keyframe, most similar first; those that are certain now.
@@ -31,10 +33,12 @@ class Acceptance:
         and that it confirms.
         """
         possible: list[LoopEdge] = []
+        self.excluded = []
         for edge in found:
             if not self._consistency.can_be_judged(edge):
                 return [edge]
             if not self._consistency.within_drift(edge):
+                self.excluded.append(edge)
                 continue
             witnesses = self._consistency.supporters(edge, [*accepted, *self._waiting])
             # Witnesses of a rotation alone are none of a place.

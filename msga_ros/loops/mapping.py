@@ -124,6 +124,12 @@ class LoopMapper:
         self._proposals.append(self._watch.elapsed)
         found = (self._verifier.edge(one, keyframe, number) for one in candidates)
         accepted = self._acceptance.take((one for one in found if one is not None), self._edges)
+        for edge in self._acceptance.excluded[:1]:
+            self._watch.note(
+                f"keyframe {number} shows what keyframe {edge.reference} shows ({edge.inliers} "
+                "matches), where it cannot be by the odometry: no loop; two places look alike, or "
+                "the odometry drifts by more than loops.drift_distance and drift_angle allow"
+            )
         self._edges += accepted
         taken_back: tuple[LoopEdge, ...] = ()
         if accepted:

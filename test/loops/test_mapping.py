@@ -224,6 +224,8 @@ def test_two_rooms_that_look_alike(tmp_path: Path) -> None:
         first = sum(one.keyframe is not None for one in outcomes[:16])
         assert first == 16 and len(store) >= 32 and world.asked > 20  # they were looked at
         last = len(store) - 16
+        notes = [note for one in outcomes for note in one.notes]
+        assert notes and all("where it cannot be by the odometry" in note for note in notes)
         between = [one for one in accepted(outcomes) if one.reference < 16 and one.current >= last]
         assert not between
 

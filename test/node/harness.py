@@ -18,6 +18,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from domains import worker_domains
 from msga_ros.msg import Correspondences, RelativePose
+from nav_msgs.msg import Odometry
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -83,6 +84,7 @@ class NodeProcess:
         input_qos: QoSProfile = qos_profile_sensor_data,
         listen: bool = True,
         raises: bool = False,
+        name: str = "msga",
     ) -> None:
         self._raises = raises  # else an unexpected exception in the node is a failure of the test
         self._subscriptions: dict[str, Any] = {}
@@ -96,7 +98,7 @@ class NodeProcess:
         self._extra = list(extra_arguments)
         self.inputs = inputs
         self._topics = topics or {}
-        self._name = f"{namespace}/msga"
+        self._name = f"{namespace}/{name}"
         self._wait_for_state = wait_for_state
         self._connect = connect and wait_for_state == "active"
         self.process: subprocess.Popen[str] | None = None
@@ -126,7 +128,7 @@ class NodeProcess:
         self._executor.add_node(self.node)
         self._publishers = {}
         for name in self.inputs:
-            kind = CameraInfo
+            kind = Odometry if name == "odom" else CameraInfo
             parameter = "depth.transport" if name == "depth/image" else "image_transport"
             transport = self._parameters.get(parameter, "raw")
             topic = self._topics.get(name, name)

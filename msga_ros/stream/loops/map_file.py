@@ -54,6 +54,11 @@ class MapFile:
         """Where it lies; "" where it ends with the node."""
         return "" if self._passing else str(self._path)
 
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """What of the file could not be read."""
+        return self._store.damage
+
     def save(self, path: Path) -> int:
         """Copy the map to a file of this name; how many keyframes. Raises `OSError`.
 

@@ -49,6 +49,10 @@ class OpenMap(Protocol):
     def file(self) -> str:
         """Where it lies; "" where it ends with the node."""
 
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """What of the file could not be read."""
+
     def close(self) -> None:
         """Give the file back; all that was accepted lies in it."""
 
@@ -134,6 +138,8 @@ class LoopSession:
         self._bridge = bridge
         self._views = ViewReader(topics, complain, bridge, calibrations)
         self._stamps: dict[int, int] = {}  # ns, by keyframe of this run
+        for text in opened.damage:
+            complain("map_file", opened.file, text)
         self.count()
 
     @property

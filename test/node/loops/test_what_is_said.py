@@ -92,6 +92,10 @@ class ScriptedMap:
     def save(self, path: Path) -> int:
         raise OSError(28, "No space left on device", str(path))
 
+    @property
+    def damage(self) -> tuple[str, ...]:
+        return ()
+
     def load(self, path: Path, discard: bool) -> LoadedMap:
         raise BadInput("map_file", "not a map of keyframes")
 
