@@ -18,6 +18,7 @@ import argparse
 import itertools
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -27,10 +28,13 @@ from methods import Answer, of_aliked, of_sift
 from truth import overlaps
 from views import FeatureFolder, View, views_of
 
+from msga_ros.frontend.base import Features
 from msga_ros.geometry.pose import pose_error_deg
 from msga_ros.loops.vlad import Vocabulary, packaged_vocabulary
 from msga_ros.two_view.config import PipelineConfig
 from msga_ros.two_view.pipeline import TwoViewPipeline
+
+Group = Callable[[TwoViewPipeline, View, View, Features, Features], dict[str, Answer]]
 
 
 def main() -> None:
@@ -123,7 +127,14 @@ def described(
     }
 
 
-def verify(records, views, proposals, kept, pipeline, methods) -> None:  # type: ignore[no-untyped-def]
+def verify(
+    records: Records,
+    views: list[View],
+    proposals: dict[str, list[str]],
+    kept: FeatureFolder,
+    pipeline: TwoViewPipeline,
+    methods: Group,
+) -> None:
     """One group of methods on all proposals that have no record of it yet."""
     by_key = {view.key: view for view in views}
     group = methods.__name__
@@ -135,7 +146,7 @@ def verify(records, views, proposals, kept, pipeline, methods) -> None:  # type:
                 continue
             done.add(pair)
             first, second = (by_key[one] for one in pair)
-            features = [kept.of(one)[0] for one in (first, second)]
+            features = (kept.of(first)[0], kept.of(second)[0])
             answers = methods(pipeline, first, second, *features)
             same = first.place == second.place
             judged = {
