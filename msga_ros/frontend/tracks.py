@@ -42,7 +42,7 @@ class Config:
 
     most: int = setting(300, "Points followed at a time, at most.", minimum=20, maximum=5000)
     stay: float = setting(
-        8.0,
+        10.0,
         "A corner is not begun where its surroundings leave the image within so many frames.",
         unit="frames",
         minimum=0.0,
