@@ -116,3 +116,53 @@ def test_gtsam_weighs_a_link_as_rtabmap_gives_it() -> None:
         values.insert(2, start.compose(step))
         cost.append(2 * factor.error(values))
     assert abs(np.mean(cost) - 6) < 0.5
+
+
+def yaw_deg(rotation: Rotation) -> float:
+    """About the world's z axis, of yaw, pitch and roll in this order."""
+    return float(rotation.as_euler("ZYX", degrees=True)[0])
+
+
+def test_a_loop_of_vins_fusion_has_the_position_of_the_edge_and_the_yaws_of_the_world() -> None:
+    """Its graph compares `R_old' (t - t_old)`, in the axes of the old IMU, and the difference of
+    both yaws in a world whose z is up: the yaw of the edge alone is another angle."""
+    old = Rotation.from_euler("ZYX", [20.0, 10.0, 80.0], degrees=True)  # a tilted IMU
+    old_position = np.array([3.0, 1.0, 2.0])
+    new, new_position = old * TURN, old_position + old.apply(POSITION)
+    edge = edge_from_loop(loop())
+    assert edge is not None
+    relative = old.inv().apply(new_position - old_position)
+    np.testing.assert_allclose(edge.translation, relative, atol=1e-9)
+    behind = old * Rotation.from_matrix(edge.rotation)
+    relative_yaw = yaw_deg(new) - yaw_deg(old)
+    assert yaw_deg(behind) - yaw_deg(old) == pytest.approx(relative_yaw, abs=1e-9)
+    assert abs(yaw_deg(Rotation.from_matrix(edge.rotation)) - relative_yaw) > 5.0
+
+
+def test_a_camera_of_orb_slam_needs_no_place_on_a_robot() -> None:
+    """`Tcw`, world to camera, inverted is the odometry; the edge between two of them is
+    `Tcw_reference * Twc_current`, that of the camera."""
+    reference = Rotation.from_rotvec([0.1, 0.4, -0.2]), np.array([0.3, -1.0, 2.0])  # Tcw
+    edge = edge_from_loop(loop(), of_robot=False)
+    assert edge is not None
+    turn, position = Rotation.from_matrix(edge.rotation), edge.translation
+    # The pose of the current camera in the world, by the reference's and the edge.
+    back = reference[0].inv()
+    in_world = back.apply(position - reference[1])
+    current = (turn.inv() * reference[0], turn.inv().apply(reference[1] - position))  # its Tcw
+    np.testing.assert_allclose(-current[0].inv().apply(current[1]), in_world, atol=1e-9)
+    np.testing.assert_allclose((back * turn).as_matrix(), current[0].inv().as_matrix(), atol=1e-9)
+
+
+def test_a_graph_in_the_plane_takes_three_rows_of_the_edge() -> None:
+    """As slam_toolbox's: x, y and yaw (0, 1, 5) of an edge whose turn is about z."""
+    turn = Rotation.from_rotvec([0.0, 0.0, 0.7])
+    edge = edge_from_loop(loop(base_pose=pose(turn, POSITION)))
+    assert edge is not None
+    rows = [0, 1, 5]
+    plane = edge.covariance[np.ix_(rows, rows)]
+    turned = turn.as_matrix()[:2, :2].T  # into the axes of the current pose, as graphs compare
+    said = COVARIANCE[np.ix_(rows, rows)]
+    np.testing.assert_allclose(plane[:2, :2], turned @ said[:2, :2] @ turned.T, atol=1e-12)
+    np.testing.assert_allclose(plane[:2, 2], turned @ said[:2, 2], atol=1e-12)
+    assert plane[2, 2] == pytest.approx(said[2, 2])
