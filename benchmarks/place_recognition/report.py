@@ -72,14 +72,17 @@ class Judged:
         return right / max(self.true.sum(), 1), right / self.all_true, closed / self.queries
 
 
-def load(path: Path, poses: bool) -> dict[str, Judged]:
-    """Each method of a file, over the queries that all methods of its group have answered."""
+def load(path: Path, poses: bool, common: bool = False) -> dict[str, Judged]:
+    """Each method of a file, over the queries that it, or `common`: every method, has answered."""
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     header = next(one for one in lines if one["kind"] == "header")
     answers: dict[str, dict[tuple[str, ...], dict]] = {}
     for one in lines:
         for name, answer in one.get("methods", {}).items():
             answers.setdefault(name, {})[tuple(one["pair"])] = answer
+    if common:
+        pairs = set.intersection(*(set(one) for one in answers.values()))
+        answers = {name: {one: found[one] for one in pairs} for name, found in answers.items()}
     return {name: judged(header, found, poses) for name, found in answers.items()}
 
 
@@ -165,7 +168,8 @@ def by_overlap(train: dict[str, Judged], val: dict[str, Judged]) -> None:
         cells = []
         for low, high in itertools.pairwise(OVERLAPS):
             inside = (one.overlap >= low) & (one.overlap < high) & one.true
-            cells.append(f"{100 * held[inside].mean():.1f} % of {int(inside.sum())}")
+            share = f"{100 * held[inside].mean():.1f} %" if inside.any() else "-"
+            cells.append(f"{share} of {int(inside.sum())}")
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 
@@ -199,9 +203,10 @@ def main() -> None:
     parser.add_argument("train", type=Path)
     parser.add_argument("val", type=Path, nargs="?", help="default: the first file again")
     parser.add_argument("--poses", action="store_true", help="a wrong rotation is a false pair")
+    parser.add_argument("--common", action="store_true", help="queries that all have answered")
     asked = parser.parse_args()
     val = asked.val or asked.train
-    frozen, methods = load(asked.train, asked.poses), load(val, asked.poses)
+    frozen, methods = (load(one, asked.poses, asked.common) for one in (asked.train, val))
     for name, one in methods.items():
         print(
             f"{name}: {one.queries} queries with a true pair, {one.all_true} true pairs, "
