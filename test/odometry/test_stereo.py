@@ -95,6 +95,27 @@ def test_covariances_are_consistent_across_keyframes_that_stand_for_several_fram
     assert low < sum(between) < high
 
 
+def test_followed_points_have_a_share_of_their_own() -> None:
+    """Of points with ids, which a front end follows, every frame becomes a keyframe here."""
+    config = replace(
+        KNOWN_NOISE, keyframe_share=0.0, keyframe_share_followed=1.0, keyframe_certainty=0.0
+    )
+    keyframes = {}
+    for followed in (False, True):
+        rng = np.random.default_rng(4)
+        scene = Scene.drive(rng, 5)
+        odometry = StereoOdometry(RIG, same_index, config)
+        keyframes[followed] = 0
+        for frame in range(5):
+            left, right = scene.view(frame, rng, 0.5), scene.view(frame, rng, 0.5, RIG)
+            if followed:
+                left = replace(left, ids=np.arange(len(left)))
+            pair = same_index(left, right, CAMERA, CAMERA)
+            update = odometry.update(0.1 * frame, left, right, CAMERA, CAMERA, pair)
+            keyframes[followed] += update.keyframe
+    assert keyframes == {False: 1, True: 5}
+
+
 def test_a_camera_that_is_not_what_it_is_taken_for_stays_inside_the_covariance() -> None:
     """Every motion is bent by the same linear map, off by two percent; NEES as above."""
     rng = np.random.default_rng(17)
