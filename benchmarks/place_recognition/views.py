@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import pickle
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from msga_ros.datasets.posed.sources import open_scene
 from msga_ros.frontend.base import Features
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.camera_pose import Pose
+from msga_ros.loops.keyframe import Keyframe
 from msga_ros.two_view.pipeline import TwoViewPipeline
 
 # Places that show the same under two names, as one sees on the photographs. A loop between two of
@@ -64,17 +64,16 @@ class FeatureFolder:
 
     def of(self, view: View) -> tuple[Features, float]:
         """Features without what belongs to a device, and the CPU time in ms."""
-        path = self._folder / (view.key.replace("/", "+") + ".pickle")
+        path = self._folder / (view.key.replace("/", "+") + ".keyframe")
         if path.is_file():
-            with path.open("rb") as file:
-                kept: tuple[Features, float] = pickle.load(file)
-            return kept
+            kept = Keyframe.from_bytes(path.read_bytes())
+            return kept.features, kept.stamp
         pixels = np.asarray(cv2.imread(str(view.path), cv2.IMREAD_GRAYSCALE))
         started = time.process_time()
-        features = self._pipeline.extract(pixels)
-        found = (replace(features, payload=None), 1e3 * (time.process_time() - started))
+        features = replace(self._pipeline.extract(pixels), payload=None)
+        spent = 1e3 * (time.process_time() - started)
+        nowhere = np.zeros(1, np.float32)  # no global descriptor is kept
         part = path.with_suffix(".part")
-        with part.open("wb") as file:
-            pickle.dump(found, file)
+        part.write_bytes(Keyframe(view.key, spent, view.camera, features, nowhere).to_bytes())
         part.replace(path)
-        return found
+        return features, spent

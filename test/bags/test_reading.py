@@ -282,7 +282,9 @@ def test_topics_are_found() -> None:
 
 
 def test_what_the_bag_offers_is_said() -> None:
-    with pytest.raises(BagError, match=r"on /image; the bag has .*/left/image \(Image\)") as error:
+    with pytest.raises(
+        BagError, match=r"on /image; .*the bag has .*/left/image \(Image\)"
+    ) as error:
         choose_topics("temporal", {}, TYPES)
     assert "imu" not in str(error.value)
     with pytest.raises(BagError, match="no camera_info"):

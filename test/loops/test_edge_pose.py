@@ -18,7 +18,7 @@ def result() -> TwoViewResult:
     """Two views of the round room."""
     world = ring(laps=2 / 16)
     images = [np.array([[0, number]], np.uint8) for number in range(2)]
-    found = world.relate_features(*(world.extract(one) for one in images), CAMERA, CAMERA)
+    found = world.relate(*(world.extract(one) for one in images), CAMERA, CAMERA)
     assert isinstance(found, TwoViewResult) and found.status is Status.OK
     return found
 
