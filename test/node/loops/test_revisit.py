@@ -103,7 +103,7 @@ def pose_of(message: PoseWithCovariance) -> tuple[np.ndarray, np.ndarray]:
 def within(error: np.ndarray, message: PoseWithCovariance) -> bool:
     """Whether each coordinate errs by what its standard deviation allows, and that is little."""
     sigmas = np.sqrt(np.diag(message.covariance.reshape(6, 6))[:3])
-    return bool((np.abs(error) < 3 * sigmas + 0.03).all() and sigmas.max() < 0.3)
+    return bool((np.abs(error) < 3 * sigmas + 0.03).all() and sigmas.max() < 0.5)
 
 
 def frame_of(edge: LoopEdge) -> tuple[int, int]:
