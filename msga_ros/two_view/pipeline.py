@@ -194,8 +194,9 @@ class TwoViewPipeline:
     ) -> TwoViewResult:
         """Match two views, remove the outliers, and estimate the motion `x1 = R x0 + t`.
 
-        Too few or too poor matches are a `status`, not an exception. `fewest`: see
-        `relate_features`.
+        Too few or too poor matches are a `status`, not an exception. Where the sieve lets fewer
+        than `fewest` matches through, no motion is looked for, which is most of the time on views
+        that have nothing in common: the status is TOO_FEW_MATCHES, and no match an inlier.
 
         Raises:
             CameraError: a camera is of another image size than the features.
@@ -212,33 +213,20 @@ class TwoViewPipeline:
         )
 
     def relate_features(
-        self,
-        features0: Features,
-        features1: Features,
-        camera0: Camera,
-        camera1: Camera,
-        fewest: int = 0,
+        self, features0: Features, features1: Features, camera0: Camera, camera1: Camera
     ) -> TwoViewResult:
         """Relate the features of a front end of one's own: `features_from_arrays` makes them.
 
         As `relate`, but matched by their descriptors alone, with the ratio test, the mutual check
         and the limit of the configuration (`frontend.ratio`, `mutual`, `max_matches`), whatever
-        front end it names. Where the sieve lets fewer than `fewest` matches through, no motion is
-        looked for, which is most of the time on views that have nothing in common: the status is
-        TOO_FEW_MATCHES, and no match an inlier.
+        front end it names.
 
         Raises:
             CameraError: a camera is of another image size than the features.
             FrontendError: the descriptors are of two different kinds.
         """
         return relation.relate(
-            self._stages,
-            features0,
-            features1,
-            camera0,
-            camera1,
-            relation.by_descriptors,
-            fewest=fewest,
+            self._stages, features0, features1, camera0, camera1, relation.by_descriptors
         )
 
     def relate_matches(

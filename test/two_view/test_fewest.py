@@ -29,12 +29,12 @@ def views() -> tuple[Features, Features]:
 
 def test_the_motion_is_as_without_a_limit_or_none(views: tuple[Features, Features]) -> None:
     pipeline = TwoViewPipeline.from_config(**{"sieve.name": "none"})
-    plain = pipeline.relate_features(*views, CAMERA, CAMERA)
+    plain = pipeline.relate(*views, CAMERA, CAMERA)
     assert plain.status is Status.OK and plain.counts.network_inliers == COUNT
-    enough = pipeline.relate_features(*views, CAMERA, CAMERA, fewest=COUNT)
+    enough = pipeline.relate(*views, CAMERA, CAMERA, fewest=COUNT)
     np.testing.assert_array_equal(enough.rotation, plain.rotation)
     np.testing.assert_array_equal(enough.inlier, plain.inlier)
-    few = pipeline.relate_features(*views, CAMERA, CAMERA, fewest=COUNT + 1)
+    few = pipeline.relate(*views, CAMERA, CAMERA, fewest=COUNT + 1)
     assert few.status is Status.TOO_FEW_MATCHES
     assert few.counts.matched == few.counts.network_inliers == COUNT
     assert few.counts.geometric_inliers == 0 and not few.inlier.any()
