@@ -234,7 +234,8 @@ def test_every_set_is_accounted_for(run: NodeProcess, sequence: StereoSequence) 
     run.wait_for(balanced, 5.0, "balance of sets, processed and dropped")
     work = run.diagnostic("processing")
     assert float(work["rate_hz"]) > 0
-    for stage in ("convert", "extract", "match", "network", "pose", "publish", "total"):
+    stages = ("wait", "convert", "extract", "match", "network", "pose", "publish", "other", "total")
+    for stage in stages:
         assert "median" in work[f"latency_{stage}_ms"]
     assert 0 <= float(work["inlier_ratio"]) <= 1
     assert run.diagnostic("model")["device"] in ("cpu", "cuda", "cuda:0")
