@@ -121,7 +121,7 @@ def command(
     Without poses: agreement with the first method, refusals, inliers and time.
     """
     with reported_errors():
-        given = {"network.device": device}
+        given = {"network.device": device, "frontend.device": device}
         entries = overrides(settings or (), given)
         made = [method(text, entries) for text in dict.fromkeys(methods or DEFAULT_METHODS)]
         posed = all(_is_posed(not_a_bag(source)) for source in sources)

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-from msga_ros.configuration.yaml_dataclass import ConfigError
+from msga_ros.devices.names import AUTOMATIC, check_name
 
 logger = logging.getLogger(__name__)
 
@@ -98,15 +98,11 @@ def choose_device(name: str, entry: str = "device") -> tuple[torch.device, str]:
     `entry`: of the configuration, for messages. Raises `ConfigError` for a name that is not auto,
     cpu, cuda or cuda:N.
     """
+    check_name(name, entry)
     cpu = torch.device("cpu")
-    if name == "auto":
+    if name == AUTOMATIC:
         return torch.device("cuda") if torch.cuda.is_available() else cpu, ""
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"{entry} must be auto, cpu, cuda or cuda:N, not {name!r}")
+    device = torch.device(name)
     if device.type == "cuda":
         if not torch.cuda.is_available():
             return cpu, f"{entry} is {name!r}, but there is no CUDA device"
@@ -114,6 +110,11 @@ def choose_device(name: str, entry: str = "device") -> tuple[torch.device, str]:
         if (device.index or 0) >= count:
             return cpu, f"{entry} is {name!r}, but there are {count} CUDA devices"
     return device, ""
+
+
+def same_device(one: torch.device, other: torch.device) -> bool:
+    """Whether both are one device; `cuda` without a number is the first one."""
+    return one.type == other.type and (one.index or 0) == (other.index or 0)
 
 
 class NetworkOnDevice:

@@ -26,7 +26,8 @@ class FrontendConfig:
     )
     device: str = setting(
         "auto",
-        "Of learned features and matchers: auto (CUDA where there is one), cpu, cuda or cuda:N.",
+        "Of learned features and of matching, by networks or nearest neighbours: auto (CUDA where "
+        "there is one), cpu, cuda or cuda:N.",
         at_start=True,
     )
     max_keypoints: int = setting(

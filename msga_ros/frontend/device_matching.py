@@ -1,30 +1,38 @@
 """Nearest neighbours between descriptors that lie on an accelerator: one product, both directions.
 
 The counterpart of `matching.py`, with the same rules: equal distances go to the lower index, no
-distance is computed twice.
+distance is computed twice. Distances of bits are exact, and so are the same matches; those of
+vectors are rounded otherwise than on the host, so of two neighbours that are equally near to one
+part in a million the other one may be the nearest.
 """
 
 from __future__ import annotations
 
+import weakref
+from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from msga_ros.frontend.base import Descriptors
+from msga_ros.devices.fallback import same_device
+from msga_ros.frontend.base import Descriptors, Features
 from msga_ros.frontend.matching import Neighbours
 
 _BLOCK_ENTRIES = 1 << 26  # of the table of distances that is held at a time (256 MB)
+_KEPT_VIEWS = 16  # whose descriptors stay on the device, as long as their features live
+_EXACT_IN_HALF = 2048  # half precision counts whole numbers up to here
 
 
 @dataclass(frozen=True)
 class DeviceDescriptors:
     """Descriptors of one image on a device.
 
-    `vectors` (N, D): float32, or 0 and 1 in float16 where `binary`. `squares` (N,): their squared
-    lengths.
+    `vectors` (N, D): float32, or 0 and 1 where `binary` (in float16 on an accelerator). `squares`
+    (N,): their squared lengths.
     """
 
     vectors: Tensor
@@ -39,14 +47,15 @@ class DeviceDescriptors:
 
     @classmethod
     def upload(cls, descriptors: Descriptors, device: torch.device) -> DeviceDescriptors:
-        """Of a `Features.descriptors`: (N, D) float32, or uint8 holding bits."""
+        """Of a `Features.descriptors`: (N, D) float32, or uint8 holding bits. One copy."""
         binary = descriptors.dtype == np.uint8
-        vectors = torch.from_numpy(np.ascontiguousarray(descriptors)).to(device, non_blocking=True)
+        rows = np.require(descriptors, requirements=("C", "W"))  # else torch warns
+        vectors = torch.from_numpy(rows).to(device, non_blocking=True)
         if binary:
             shifts = torch.arange(7, -1, -1, device=device, dtype=torch.uint8)
-            bits = (vectors.unsqueeze(-1) >> shifts) & 1
-            # Half precision counts whole numbers to 2048 exactly; a CPU has no fast one.
-            vectors = bits.flatten(1).to(torch.float32 if device.type == "cpu" else torch.float16)
+            bits = ((vectors.unsqueeze(-1) >> shifts) & 1).flatten(1)
+            exact = device.type != "cpu" and bits.shape[1] <= _EXACT_IN_HALF
+            vectors = bits.to(torch.float16 if exact else torch.float32)
         return cls(vectors, vectors.float().square().sum(1), binary)
 
     @property
@@ -56,6 +65,10 @@ class DeviceDescriptors:
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+
+# By the identity of the features that they are of.
+_Kept = OrderedDict[int, tuple["weakref.ref[Features]", DeviceDescriptors]]
 
 
 @dataclass(frozen=True)
@@ -73,39 +86,89 @@ class DeviceNeighbours:
     mutual: Tensor
 
 
+class SearchOnDevice:
+    """Nearest neighbours of two views on `device`.
+
+    The descriptors of a view are copied there once, and stay while its features live (of the last
+    views): those of the view before, and of a view that several others are compared with. Features
+    whose payload lies on the device are not copied at all. One thread at a time.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._kept: _Kept = OrderedDict()
+
+    def __call__(self, features0: Features, features1: Features) -> Neighbours:
+        """As `nearest_on_host`. Raises `RuntimeError` where the device fails."""
+        return neighbours_on_device(self._there(features0), self._there(features1))
+
+    def _there(self, features: Features) -> DeviceDescriptors:
+        made = features.payload
+        if isinstance(made, DeviceDescriptors) and same_device(made.device, self.device):
+            return made
+        key = id(features)
+        kept = self._kept.get(key)
+        if kept is None or kept[0]() is not features:
+            there = DeviceDescriptors.upload(features.descriptors, self.device)
+            kept = self._kept[key] = (
+                weakref.ref(features, partial(_forget, self._kept, key)),
+                there,
+            )
+            while len(self._kept) > _KEPT_VIEWS:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return kept[1]
+
+
+def _forget(kept: _Kept, key: int, _: weakref.ref[Features]) -> None:
+    """Free the memory on the device, in whichever thread lets go of the features last."""
+    kept.pop(key, None)
+
+
 def nearest_on_device(first: DeviceDescriptors, second: DeviceDescriptors) -> DeviceNeighbours:
     """Nearest neighbours from view 0 to view 1 of two views that have descriptors; nothing waits
     for the device."""
     rows = max(1, _BLOCK_ENTRIES // len(second))
-    blocks = [_distances(first, second, slice(at, at + rows)) for at in range(0, len(first), rows)]
-    found = [block.topk(min(2, len(second)), dim=1, largest=False) for block in blocks]
-    distances = torch.cat([f.values for f in found])
-    nearest = torch.cat([f.indices[:, 0] for f in found])
-    column_best, reverse = blocks[0].min(0)
-    for number, block in enumerate(blocks[1:], 1):
-        value, index = block.min(0)
-        closer = value < column_best
-        column_best = torch.where(closer, value, column_best)
-        reverse = torch.where(closer, index + number * rows, reverse)
+    found: list[tuple[Tensor, Tensor, Tensor]] = []
+    columns: tuple[Tensor, Tensor] | None = None
+    for at in range(0, len(first), rows):
+        table = _distances(first, second, slice(at, at + rows))
+        # The first of equal ones; `topk` would give any.
+        value, index = table.min(0)
+        if columns is None:
+            columns = value, index
+        else:
+            closer = value < columns[0]
+            columns = (
+                torch.where(closer, value, columns[0]),
+                torch.where(closer, index + at, columns[1]),
+            )
+        best, nearest = table.min(1)
+        others = table.scatter_(1, nearest[:, None], torch.inf).amin(1)
+        found.append((nearest, best, others))
+    assert columns is not None
+    nearest, best, others = (torch.cat(parts) for parts in zip(*found, strict=True))
     if not first.binary:
-        distances = distances.sqrt()
-    alone = torch.full_like(distances[:, 0], torch.inf)
-    return DeviceNeighbours(
-        nearest=nearest,
-        best=distances[:, 0],
-        second=distances[:, 1] if distances.shape[1] > 1 else alone,
-        mutual=reverse[nearest] == torch.arange(len(nearest), device=nearest.device),
-    )
+        best, others = best.sqrt(), others.sqrt()
+    mutual = columns[1][nearest] == torch.arange(len(nearest), device=nearest.device)
+    return DeviceNeighbours(nearest, best, others, mutual)
 
 
 def neighbours_on_device(first: DeviceDescriptors, second: DeviceDescriptors) -> Neighbours:
-    """`nearest_on_device`, on the host."""
+    """`nearest_on_device`, on the host, by one copy."""
     found = nearest_on_device(first, second)
+    parts = (
+        found.nearest.to(torch.int32),
+        found.best.view(torch.int32),
+        found.second.view(torch.int32),
+        found.mutual.to(torch.int32),
+    )
+    nearest, best, others, mutual = torch.stack(parts).cpu().numpy()
     return Neighbours(
-        found.nearest.cpu().numpy(),
-        found.best.cpu().numpy(),
-        found.second.cpu().numpy(),
-        found.mutual.cpu().numpy(),
+        nearest.astype(np.int64),
+        best.view(np.float32),
+        others.view(np.float32),
+        mutual.astype(np.bool_),
     )
 
 

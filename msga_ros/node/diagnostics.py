@@ -31,9 +31,10 @@ class NodeCondition:
     """What the diagnostics of every node say besides the counters.
 
     `state` is the lifecycle state, `failure` why the last transition failed ("" if none did),
-    `device` where the network runs, `asked_device` where it should and `device_problem` why it does
-    not, `active` whether frames are taken, `silence` what is known about inputs that do not make
-    up sets for too long ("" while they do). `calibrations`: by camera_info input, which one counts.
+    `device` where the network runs, `asked_device` where it should, `matching_device` where
+    features are matched, `device_problem` why one of both is not where it should be, `active`
+    whether frames are taken, `silence` what is known about inputs that do not make up sets for too
+    long ("" while they do). `calibrations`: by camera_info input, which one counts.
     `requests`: counts of each service and topic of requests.
     """
 
@@ -42,6 +43,7 @@ class NodeCondition:
     model: str
     device: str
     asked_device: str
+    matching_device: str
     device_problem: str
     frontend: str
     active: bool
@@ -97,6 +99,7 @@ def model_status(condition: NodeCondition, mode: str) -> tuple[bytes, str, Value
         ("frontend", condition.frontend),
         ("device", condition.device),
         ("device_asked_for", condition.asked_device),
+        ("matching_device", condition.matching_device),
     ]
     if condition.failure:
         return DiagnosticStatus.ERROR, condition.failure, values

@@ -175,7 +175,7 @@ class ManagedNode(LifecycleNode, Generic[Of, Held]):
         result: TransitionCallbackReturn = super().on_configure(state)
         self.get_logger().info(
             f"configured in {time.monotonic() - started:.1f} s: {self._configured_as(settings)}, "
-            f"{model.source} on {model.device}"
+            f"{model.source} on {model.device}, matching on {model.matching_device}"
         )
         return result
 
@@ -288,6 +288,7 @@ class ManagedNode(LifecycleNode, Generic[Of, Held]):
             "model": model.source if model else settings["network.weights"] or "packaged",
             "device": model.device if model is not None else "none",
             "asked_device": settings["network.device"],
+            "matching_device": model.matching_device if model is not None else "none",
             "device_problem": model.device_problem if model is not None else "",
             "frontend": settings["frontend.name"],
             "active": self._reception.active,

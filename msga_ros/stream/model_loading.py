@@ -29,8 +29,13 @@ class Model:
         return str(self.pipeline.device)
 
     @property
+    def matching_device(self) -> str:
+        """Where features are related now."""
+        return self.pipeline.matching_device
+
+    @property
     def device_problem(self) -> str:
-        """Why it runs on the CPU though CUDA was meant; "" where all is well."""
+        """Why one of both is the CPU though CUDA was meant; "" where all is well."""
         return str(self.pipeline.device_problem)
 
 

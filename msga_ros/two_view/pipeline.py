@@ -31,6 +31,7 @@ from msga_ros.two_view.stages import (
     create_sieve,
     fitting_sieve,
     follow,
+    matching_device,
 )
 
 __all__ = ["Counts", "Status", "TwoViewPipeline", "TwoViewResult"]
@@ -112,6 +113,11 @@ class TwoViewPipeline:
         """Where the sieve runs now."""
         sieve = self._stages.sieve
         return torch.device(sieve.device if isinstance(sieve, OnDevice) else "cpu")
+
+    @property
+    def matching_device(self) -> str:
+        """Where features are related now."""
+        return matching_device(self._stages.frontend)
 
     @property
     def device_problem(self) -> str:

@@ -9,14 +9,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from msga_ros.frontend.base import Features, Matches
-from msga_ros.frontend.matching import match_features
+from msga_ros.frontend.matchers.nearest import NearestMatcher
 from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.two_view.config import PipelineConfig
 from msga_ros.two_view.continuation import Continuation
 from msga_ros.two_view.motion import motion_status, unknown_motion
 from msga_ros.two_view.relative_pose import estimate_motion, unsought_motion
 from msga_ros.two_view.result import Counts, Status, TwoViewResult
-from msga_ros.two_view.stages import Frontend, NormalisedMatches, Sieve, TrackingFrontend
+from msga_ros.two_view.stages import (
+    Frontend,
+    MatchedFrontend,
+    NormalisedMatches,
+    Sieve,
+    TrackingFrontend,
+)
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,9 @@ def by_front_end(stages: Stages, features0: Features, features1: Features) -> Ma
 
 def by_descriptors(stages: Stages, features0: Features, features1: Features) -> Matches:
     """Nearest neighbours by descriptor, with the limits of the configuration."""
-    rules = stages.config.frontend
-    return match_features(features0, features1, rules.ratio, rules.mutual, rules.max_matches)
+    made = stages.frontend.matcher if isinstance(stages.frontend, MatchedFrontend) else None
+    nearest = made if isinstance(made, NearestMatcher) else NearestMatcher(stages.config.frontend)
+    return nearest.match(features0, features1)
 
 
 def relate(

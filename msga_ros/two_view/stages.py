@@ -208,6 +208,11 @@ class MatchedFrontend:
         return self._extractor.device if isinstance(self._extractor, OnDevice) else "cpu"
 
     @property
+    def matcher(self) -> Matcher:
+        """The half that relates features."""
+        return self._matcher
+
+    @property
     def device_problem(self) -> str:
         """Why one of both is on the CPU though CUDA was meant; "" where all is well."""
         halves = (self._extractor, self._matcher)
@@ -224,6 +229,12 @@ class MatchedFrontend:
         return MatchedFrontend(
             self._extractor.reconfigured(config), self._matcher.reconfigured(config)
         )
+
+
+def matching_device(frontend: Frontend) -> str:
+    """Where `frontend` relates features now."""
+    stage = frontend.matcher if isinstance(frontend, MatchedFrontend) else frontend
+    return stage.device if isinstance(stage, OnDevice) else "cpu"
 
 
 def follow(frontend: Frontend, previous: Features | None, image: NDArray[np.generic]) -> Features:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from typing import Any, NoReturn
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from devices import DEVICES
 from learned_extra import need
 from shared_data import shared_path
 
 from msga_ros.frontend import FRONTENDS, Features, FrontendError
 from msga_ros.frontend.config import FrontendConfig
-from msga_ros.frontend.device_matching import DeviceDescriptors, neighbours_on_device
+from msga_ros.frontend.device_matching import DeviceDescriptors
 from msga_ros.frontend.matchers import MATCHERS, fitting_matcher, matcher_names
 from msga_ros.frontend.matchers.nearest import NearestMatcher
-from msga_ros.frontend.matching import match_features, nearest_on_host
 from msga_ros.two_view.stages import Frontend, create_frontend
 
 
@@ -139,44 +136,6 @@ def test_descriptors_of_another_kind_are_refused(
         nearest.match(features[0], others)
 
 
-@pytest.mark.parametrize("device", DEVICES)
-def test_nearest_on_a_device_is_nearest_on_the_host(device: str) -> None:
-    rows = np.random.default_rng(0).normal(size=(2, 120, 16)).astype(np.float32)
-    rows[1, :60] = rows[0, :60] + 0.01 * rows[1, :60]
-    rows /= np.linalg.norm(rows, axis=2, keepdims=True)
-    views = [unplaced(one) for one in rows]
-    there = [DeviceDescriptors.upload(one, torch.device(device)) for one in rows]
-    found, expected = neighbours_on_device(*there), nearest_on_host(*views)
-    np.testing.assert_array_equal(found.nearest, expected.nearest)
-    np.testing.assert_array_equal(found.mutual, expected.mutual)
-    np.testing.assert_allclose(found.best, expected.best, atol=2e-3)
-    np.testing.assert_allclose(found.second, expected.second, atol=2e-3)
-    placed = [dataclasses.replace(v, payload=p) for v, p in zip(views, there, strict=True)]
-    matches = NearestMatcher(FrontendConfig(ratio=0.9)).match(placed[0], placed[1])
-    host = match_features(views[0], views[1], 0.9, True)
-    np.testing.assert_array_equal(matches.indices1, host.indices1)
-    np.testing.assert_allclose(matches.ratio, host.ratio, atol=1e-2)
-
-
-def test_nearest_asks_the_device_where_the_descriptors_are(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """And goes on without it when it fails."""
-    rows = np.random.default_rng(0).normal(size=(50, 16)).astype(np.float32)
-    view = dataclasses.replace(unplaced(rows), payload=on_a_lost_device())
-    matcher = NearestMatcher(FrontendConfig(ratio=1.0))
-    with caplog.at_level(logging.WARNING):
-        matches = matcher.match(view, view)
-    assert "cuda:7 failed" in caplog.text and "on the CPU" in caplog.text
-    np.testing.assert_array_equal(matches.indices1, np.arange(50))
-    answer = neighbours_on_device(
-        *[DeviceDescriptors.upload(rows[::-1].copy(), torch.device("cpu"))] * 2
-    )
-    monkeypatch.setattr("msga_ros.frontend.device_matching.neighbours_on_device", lambda *_: answer)
-    caplog.clear()
-    assert len(matcher.match(view, view)) == 50 and caplog.text == ""
-
-
 def test_nearest_needs_keypoints_of_each_image() -> None:
     view = Features.without_keypoints((10, 10), payload=None)
     with pytest.raises(FrontendError, match="keypoints that are found in each image"):
@@ -201,9 +160,3 @@ class LostTensor:
 def on_a_lost_device() -> DeviceDescriptors:
     lost: Any = LostTensor()
     return DeviceDescriptors(lost, lost, binary=False)
-
-
-def unplaced(descriptors: np.ndarray) -> Features:
-    count = len(descriptors)
-    points = np.zeros((count, 2), np.float32)
-    return Features(points, np.ones(count, np.float32), descriptors, (640, 480))

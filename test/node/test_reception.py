@@ -40,7 +40,7 @@ RELIABLE = {f"qos_overrides./{name}.subscription.reliability": "reliable" for na
 class ReadyPipeline(FakePipeline):
     """Takes every configuration."""
 
-    device = "cpu"
+    device = matching_device = "cpu"
     device_problem = ""
 
     def reconfigure(self, config: Any) -> None:

@@ -60,6 +60,7 @@ class SlowPipeline(FakePipeline):
     """Extracts when it is told to, or at once; its matches hold by halves."""
 
     device: str = "cpu"
+    matching_device: str = "cpu"
     device_problem: str = ""
     go: threading.Semaphore | None = None
     begun: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from msga_ros.devices.fallback import DeviceFallback, NetworkOnDevice
+from msga_ros.devices.fallback import DeviceFallback, NetworkOnDevice, same_device
 from msga_ros.frontend.base import Features, FrontendError, Matches
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.device_matching import DeviceDescriptors
@@ -93,7 +93,7 @@ def _run(
 def _view(features: Features, device: torch.device) -> dict[str, Tensor]:
     """What LightGlue takes of an image; descriptors that are elsewhere are taken from the host."""
     kept = features.payload
-    if isinstance(kept, DeviceDescriptors) and kept.device == device:
+    if isinstance(kept, DeviceDescriptors) and same_device(kept.device, device):
         descriptors = kept.vectors
     else:
         descriptors = torch.from_numpy(np.asarray(features.descriptors, np.float32)).to(device)
