@@ -13,7 +13,8 @@ from msga_ros.training.run import Run
 from msga_ros.training.trainer import make_fabric
 
 _FIRST = 100  # iterations before the clock is looked at: every shape has been compiled and recorded
-_TIMED = 60
+_TIMED = 50  # iterations between two looks at the clock
+_SAVED_EVERY = 60.0  # seconds
 
 
 def continue_trainings(records: Records, configurations: list[str], folder: Path) -> None:
@@ -42,23 +43,24 @@ def _train(records: Records, path: str, seconds: float, folder: Path) -> Entry:
     except Exception as error:  # of the compiler, whatever it is: train without it
         print(f"{path}: not compiled ({type(error).__name__}: {str(error)[:2000]})", flush=True)
         run = _started(config, records, compiled=False)
-    started, before = time.monotonic(), run.iteration
-    while run.iteration < before + (2 if records.small else _TIMED):
-        run.step()
-    synchronise(records.device)
-    step = (time.monotonic() - started) / (run.iteration - before)
-    iterations = run.iteration + max(1, int((until - time.monotonic()) / step))
-    optimiser = dataclasses.replace(config.optimiser, iterations=iterations)
-    run.config = dataclasses.replace(config, optimiser=optimiser)
-    print(f"{path}: {1e3 * step:.1f} ms a step, {iterations} steps", flush=True)
+    block = 2 if records.small else _TIMED
     saved = time.monotonic()
-    while run.iteration < iterations and time.monotonic() < until + 3:
-        run.step()
-        if time.monotonic() - saved > 60 or run.iteration == iterations:
+    step = 0.0
+    while time.monotonic() < until:
+        started = time.monotonic()
+        for _ in range(block):
+            run.step()
+        synchronise(records.device)
+        # What else runs there changes the time of a step: laid out anew for the time that is left.
+        step = (time.monotonic() - started) / block
+        left = max(1, int((until - time.monotonic()) / step))
+        optimiser = dataclasses.replace(config.optimiser, iterations=run.iteration + left)
+        run.config = dataclasses.replace(config, optimiser=optimiser)
+        if time.monotonic() - saved > _SAVED_EVERY:
             run.save()
             run.export()
             saved = time.monotonic()
-            print(f"{path}: {run.iteration} {run.figures}", flush=True)
+            print(f"{path}: {1e3 * step:.1f} ms a step, {run.figures}", flush=True)
     run.save()
     run.log.close()
     run.export()

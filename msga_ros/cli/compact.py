@@ -15,7 +15,7 @@ from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writ
 from msga_ros.cli.shared import Overwrite, console
 from msga_ros.datasets.compact import Arrays, write_compact
 from msga_ros.datasets.dumps import DumpError, DumpFile
-from msga_ros.datasets.thinning import drawn_pairs, thinned
+from msga_ros.datasets.thinning import Preferred, drawn_pairs, thinned
 from msga_ros.terminal.progress import progress_bar
 
 
@@ -23,14 +23,14 @@ from msga_ros.terminal.progress import progress_bar
 class Thinning:
     """How much is kept: `pairs` of each place of all dumps together and `matches` of each pair.
 
-    0: all of them. What is drawn depends on `seed`; `uniform`: without regard to which matches are
-    mutual (`msga_ros.datasets.thinning.thinned`).
+    0: all of them. What is drawn depends on `seed`; `preferred`: which matches come first
+    (`msga_ros.datasets.thinning.thinned`).
     """
 
     pairs: int = 0
     matches: int = 0
     seed: int = 0
-    uniform: bool = False
+    preferred: Preferred = Preferred.MUTUAL
 
 
 def command(
@@ -42,18 +42,24 @@ def command(
     most_matches: Annotated[
         int,
         typer.Option(
-            min=0, help="At most that many of a pair: mutual ones up to two thirds. 0: all."
+            min=0, help="At most that many of a pair; --prefer says which come first. 0: all."
         ),
     ] = 0,
-    uniform: Annotated[
-        bool, typer.Option("--uniform", help="Draw matches whether they are mutual or not.")
-    ] = False,
+    prefer: Annotated[
+        Preferred,
+        typer.Option(
+            help="Keep first: mutual matches, up to two thirds; what the front end's default filter"
+            " leaves; none: any as likely as any other."
+        ),
+    ] = Preferred.MUTUAL,
+    uniform: Annotated[bool, typer.Option("--uniform", help="The same as --prefer none.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
     """Join dumps in a compact form, half as large or less, for training and evaluation."""
     with reported_errors():
-        thinning = Thinning(pairs, most_matches, seed, uniform)
+        preferred = Preferred.NONE if uniform else prefer
+        thinning = Thinning(pairs, most_matches, seed, preferred)
         run(dumps, output, thinning, overwrite=overwrite, console=console())
 
 
@@ -93,7 +99,7 @@ def run(
             for number, name in zip(kept, names, strict=True):
                 file, index = places[number]
                 arrays, most = file.arrays(index), thinning.matches
-                yield thinned(arrays, name, most, thinning.seed, thinning.uniform)
+                yield thinned(arrays, name, most, thinning.seed, thinning.preferred)
                 bar.advance(task)
 
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,15 @@ from msga_ros.datasets.dumps import scene_of
 # Of the matches that are kept, as many may be mutual ones before the others have their turn: enough
 # of both, so that a reader can form what a filter leaves as well as what there is without one.
 _MUTUAL_SHARE = 2 / 3
+_RATIO = 0.95  # of the front end's filter by default
+
+
+class Preferred(Enum):
+    """Which matches are kept before others."""
+
+    MUTUAL = "mutual"  # up to two thirds
+    FILTERED = "filtered"  # those that pass the front end's default filter
+    NONE = "none"  # any is as likely to be kept as any other
 
 
 def drawn_pairs(names: Sequence[str], most: int, seed: int) -> NDArray[np.int64]:
@@ -34,13 +44,17 @@ def drawn_pairs(names: Sequence[str], most: int, seed: int) -> NDArray[np.int64]
     return np.sort(np.array(chosen, np.int64))
 
 
-def thinned(arrays: Arrays, name: str, most: int, seed: int, uniform: bool = False) -> Arrays:
+def thinned(
+    arrays: Arrays, name: str, most: int, seed: int, preferred: Preferred = Preferred.MUTUAL
+) -> Arrays:
     """At most `most` matches of a pair; 0: all of them.
 
-    Mutual matches are kept up to two thirds of `most`, a random choice of them where there are
-    more; a random choice of the others fills the rest, and mutual ones where those are too few.
-    With `uniform`, any match is as likely to be kept as any other: the share of true matches stays
-    what it is without a filter, but fewer are left for one.
+    Preferred matches are kept up to two thirds of `most` (mutual ones) or up to `most` (those that
+    pass the filter: mutual and a ratio below 0.95), a random choice of them where there are more; a
+    random choice of the others fills the rest, and preferred ones where those are too few.
+    With `Preferred.NONE` the share of true matches stays what it is without a filter, but fewer are
+    left for one. With `Preferred.FILTERED` a filter leaves what it would have left of all, but
+    without one there are too few of the others.
 
     Args:
         arrays: of one pair, in the shapes of the published layout.
@@ -49,14 +63,13 @@ def thinned(arrays: Arrays, name: str, most: int, seed: int, uniform: bool = Fal
     rows = arrays["xs"].reshape(-1, 4)
     if not 0 < most < len(rows):
         return arrays
-    mutuals = np.asarray(arrays.get("mutuals", np.ones(len(rows)))).reshape(-1) != 0
     generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
     shuffled = generator.permutation(len(rows))
-    chosen = shuffled[:most]
-    if not uniform:
-        mutual, other = shuffled[mutuals[shuffled]], shuffled[~mutuals[shuffled]]
-        count = min(len(mutual), max(round(_MUTUAL_SHARE * most), most - len(other)))
-        chosen = np.concatenate((mutual[:count], other[: most - count]))
+    first = _are_preferred(arrays, len(rows), preferred)[shuffled]
+    chosen, others = shuffled[first], shuffled[~first]
+    share = _MUTUAL_SHARE if preferred is Preferred.MUTUAL else 1.0
+    count = min(len(chosen), max(round(share * most), most - len(others)))
+    chosen = np.concatenate((chosen[:count], others[: most - count]))
     # Neighbours in one coordinate compress better than any other order.
     chosen = chosen[np.argsort(rows[chosen, 0], kind="stable")]
     result: dict[str, Numbers] = dict(arrays)
@@ -66,3 +79,15 @@ def thinned(arrays: Arrays, name: str, most: int, seed: int, uniform: bool = Fal
         elif group in arrays:
             result[group] = arrays[group].reshape(-1)[chosen]
     return result
+
+
+def _are_preferred(arrays: Arrays, count: int, preferred: Preferred) -> NDArray[np.bool_]:
+    """`(count,)`: which matches come first; all of them where nothing is known of any."""
+    every = np.ones(count, bool)
+    if preferred is Preferred.NONE:
+        return every
+    mutual = np.asarray(arrays.get("mutuals", every)).reshape(-1) != 0
+    if preferred is Preferred.MUTUAL or "ratios" not in arrays:
+        return mutual
+    below: NDArray[np.bool_] = np.asarray(arrays["ratios"]).reshape(-1) < _RATIO
+    return mutual & below

@@ -19,6 +19,8 @@ from msga_ros.training.padded_pairs import FEWEST, FILTERS, PaddedPairs, choose_
 from msga_ros.training.synthetic_scenes import synthetic_batch
 from msga_ros.training.synthetic_scenes.draws import Draws
 
+_LEAST_SHARE = 0.02  # of true matches: a pair with less is no more likely to be drawn
+
 
 @dataclass(frozen=True)
 class BatchConfig:
@@ -36,6 +38,9 @@ class BatchConfig:
     augment: bool = True
     crops: float = 0.0  # share of the dumps' samples that see a part of both images only
     focal_error: float = 0.0  # deviation of the logarithm of both focal lengths; not exact
+    # How much more often pairs with few true matches are drawn: pairs are as likely as their share
+    # of those, at least 2 %, to the power of minus this.
+    hard: float = 0.0
     unknown_evidence: float = 0.1  # share of samples whose descriptors are said to know nothing
     # Share of samples that each single entry of the evidence, but ratio and mutual, is hidden from.
     hidden_evidence: float = 0.1
@@ -45,6 +50,8 @@ class BatchConfig:
             raise ValueError(f"filters must be five shares, not {self.filters}")
         if not self.sizes or min(self.sizes) < 1:
             raise ValueError(f"sizes must be positive, not {self.sizes}")
+        if not 0 <= self.hard <= 2:
+            raise ValueError(f"hard must be between 0 and 2, not {self.hard}")
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,10 @@ class BatchSource:
             raise ValueError(f"no pairs of {', '.join(sorted(missing))} in the dumps")
         self.names = [pair.name for pair in pairs]
         self._pairs = PaddedPairs.of(pairs, self.device) if pairs else None
+        self._likelihood = None
+        if self._pairs is not None and config.hard:
+            share = self._pairs.true_shares().clamp_min(_LEAST_SHARE)
+            self._likelihood = share**-config.hard
 
     def batch(self, iteration: int) -> Batch:
         """The batch of one iteration, on the source's device."""
@@ -118,7 +129,11 @@ class BatchSource:
 
     def _from_pairs(self, pairs: PaddedPairs, samples: int, count: int, draws: Draws) -> Batch:
         config = self.config
-        every = pairs.take(draws.integer(samples, count=len(self.names)))
+        if self._likelihood is None:
+            index = draws.integer(samples, count=len(self.names))
+        else:
+            index = draws.by_weight(self._likelihood, samples)
+        every = pairs.take(index)
         candidates = every.valid
         if config.augment and config.crops:
             inside = windows(every.correspondences, every.valid, draws)

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from msga_ros.datasets.dumps import Pair
+from msga_ros.datasets.dumps import INLIER_THRESHOLD, Pair
+from msga_ros.geometry.epipolar import essential_from_pose, symmetric_epipolar_distance_squared
 from msga_ros.network.evidence import EVIDENCE
 from msga_ros.training.synthetic_scenes.draws import Draws
 
@@ -48,6 +49,20 @@ class PaddedPairs:
             for name in ("rotation", "translation")
         ]
         return cls(*(part.to(device) for part in (correspondences, evidence, valid, *motion)))
+
+    def true_shares(self) -> Tensor:
+        """`(P,)`: the share of each pair's matches that lie within the threshold of its motion."""
+        essential = essential_from_pose(self.rotation, self.translation)
+        residual = torch.cat(
+            [
+                symmetric_epipolar_distance_squared(matches.double(), matrices)
+                for matches, matrices in zip(
+                    self.correspondences.split(256), essential.split(256), strict=True
+                )
+            ]
+        )
+        right = (residual < INLIER_THRESHOLD) & self.valid
+        return right.sum(1) / self.valid.sum(1).clamp_min(1)
 
     def take(self, index: Tensor) -> PaddedPairs:
         """Those of `index` `(B,)`, in this order."""

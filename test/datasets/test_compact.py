@@ -251,6 +251,22 @@ def test_a_uniform_choice_keeps_the_share_of_mutual_matches(tmp_path: Path) -> N
     assert shares[1] == pytest.approx(mutual, abs=0.04)
 
 
+def test_what_the_filter_leaves_is_kept_before_all_else(tmp_path: Path) -> None:
+    pair = synthetic_pair(0, matches=1000)
+    odd = np.arange(1000) % 5 == 0  # mutual with a ratio that the filter does not pass, or not
+    pair = dataclasses.replace(pair, mutuals=pair.mutuals ^ odd)
+    passing = int((pair.mutuals & (pair.ratios < 0.95)).sum())
+    assert 200 < passing < int(pair.mutuals.sum()) - 50
+    dump = write_dump(tmp_path / "dump.h5", [pair])
+    for most, expected in ((passing + 50, passing), (passing - 50, passing - 50)):
+        path = tmp_path / f"{most}.h5"
+        options = ("--most-matches", str(most), "--prefer", "filtered")
+        with DumpFile(compacted(path, dump, *options)) as small:
+            few = small[0]
+        assert len(few.mutuals) == most
+        assert int((few.mutuals & (few.ratios < 0.95)).sum()) == expected
+
+
 def test_thinning_fills_up_where_one_kind_is_rare(tmp_path: Path) -> None:
     pair = synthetic_pair(0, matches=100)
     for count, expected in ((5, 5), (95, 45), (100, 50)):

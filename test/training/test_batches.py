@@ -16,6 +16,7 @@ from msga_ros.datasets.dumps import DumpFile
 from msga_ros.geometry.epipolar import essential_from_pose, symmetric_epipolar_distance_squared
 from msga_ros.network.evidence import EVIDENCE
 from msga_ros.training.batches import Batch, BatchConfig, BatchSource
+from msga_ros.training.padded_pairs import PaddedPairs
 from msga_ros.training.synthetic_scenes.draws import Draws
 
 
@@ -245,3 +246,35 @@ def test_wrong_settings_are_refused() -> None:
     for wrong in ({"filters": (1.0,)}, {"filters": (0.0,) * 5}, {"sizes": ()}, {"sizes": (0,)}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             BatchConfig(**wrong)
+
+
+@pytest.mark.parametrize(("hard", "expected"), [(0.0, 0.5), (1.0, 0.75)])
+def test_hard_pairs_are_drawn_more_often(tmp_path: Path, hard: float, expected: float) -> None:
+    # 0.8 and 0.27 of true matches: with hard = 1 the second is drawn three times as often.
+    pairs = [synthetic_pair(0, matches=200, outliers=0.2, noise_px=0.0)]
+    pairs.append(synthetic_pair(1, matches=200, outliers=0.73, noise_px=0.0))
+    dump = str(write_dump(tmp_path / "dump.h5", pairs))
+    settings = BatchConfig(
+        dumps=(dump,),
+        matches=6400,
+        sizes=(16,),
+        synthetic=0.0,
+        augment=False,
+        hard=hard,
+        filters=(1.0, 0.0, 0.0, 0.0, 0.0),
+    )
+    rotation = BatchSource(settings, seed=0).batch(0).rotation
+    second = (rotation - torch.from_numpy(pairs[1].rotation).float()).abs().amax((1, 2)) < 1e-4
+    assert float(second.float().mean()) == pytest.approx(expected, abs=0.06)
+
+
+def test_shares_of_true_matches_count_matches_alone(tmp_path: Path) -> None:
+    pairs = [synthetic_pair(0, matches=50, outliers=0.5), synthetic_pair(1, matches=300)]
+    shares = PaddedPairs.of(pairs, torch.device("cpu")).true_shares()
+    expected = [float((pair.residual < 1e-4).mean()) for pair in pairs]
+    assert shares.tolist() == pytest.approx(expected, abs=0.011)
+
+
+def test_how_much_harder_is_bounded() -> None:
+    with pytest.raises(ValueError, match="hard must be"):
+        BatchConfig(hard=3.0)

@@ -52,6 +52,12 @@ class Draws:
         edges = constant(tuple(weights), self.device).cumsum(0)
         return torch.bucketize(self.uniform(*shape) * edges[-1], edges[:-1], right=True)
 
+    def by_weight(self, weights: Tensor, samples: int) -> Tensor:
+        """`(samples,)` indices into `weights` `(K,)`, positive, as often as those say."""
+        edges = weights.double().cumsum(0)
+        drawn = self.uniform(samples).double() * edges[-1]
+        return torch.bucketize(drawn, edges[:-1], right=True)
+
     def permutations(self, samples: int, count: int) -> Tensor:
         """`(samples, count)`, each row a random order of 0 to `count - 1`."""
         return self.uniform(samples, count).argsort(1)
