@@ -21,18 +21,19 @@ Kind = TypeVar("Kind", bound="RunConfig")
 class OptimiserConfig:
     """Adam with a linear warm-up, and then a cosine to zero or steps."""
 
-    iterations: int = 5000
+    iterations: int = 5000  # at most, where the clock says when it ends
     learning_rate: float = 1e-3
     warm_up: int = 200  # iterations of a linear rise
-    schedule: str = "cosine"  # or step
+    # Or step; or clock: a cosine over the time that the training is given (`max_seconds`).
+    schedule: str = "cosine"
     halve_at: tuple[int, ...] = ()  # step: iterations that halve the rate
     clip: float = 1.0  # largest norm of the gradient; 0: any
     # Decay of the moving average of the weights that is exported; 0: the last weights themselves.
     average: float = 0.999
 
     def __post_init__(self) -> None:
-        if self.schedule not in ("cosine", "step"):
-            raise ValueError(f"schedule must be cosine or step, not {self.schedule!r}")
+        if self.schedule not in ("cosine", "step", "clock"):
+            raise ValueError(f"schedule must be cosine, step or clock, not {self.schedule!r}")
         if self.halve_at and self.schedule != "step":
             raise ValueError("halve_at is for the schedule step")
         if not 0 <= self.average < 1:
@@ -94,8 +95,14 @@ class TrainConfig(RunConfig):
         return OutlierRemovalTask(self)
 
 
-def learning_rate(settings: OptimiserConfig, iteration: int) -> float:
-    """Linear warm-up; then half a cosine to zero, or half as much from every step on."""
+def learning_rate(settings: OptimiserConfig, iteration: int, share: float = 0.0) -> float:
+    """Linear warm-up; then half a cosine to zero, or half as much from every step on.
+
+    `share`: of the time that is over, for the schedule clock.
+    """
+    if settings.schedule == "clock":
+        warm = min(1.0, (iteration + 1) / max(1, settings.warm_up))
+        return settings.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
     if iteration < settings.warm_up:
         return settings.learning_rate * (iteration + 1) / settings.warm_up
     if settings.schedule == "step":

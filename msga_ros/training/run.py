@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,29 @@ from msga_ros.training.step import RecordedStep, Step
 from msga_ros.whole_files import write_whole
 
 
+class Clock:
+    """How long a run has trained, in all calls together, and how much of its time is over."""
+
+    def __init__(self) -> None:
+        self.before = 0.0  # seconds, of earlier calls
+        self.given = math.inf  # seconds, of this call
+        self._started = time.monotonic()
+
+    def start(self, given: float) -> None:
+        """This call begins, and may last for `given` seconds."""
+        self.given = given
+        self._started = time.monotonic()
+
+    def seconds(self) -> float:
+        """Of all calls until now."""
+        return self.before + time.monotonic() - self._started
+
+    def share(self) -> float:
+        """Of the time until the end of this call, 0 to 1."""
+        whole = self.before + self.given
+        return min(1.0, self.seconds() / whole) if whole > 0 else 1.0
+
+
 class Run:
     """Network, optimiser, average and log of one run, at one iteration."""
 
@@ -30,6 +54,7 @@ class Run:
         self.config = config
         self.fabric = fabric
         self.iteration = 0
+        self.clock = Clock()
         self.folder = Path(config.output)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.task = task = config.task()
@@ -96,12 +121,16 @@ class Run:
         self.optimiser.load_state_dict({**state["optimiser"], "param_groups": groups})
         self.average.net.load_state_dict(state["average"])
         self.iteration = state["iteration"]
+        self.clock.before = state.get("seconds", 0.0)
 
     def step(self) -> dict[str, float]:
         """One iteration; the figures that were read last."""
         settings = self.config.optimiser
         started = time.monotonic()
-        rate = learning_rate(settings, self.iteration)
+        share = self.clock.share() if settings.schedule == "clock" else 0.0
+        if settings.schedule == "clock" and self.fabric.world_size > 1:
+            share = self.fabric.broadcast(share)  # all devices take the same step
+        rate = learning_rate(settings, self.iteration, share)
         for group in self.optimiser.param_groups:
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(rate * group["factor"])
@@ -164,6 +193,7 @@ class Run:
                 "optimiser": self.optimiser.state_dict(),
                 "average": self.average.net.state_dict(),
                 "iteration": self.iteration,
+                "seconds": self.clock.seconds(),
             },
             made,
         )

@@ -1,7 +1,8 @@
 """Trains a network, on any device through Lightning Fabric; a run that was cut off goes on.
 
 Batches depend on (seed, iteration) only and the learning rate on the iteration only, so a run that
-was cut off goes on from its last checkpoint as if nothing had happened.
+was cut off goes on from its last checkpoint as if nothing had happened. (By the schedule `clock`
+the rate depends on the time as well: such a run goes on, but not to the same weights.)
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Literal
 
 from lightning_fabric import Fabric, seed_everything
 
+from msga_ros.configuration.yaml_dataclass import ConfigError
 from msga_ros.terminal.progress import progress_bar
 from msga_ros.training.config import RunConfig
 from msga_ros.training.run import Run
@@ -47,14 +49,20 @@ def train(
 
     Returns:
         Path of the exported weights (`.safetensors`, the moving average).
+
+    Raises:
+        ConfigError: the schedule `clock` without `max_seconds`.
     """
     config = config if isinstance(config, RunConfig) else load_run(config)
+    if config.optimiser.schedule == "clock" and math.isinf(max_seconds):
+        raise ConfigError("the schedule clock needs max_seconds: how long the training may take")
     fabric = make_fabric(accelerator, devices, nodes)
     seed_everything(config.seed, verbose=False)
     run = Run(config, fabric, half_precision=precision == "bf16-mixed", compiled=compiled)
     run.resume()
     if run.iteration >= config.optimiser.iterations:
         return run.export()
+    run.clock.start(max_seconds)
     started = time.monotonic()
     with progress_bar(shown=progress and fabric.is_global_zero) as bar:
         task = bar.add_task("training", total=config.optimiser.iterations, completed=run.iteration)
@@ -69,6 +77,7 @@ def train(
             old = time.monotonic() - saved > config.checkpoint_seconds
             if run.iteration % config.checkpoint_every == 0 or old or out_of_time:
                 run.save()
+                run.export()
                 saved = time.monotonic()
             if out_of_time:
                 break

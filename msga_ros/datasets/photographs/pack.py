@@ -1,8 +1,12 @@
-"""The file: HDF5 with grey images as JPEG, depth as PNG of 16 bits, cameras, poses and pairs."""
+"""The file: HDF5 with grey images as JPEG, depth as PNG of 16 bits, cameras, poses and pairs.
+
+Of some pairs it may hold matches as well, which a teacher found and the true pose confirms.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +23,7 @@ _QUALITY = 90  # of JPEG
 # OpenCV's own choice, for pictures, takes five times as much of what is linear between edges.
 _DEPTH = (cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_STRATEGY, 0)
 _LEVELS = 65535  # of inverse depth in PNG; 0: none
+_PARTS = 64  # of a pixel, in which matches are stored
 
 
 class PhotographError(ValueError):
@@ -43,11 +48,23 @@ class Photograph:
 
 
 @dataclass(frozen=True)
+class TaughtPair:
+    """Images `first` and `second`, and `matches` (M, 4) float32 between them: x0, y0, x1, y1 in
+    their pixels."""
+
+    first: int
+    second: int
+    matches: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Photographs:
-    """`pairs` (P, 2) int: images of one place that see something in common."""
+    """`pairs` (P, 2) int: images of one place that see something in common; `taught`: those of
+    which a teacher has told matches."""
 
     images: tuple[Photograph, ...]
     pairs: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 2), np.int64))
+    taught: tuple[TaughtPair, ...] = ()
 
 
 def write_photographs(path: Path, images: Iterable[Photograph], pairs: Sequence[object]) -> int:
@@ -78,6 +95,23 @@ def write_photographs(path: Path, images: Iterable[Photograph], pairs: Sequence[
     return len(rows)
 
 
+def add_taught(path: Path, pair: TaughtPair) -> None:
+    """Add the matches of one pair to a file. Raises `PhotographError`."""
+    levels = np.round(pair.matches * _PARTS)
+    if levels.size and not (levels.min() >= 0 and levels.max() <= np.iinfo(np.uint16).max):
+        raise PhotographError(f"{path}: matches outside of the images cannot be stored")
+    with h5py.File(path, "r+") as file:
+        if "taught" not in file:
+            variable = h5py.vlen_dtype(np.uint16)
+            file.create_dataset("taught", (0,), variable, maxshape=(None,), chunks=(64,))
+            file.create_dataset("taught_pairs", (0, 2), np.int64, maxshape=(None, 2))
+        count = len(file["taught"])
+        for name in ("taught", "taught_pairs"):
+            file[name].resize(count + 1, axis=0)
+        file["taught_pairs"][count] = (pair.first, pair.second)
+        file["taught"][count] = levels.astype(np.uint16).ravel()
+
+
 def read_photographs(path: str | Path) -> Photographs:
     """All of a file, decoded. Raises `PhotographError`."""
     path = Path(path).expanduser()
@@ -87,21 +121,32 @@ def read_photographs(path: str | Path) -> Photographs:
             if found != FORMAT:
                 raise PhotographError(f"{path}: format {shown(found)!r}, not {FORMAT!r}")
             cameras = file["cameras"][:]
-            places = file["places"].asstr()[:]
-            images = tuple(
-                _photograph(picture, depth, row, str(place))
-                for picture, depth, row, place in zip(
-                    file["images"], file["depths"], cameras, places, strict=True
+            places = [str(place) for place in file["places"].asstr()[:]]
+            if not len(file["images"]) == len(file["depths"]) == len(cameras) == len(places):
+                raise PhotographError(f"{path}: not as many cameras as images")
+            with ThreadPoolExecutor() as pool:
+                images = tuple(
+                    pool.map(_photograph, file["images"][:], file["depths"][:], cameras, places)
                 )
-            )
             pairs = np.asarray(file["pairs"][:], np.int64)
+            taught = _taught(file)
     except PhotographError:
         raise
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise PhotographError(f"{path}: not a file of photographs ({shown(error)})") from error
-    if pairs.size and not (pairs.min() >= 0 and pairs.max() < len(images)):
+    named = np.concatenate([pairs, *(np.array([[one.first, one.second]]) for one in taught)])
+    if named.size and not (named.min() >= 0 and named.max() < len(images)):
         raise PhotographError(f"{path}: its pairs name images that there are not")
-    return Photographs(images, pairs)
+    return Photographs(images, pairs, taught)
+
+
+def _taught(file: h5py.File) -> tuple[TaughtPair, ...]:
+    if "taught" not in file:
+        return ()
+    return tuple(
+        TaughtPair(int(first), int(second), levels.reshape(-1, 4).astype(np.float32) / _PARTS)
+        for (first, second), levels in zip(file["taught_pairs"], file["taught"], strict=True)
+    )
 
 
 def _photograph(

@@ -35,7 +35,8 @@ def children(parents: Tensor, width: int) -> Tensor:
     """Cells `(B, N, 4 k)` of the patches `(B, N, k)` of 2 x 2; `width`: patches in a row."""
     row, column = parents // width, parents % width
     first = 4 * width * row + 2 * column  # a row of patches is two rows of 2 width cells
-    steps = torch.tensor([0, 1, 2 * width, 2 * width + 1], device=parents.device)
+    two = torch.arange(2, device=parents.device)
+    steps = (2 * width * two[:, None] + two).flatten()
     return (first.unsqueeze(-1) + steps).flatten(2)
 
 

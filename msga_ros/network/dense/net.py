@@ -140,5 +140,6 @@ def starts(
     points0 = anchors.points[images, cells0]
     height, width = eighth1.shape[-2:]
     guess1 = points0 - cell_centres(cells0, eighth0.shape[-1]) + cell_centres(cells1, width)
-    limit = guess1.new_tensor([width * COARSE - 1, height * COARSE - 1])
-    return points0, guess1.clamp(torch.zeros_like(limit), limit)
+    x, y = guess1.unbind(1)
+    limits = width * COARSE - 1, height * COARSE - 1
+    return points0, torch.stack((x.clamp(0, limits[0]), y.clamp(0, limits[1])), 1)

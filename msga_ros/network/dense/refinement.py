@@ -53,9 +53,8 @@ class WindowSearch(nn.Module):
     ) -> Search:
         """Features of unit length; `images` `(M,)`, `points0`, `guess1` `(M, 2)` pixels."""
         query = map0.between(images, points0)
-        middle = map1.to_cells(guess1).round()
-        limit = torch.tensor([map1.width - 1, map1.height - 1], device=middle.device)
-        middle = middle.clamp(torch.zeros_like(limit), limit)
+        x, y = map1.to_cells(guess1).round().unbind(1)
+        middle = torch.stack((x.clamp(0, map1.width - 1), y.clamp(0, map1.height - 1)), 1)
         steps = window(self.radius, middle.device)
         cells = middle.long().unsqueeze(1) + steps
         offered = map1.at(images.unsqueeze(1).expand(cells.shape[:2]), cells)

@@ -51,8 +51,8 @@ class FlatMap:
         for step_x, step_y in ((0, 0), (1, 0), (0, 1), (1, 1)):
             weight_x = share[..., 0, :] if step_x else 1 - share[..., 0, :]
             weight_y = share[..., 1, :] if step_y else 1 - share[..., 1, :]
-            step = torch.tensor([step_x, step_y], device=points.device)
-            part = self.at(images, first + step) * (weight_x * weight_y)
+            cells = torch.stack((first[..., 0] + step_x, first[..., 1] + step_y), -1)
+            part = self.at(images, cells) * (weight_x * weight_y)
             total = part if total is None else total + part
         assert total is not None
         return total
@@ -78,8 +78,8 @@ class FlatMap:
 
     def inside(self, cells: Tensor) -> Tensor:
         """Whether coordinates `(..., 2)` lie in the map."""
-        limit = torch.tensor([self.width - 1, self.height - 1], device=cells.device)
-        return ((cells >= 0) & (cells <= limit)).all(-1)
+        x, y = cells[..., 0], cells[..., 1]
+        return (x >= 0) & (x <= self.width - 1) & (y >= 0) & (y <= self.height - 1)
 
 
 def window(radius: int, device: torch.device) -> Tensor:

@@ -13,9 +13,18 @@ from msga_ros.training.synthetic_scenes.draws import Draws
 def band_pairs(
     album: Album, pairs: Tensor, count: int, height: int, width: int, draws: Draws
 ) -> DenseBatch:
-    """`count` of the `pairs` `(P, 2)`, each image cut to the views' shape at a place of its own."""
-    device = album.grey.device
+    """`count` of the `pairs` `(P, 2)`, cut as `posed_pairs` does."""
     chosen = pairs[draws.integer(count, count=len(pairs))]
+    return posed_pairs(album, chosen, height, width, draws)[0]
+
+
+def posed_pairs(
+    album: Album, chosen: Tensor, height: int, width: int, draws: Draws
+) -> tuple[DenseBatch, list[Tensor]]:
+    """The pairs `(B, 2)`, each image cut to the views' shape at a place of its own; and of both
+    sides `(B, 3, 3)`: from pixels of the views to those of the photographs."""
+    device = album.grey.device
+    count = len(chosen)
     frames = [framing(album.sizes[side], height, width, draws) for side in chosen.unbind(1)]
     images = [
         album.view(side, frame, height, width)
@@ -24,9 +33,10 @@ def band_pairs(
     nowhere = torch.zeros(count, 2, height, width, device=device)
     unknown = torch.full((count, height, width), UNKNOWN, dtype=torch.int8, device=device)
     matrix = _fundamental(album, chosen, frames)
-    return DenseBatch(
+    batch = DenseBatch(
         images[0], images[1], nowhere, nowhere.clone(), unknown, unknown.clone(), matrix
     )
+    return batch, frames
 
 
 def _fundamental(album: Album, chosen: Tensor, frames: list[Tensor]) -> Tensor:

@@ -32,6 +32,9 @@ class DenseTrainConfig(RunConfig):
     frozen: tuple[str, ...] = ("backbone.trunk",)  # modules that are not trained
     slow: tuple[str, ...] = ()  # modules whose rate is a share of the others'
     slow_factor: float = 0.1
+    # Modules whose batch normalisation keeps its statistics: those of what they were trained on,
+    # not of rooms that were rendered.
+    fixed_statistics: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.trunk not in ("", "xfeat"):
@@ -56,6 +59,8 @@ class DenseTask:
 
     def network(self) -> DenseMatcher:
         net = DenseMatcher(self.config.network)
+        # Channels last: convolutions at full resolution take half the time.
+        net.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.config.trunk:
             start_trunk(net)
         for name, parameter in net.named_parameters():
@@ -79,7 +84,8 @@ class DenseTask:
 
     def loss_of(self, net: nn.Module, half_precision: bool) -> nn.Module:
         assert isinstance(net, DenseMatcher)
-        return DenseLoss(net, self.config.loss, half_precision, self.config.frozen)
+        config = self.config
+        return DenseLoss(net, config.loss, half_precision, config.frozen, config.fixed_statistics)
 
     def fuse(self, net: nn.Module) -> None:
         assert isinstance(net, DenseMatcher)

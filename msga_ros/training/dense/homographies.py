@@ -21,20 +21,25 @@ from msga_ros.training.dense.views import (
     moved,
     pixel_grid,
 )
-from msga_ros.training.synthetic_scenes.draws import Draws
+from msga_ros.training.synthetic_scenes.draws import Draws, constant
 
 _ROLL = math.radians(15)  # standard deviation
 _PERSPECTIVE = 0.25  # largest change of scale from the middle to an edge, as a share
+_STEEPEST = 0.45
 _SHIFT = 0.25  # largest, of the view's sides
 _OCCLUDED = 0.4  # share of the pairs with something in front
 
 
-def homography_pairs(album: Album, count: int, height: int, width: int, draws: Draws) -> DenseBatch:
-    """`count` pairs of views of `height` x `width` pixels."""
+def homography_pairs(
+    album: Album, count: int, height: int, width: int, draws: Draws, strength: float = 1.0
+) -> DenseBatch:
+    """`count` pairs of views of `height` x `width` pixels; `strength`: see `_between_views`."""
     device = album.grey.device
     chosen = draws.integer(count, count=len(album.grey))
     to_photograph = framing(album.sizes[chosen], height, width, draws)
-    back = _between_views(count, height, width, draws)  # pixels of view 1 to pixels of view 0
+    back = _between_views(
+        count, height, width, draws, strength
+    )  # pixels of view 1 to pixels of view 0
     forth = torch.linalg.inv(back)
     image0 = album.view(chosen, to_photograph, height, width)
     image1 = album.view(chosen, to_photograph @ back, height, width)
@@ -69,7 +74,7 @@ def framing(sizes: Tensor, height: int, width: int, draws: Draws) -> Tensor:
     """`(B, 3, 3)`: from pixels of a view to those of a photograph of `sizes` `(B, 2)`, of which it
     shows a part, at a place of its own, not enlarged much."""
     count = len(sizes)
-    view = sizes.new_tensor([width, height]).float()
+    view = constant((float(width), float(height)), sizes.device)
     whole = (sizes.float() / view).amin(1)  # pixels of the photograph per pixel of the view
     scale = whole * draws.uniform(count, low=0.7, high=1.0)
     room = (sizes - scale.unsqueeze(1) * view).clamp(min=0)
@@ -82,18 +87,21 @@ def framing(sizes: Tensor, height: int, width: int, draws: Draws) -> Tensor:
     return matrix
 
 
-def _between_views(count: int, height: int, width: int, draws: Draws) -> Tensor:
-    """Homographies `(B, 3, 3)` about the middle: turned, scaled, tilted and shifted."""
+def _between_views(count: int, height: int, width: int, draws: Draws, strength: float) -> Tensor:
+    """Homographies `(B, 3, 3)` about the middle: turned, scaled, tilted and shifted. `strength`:
+    times the largest turn, stretch and tilt, and the power of the largest scale."""
     half = max(height, width) / 2
-    angle = _ROLL * draws.normal(count)
-    scale = draws.log_uniform(count, low=0.65, high=1.5)
-    stretch = draws.log_uniform(count, low=0.8, high=1.25).sqrt()
-    tilt = _PERSPECTIVE * draws.uniform(count, 2, low=-1, high=1) / half
+    angle = strength * _ROLL * draws.normal(count)
+    scale = draws.log_uniform(count, low=0.65, high=1.5) ** strength
+    stretch = draws.log_uniform(count, low=0.8, high=1.25).sqrt() ** strength
+    # More than 0.45 each, and a corner of the view would be at the horizon.
+    steepest = min(strength * _PERSPECTIVE, _STEEPEST)
+    tilt = steepest * draws.uniform(count, 2, low=-1, high=1) / half
     shift = draws.uniform(count, 2, low=-_SHIFT, high=_SHIFT)
     matrix = torch.zeros(count, 3, 3, device=draws.device)
     matrix[:, 0, 0], matrix[:, 0, 1] = angle.cos() * scale * stretch, -angle.sin() * scale
     matrix[:, 1, 0], matrix[:, 1, 1] = angle.sin() * scale, angle.cos() * scale / stretch
-    matrix[:, :2, 2] = shift * shift.new_tensor([width, height])
+    matrix[:, :2, 2] = shift * constant((width, height), shift.device)
     matrix[:, 2, :2] = tilt
     matrix[:, 2, 2] = 1
     middle = torch.eye(3, device=draws.device)
@@ -108,7 +116,7 @@ def _state(seen: Tensor, known: Tensor) -> Tensor:
 def _rectangles(count: int, height: int, width: int, draws: Draws) -> Tensor:
     """`(B, H, W)` bool: a rectangle in some of them."""
     size = draws.uniform(count, 2, low=0.15, high=0.5)
-    view = size.new_tensor([width, height])
+    view = constant((width, height), size.device)
     corner = draws.uniform(count, 2) * (1 - size) * view
     end = corner + size * view
     grid = pixel_grid(height, width, draws.device)

@@ -28,6 +28,7 @@ from msga_ros.training.dense.views import VISIBLE, DenseBatch
 from msga_ros.training.synthetic_scenes.draws import Draws
 
 _LEAST_MASS = 0.02  # of an epipolar band that holds a partner
+_FEW = 32  # known cells of a pair
 _NEAR = 3.0  # pixels: what the alignment can still correct
 
 
@@ -75,18 +76,22 @@ class DenseLoss(nn.Module):
         config: DenseLossConfig,
         half_precision: bool,
         frozen: tuple[str, ...],
+        fixed_statistics: tuple[str, ...] = (),
     ) -> None:
-        """`frozen`: beginnings of names of modules, which stay as in evaluation."""
+        """`frozen`: beginnings of names of modules, which stay as in evaluation;
+        `fixed_statistics`: of those whose normalisation does."""
         super().__init__()
         self.net = net
         self.config = config
         self.half_precision = half_precision
         self.frozen = frozen
+        self.fixed_statistics = fixed_statistics
 
     def train(self, mode: bool = True) -> DenseLoss:
         super().train(mode)
         for name, module in self.net.named_modules():
-            if name and name.startswith(self.frozen):
+            fixed = isinstance(module, nn.BatchNorm2d) and name.startswith(self.fixed_statistics)
+            if name and (fixed or name.startswith(self.frozen)):
                 module.eval()
         return self
 
@@ -158,7 +163,7 @@ class DenseLoss(nn.Module):
             every = sparse_divergence(
                 indices.flatten(0, 1), shares.flatten(0, 1), log_predicted.flatten(0, 1)
             )
-            both.append(mean_where(every, (truth.state == VISIBLE).flatten()))
+            both.append(_mean_of_pairs(every.view_as(truth.state), truth.state == VISIBLE))
         coarse = (both[0] + both[1]) / 2
         bands = batch.fundamental.abs().amax((1, 2)) > 0
         band = coarse.new_zeros(())
@@ -217,8 +222,8 @@ class DenseLoss(nn.Module):
         images, cells0 = self._some(mutual, draws)
         cells1 = partner[images, cells0]
         unit = [torch.nn.functional.normalize(one, dim=-1) for one in cells]
-        similarity = (unit[0][images, cells0].unsqueeze(1) @ unit[1][images].transpose(1, 2))[:, 0]
-        two = similarity.topk(2, dim=1).values
+        similarity = unit[0] @ unit[1].transpose(1, 2)
+        two = similarity[images, cells0].topk(2, dim=1).values
         at = (images, cells0, cells1)
         log_probability = found.rows[at] + found.columns[at]
         points0, guess1 = starts(anchors, cells0, cells1, *eighths, images)
@@ -260,15 +265,29 @@ class DenseLoss(nn.Module):
         truth = point_truth(batch.target0, batch.state0, found.images, found.points0)
         error = (refined.points1.detach() - truth.places1).norm(dim=1)
         correct = truth.visible & (error < self.config.correct_px)
-        # Without depth a match off its epipolar line is known to be false, others are unknown.
-        off_line = _line_distance(batch.fundamental[found.images], found, refined.points1)
-        false_by_band = off_line > self.config.correct_px
-        known = truth.visible | truth.hidden | false_by_band
+        by_depth = truth.visible | truth.hidden
+        # Without depth a match on its epipolar line counts as true: of the false ones a few per
+        # cent are, by chance; to learn from those off the line alone would make all seem false.
+        matrix = batch.fundamental[found.images]
+        has_line = matrix.abs().amax((1, 2)) > 0
+        on_line = has_line & (
+            _line_distance(matrix, found, refined.points1) < self.config.correct_px
+        )
         figures = {
-            "correct": mean_where(correct.float(), truth.visible | truth.hidden),
-            "error_px": _median(error[correct]),
+            "correct": mean_where(correct.float(), by_depth),
+            "on_line": mean_where(on_line.float(), has_line),
+            "error_px": _median(torch.where(correct, error, torch.nan)),
         }
-        return confidence_loss(logits, correct, known), figures
+        true = torch.where(has_line, on_line, correct)
+        return confidence_loss(logits, true, has_line | by_depth), figures
+
+
+def _mean_of_pairs(values: Tensor, known: Tensor) -> Tensor:
+    """Of `(B, N)` cells that are `known`: the mean of each pair's mean, so that a pair of which few
+    cells are known counts as well; one with very few in proportion."""
+    counts = known.sum(1)
+    means = torch.where(known, values, 0.0).sum(1) / counts.clamp(min=_FEW)
+    return mean_where(means, counts > 0)
 
 
 def _mutual(rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
@@ -296,4 +315,5 @@ def _line_distance(fundamental: Tensor, found: _Matches, points1: Tensor) -> Ten
 
 
 def _median(values: Tensor) -> Tensor:
-    return values.median() if len(values) else values.new_zeros(())
+    """Of those that are numbers; zero where none is."""
+    return values.nanmedian().nan_to_num() if len(values) else values.new_zeros(())

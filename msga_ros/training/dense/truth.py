@@ -10,6 +10,7 @@ from torch import Tensor
 from msga_ros.network.dense.anchors import cell_centres
 from msga_ros.network.dense.config import COARSE
 from msga_ros.training.dense.views import HIDDEN, UNKNOWN, VISIBLE
+from msga_ros.training.synthetic_scenes.draws import constant
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,12 @@ class CellTruth:
         Indices and shares `(B, N, 4)`: bilinear between four centres, the nearest inside.
         """
         place = (self.places - (COARSE - 1) / 2) / COARSE
-        limit = place.new_tensor([width - 1, height - 1])
+        limit = constant((width - 1, height - 1), place.device)
         place = place.clamp(torch.zeros_like(limit), limit)
         corner = place.floor().clamp(max=limit - 1)
         right, below = (place - corner).unbind(-1)
         first = corner[..., 1].long() * width + corner[..., 0].long()
-        steps = torch.tensor([0, 1, width, width + 1], device=place.device)
+        steps = constant((0, 1, width, width + 1), place.device)
         shares = torch.stack(
             ((1 - right) * (1 - below), right * (1 - below), (1 - right) * below, right * below), -1
         )

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from msga_ros.datasets.photographs.pack import Photograph
+from msga_ros.training.synthetic_scenes.draws import constant
 
 _ROUNDING = 1e-3  # pixels
 VISIBLE, HIDDEN, UNKNOWN = 1, 0, -1  # of a pixel: whether the other view sees the same
@@ -128,12 +129,12 @@ def moved(points: Tensor, homographies: Tensor) -> Tensor:
 def sample(images: Tensor, places: Tensor) -> Tensor:
     """`(B, C, H, W)`: `images` `(B, C, h, w)` at `places` `(B, H, W, 2)` in pixels, bilinear."""
     height, width = images.shape[-2:]
-    size = torch.tensor([width, height], device=images.device, dtype=places.dtype)
+    size = constant((float(width), float(height)), images.device).to(places.dtype)
     grid = (2 * places + 1) / size - 1
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 def in_view(places: Tensor, height: int, width: int) -> Tensor:
     """Whether `places` `(..., 2)` lie in a view of that size, but for rounding errors."""
-    limit = torch.tensor([width - 1, height - 1], device=places.device)
+    limit = constant((width - 1, height - 1), places.device)
     return ((places >= -_ROUNDING) & (places <= limit + _ROUNDING)).all(-1)
