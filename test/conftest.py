@@ -21,6 +21,15 @@ def pytest_configure() -> None:
         os.environ["ROS_DOMAIN_ID"] = str(first + given % number)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m gpu` nothing is imported but files that have such tests (`devices.py`), and folders
+    with those: a machine with a GPU may lack what the others need."""
+    if config.option.markexpr != "gpu":
+        return None
+    files = collection_path.rglob("test_*.py") if collection_path.is_dir() else [collection_path]
+    return not any("from devices import" in file.read_text(encoding="utf-8") for file in files)
+
+
 @pytest.fixture(scope="session")
 def any_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint that loads; trained if the package has one."""

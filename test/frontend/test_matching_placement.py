@@ -24,7 +24,6 @@ from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.device_matching import DeviceDescriptors, SearchOnDevice
 from msga_ros.frontend.matchers.nearest import NearestMatcher
 from msga_ros.geometry.camera import Camera
-from msga_ros.two_view.pipeline import TwoViewPipeline
 from msga_ros.two_view.stages import create_frontend, matching_device
 
 CAMERA = Camera.pinhole(300, 300, 160, 120)
@@ -69,6 +68,13 @@ def images() -> list[NDArray[np.uint8]]:
     views = [plane[40:280, 10 + 9 * at : 330 + 9 * at] for at in range(3)]
     noisy = [view + generator.normal(0, 4, view.shape) for view in views]
     return [view.clip(0, 255).astype(np.uint8) for view in noisy]
+
+
+def pipeline_of(**settings: Any) -> Any:
+    pytest.importorskip("poselib", reason="pipelines need PoseLib")
+    from msga_ros.two_view.pipeline import TwoViewPipeline
+
+    return TwoViewPipeline.from_config(None, **settings)
 
 
 def matched(frontend: str, device: str, images: list[NDArray[np.uint8]], **rest: Any) -> Matches:
@@ -160,7 +166,7 @@ def test_the_cpu_goes_on_where_the_device_fails(
         "sieve.name": "none",
         "network.device": "cpu",
     }
-    pipeline = TwoViewPipeline.from_config(None, **settings)
+    pipeline = pipeline_of(**settings)
     views = [pipeline.extract(image) for image in images]
     first = pipeline.relate(views[0], views[1], CAMERA, CAMERA)
     assert (pipeline.matching_device, pipeline.device_problem) == ("cuda", "")
@@ -186,7 +192,7 @@ def test_features_from_elsewhere_are_matched_there_too(
 ) -> None:
     """`relate_features`, whatever front end the configuration names."""
     settings = {"frontend.device": "cuda", "frontend.name": frontend, "sieve.name": "none"}
-    pipeline = TwoViewPipeline.from_config(None, **settings)
+    pipeline = pipeline_of(**settings)
     sift = create_frontend(FrontendConfig(max_keypoints=300))
     views = [sift.extract(image) for image in images]
     result = pipeline.relate_features(views[0], views[1], CAMERA, CAMERA)
