@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -21,7 +22,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent), str(ROOT / "benchmarks")]
 import torch  # noqa: E402
 from ceilings import measure_ceilings  # noqa: E402
 from continuation import continue_trainings  # noqa: E402
-from network_speed import measure_network  # noqa: E402
+from network_speed import measure_compiled, measure_network, measure_onnx  # noqa: E402
 from pipeline_speed import measure_matching, measure_stages, measure_streams  # noqa: E402
 from profile_kernels import measure_kernels  # noqa: E402
 from records import Records  # noqa: E402
@@ -32,12 +33,15 @@ SECTIONS = {
     "ceilings": measure_ceilings,
     "tests": run_tests,
     "network": measure_network,
+    "onnx": measure_onnx,
     "matching": measure_matching,
     "streams": measure_streams,
     "stages": measure_stages,
-    "training": measure_training,
     "kernels": measure_kernels,
+    "compiled": measure_compiled,
+    "training": measure_training,
 }
+LONG = ("compiled", "training")  # to be asked for
 
 
 def main() -> None:
@@ -45,7 +49,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("gpu.json"))
     parser.add_argument("--seconds", type=float, default=480.0, help="start nothing new after that")
-    parser.add_argument("--sections", nargs="*", choices=SECTIONS, default=list(SECTIONS))
+    parser.add_argument(
+        "--sections",
+        nargs="*",
+        choices=SECTIONS,
+        default=[name for name in SECTIONS if name not in LONG],
+        help=f"left out: all but {', '.join(LONG)}",
+    )
+    parser.add_argument("--thorough", action="store_true", help="all sizes in all precisions")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument(
         "--train",
@@ -57,12 +68,16 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of their states")
     parser.add_argument("--small", action="store_true", help="small sizes, few repeats")
     arguments = parser.parse_args()
-    records = Records(arguments.output, arguments.seconds, arguments.device, arguments.small)
+    records = Records(
+        arguments.output, arguments.seconds, arguments.device, arguments.small, arguments.thorough
+    )
     for name in arguments.sections:
+        started = time.monotonic()
         try:
             SECTIONS[name](records)
         except Exception:  # one section's fault must not cost the others
             records.error(name, traceback.format_exc())
+        records.took(name, time.monotonic() - started)
     if arguments.train:
         continue_trainings(records, arguments.train, arguments.runs)
     records.print()

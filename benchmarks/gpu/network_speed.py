@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import tempfile
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -23,27 +24,49 @@ NETWORKS = ("msga_net", "msga_net_lite")
 
 
 def measure_network(records: Records) -> None:
-    """Batch 1 and 32, 500 to 8000 matches."""
+    """Batch 1 and 32, 500 to 8000 matches; in half precision, and beside the plain formulation, at
+    2000 matches alone unless all is asked for."""
     sizes = (128, 256) if records.small else (500, 1000, 2000, 4000, 8000)
+    middle = _middle(records)
     for name in NETWORKS:
         net = MSGANet.load(packaged_weights(name)).to(records.device)
         for count in sizes:
-            _single(records, name, net, count)
+            _single(records, name, net, count, records.thorough or count == middle)
         for count in sizes[:3]:
-            _batched(records, name, net, count)
+            _batched(records, name, net, count, records.thorough or count == middle)
     plain = published_structure().to(records.device)
     factored = published_structure().to(records.device).fold()
-    for count in sizes:
+    for count in sizes if records.thorough else (middle,):
         _plain(records, plain, factored, count)
+
+
+def measure_onnx(records: Records) -> None:
+    """By ONNX Runtime, where it computes on the device that is meant."""
+    package = "onnxruntime-gpu" if records.device.type == "cuda" else "onnxruntime"
+    try:
+        version(package)
+    except PackageNotFoundError:  # said before what takes a minute to import
+        print(f"onnx: {package} is not installed", flush=True)
+        return
+    count = _middle(records)
     for name in NETWORKS:
-        net = MSGANet.load(packaged_weights(name)).to(records.device)
         records.measure(
-            "network",
-            f"{name} onnxruntime 1x{sizes[2 % len(sizes)]}",
-            lambda n=name: _onnx(records, n, sizes[2 % len(sizes)]),  # type: ignore[misc]
+            "onnx",
+            f"{name} 1x{count}",
+            lambda n=name: _onnx(records, n, count),  # type: ignore[misc]
             needs=30,
         )
-        _compiled(records, name, net, sizes[2 % len(sizes)])
+
+
+def measure_compiled(records: Records) -> None:
+    """Compiled by `torch.compile` and recorded: a minute each."""
+    for name in NETWORKS:
+        net = MSGANet.load(packaged_weights(name)).to(records.device)
+        _compiled(records, name, net, _middle(records))
+
+
+def _middle(records: Records) -> int:
+    return 256 if records.small else 2000
 
 
 def inputs(batch: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -55,7 +78,7 @@ def inputs(batch: int, count: int, device: torch.device) -> tuple[Tensor, Tensor
     return (matches + noise).to(device), evidence.to(device)
 
 
-def _single(records: Records, name: str, net: MSGANet, count: int) -> None:
+def _single(records: Records, name: str, net: MSGANet, count: int, all_kinds: bool) -> None:
     matches, evidence = inputs(1, count, records.device)
     repeats = 3 if records.small else 30
 
@@ -64,11 +87,12 @@ def _single(records: Records, name: str, net: MSGANet, count: int) -> None:
             times = milliseconds(lambda: net(matches, None, evidence), records.device, repeats)
             return {**times, **traffic_of(lambda: net(matches, None, evidence))}
 
-    records.measure("network", f"{name} eager 1x{count}", eager, needs=5)
+    if all_kinds:
+        records.measure("network", f"{name} eager 1x{count}", eager, needs=5)
     if records.device.type != "cuda":
         return
     on_host = matches[0].cpu().numpy(), np.ones(count, bool), evidence[0].cpu().numpy()
-    for half in (False, True):
+    for half in (False, True) if all_kinds else (False,):
         kind = "recorded bfloat16" if half else "recorded"
 
         def recorded(half: bool = half) -> Entry:
@@ -78,7 +102,7 @@ def _single(records: Records, name: str, net: MSGANet, count: int) -> None:
         records.measure("network", f"{name} {kind} 1x{count}", recorded, needs=10)
 
 
-def _batched(records: Records, name: str, net: MSGANet, count: int) -> None:
+def _batched(records: Records, name: str, net: MSGANet, count: int, half_too: bool) -> None:
     batch = 2 if records.small else 32
     matches, evidence = inputs(batch, count, records.device)
     repeats = 3 if records.small else 10
@@ -97,7 +121,8 @@ def _batched(records: Records, name: str, net: MSGANet, count: int) -> None:
         return run
 
     records.measure("network", f"{name} float32 {batch}x{count}", work(False), needs=10)
-    records.measure("network", f"{name} bfloat16 {batch}x{count}", work(True), needs=10)
+    if half_too and records.device.type == "cuda":
+        records.measure("network", f"{name} bfloat16 {batch}x{count}", work(True), needs=10)
 
 
 def recorded_call(forward: Callable[[], object]) -> Callable[[], object]:
@@ -161,8 +186,9 @@ def _compiled(records: Records, name: str, net: MSGANet, count: int) -> None:
 
         return run
 
-    records.measure("network", f"{name} compiled and recorded 1x{count}", work(False), needs=60)
-    records.measure("network", f"{name} compiled bfloat16 1x{count}", work(True), needs=60)
+    records.measure("compiled", f"{name} 1x{count}", work(False), needs=60)
+    if records.thorough:
+        records.measure("compiled", f"{name} bfloat16 1x{count}", work(True), needs=60)
 
 
 def _onnx(records: Records, name: str, count: int) -> Entry:
@@ -170,11 +196,8 @@ def _onnx(records: Records, name: str, count: int) -> Entry:
 
     from msga_ros.network.onnx_export import export_onnx
 
-    providers = ["CPUExecutionProvider"]
-    if records.device.type == "cuda":
-        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-            return {"providers": onnxruntime.get_available_providers()}
-        providers = ["CUDAExecutionProvider"]
+    on_gpu = records.device.type == "cuda"
+    providers = ["CUDAExecutionProvider" if on_gpu else "CPUExecutionProvider"]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.onnx"
         net = MSGANet.load(packaged_weights(name))

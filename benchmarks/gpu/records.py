@@ -19,9 +19,12 @@ Entry = dict[str, Any]
 class Records:
     """Entries by section and name; one that is there is not measured again."""
 
-    def __init__(self, path: Path, seconds: float, device: str, small: bool) -> None:
+    def __init__(
+        self, path: Path, seconds: float, device: str, small: bool, thorough: bool = False
+    ) -> None:
         self.device = torch.device(device)
         self.small = small
+        self.thorough = thorough
         self._path = path
         self._started = time.monotonic()
         self._seconds = seconds
@@ -32,11 +35,24 @@ class Records:
         """Seconds until nothing new is to be started."""
         return self._seconds - (time.monotonic() - self._started)
 
+    def has(self, section: str, name: object) -> bool:
+        """Whether it has been measured."""
+        entries = self._document.get(section, {})
+        return str(name) in entries and "error" not in entries[str(name)]
+
+    def took(self, section: str, seconds: float) -> None:
+        """Keep how long a section took."""
+        sections = self._document.setdefault("seconds", {})
+        sections[section] = round(sections.get(section, 0.0) + seconds, 1)
+        print(f"== {section}: {seconds:.1f} s, {self.left():.0f} s left", flush=True)
+        if self._path.exists():
+            self._write()
+
     def measure(self, section: str, name: str, work: Callable[[], Entry], needs: float) -> None:
         """Run `work`, which takes about `needs` seconds, and keep its entry; what fails is kept as
         `error`, what there is no time for is left for the next run."""
         entries = self._document.setdefault(section, {})
-        if name in entries and "error" not in entries[name]:
+        if self.has(section, name):
             return
         if self.left() < (0.1 * needs if self.small else needs):
             print(f"{section}/{name}: no time left", flush=True)

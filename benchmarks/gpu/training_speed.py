@@ -3,32 +3,20 @@ of what makes the batches."""
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 import time
 
 import torch
 from records import Entry, Records, synchronise
 
-from msga_ros.network import MSGANetConfig
-from msga_ros.network.evidence import EVIDENCE
+from msga_ros.network import MSGANet, packaged_weights
 from msga_ros.training.batches import BatchConfig, BatchSource
 from msga_ros.training.config import OptimiserConfig, TrainConfig
 from msga_ros.training.run import Run
 from msga_ros.training.step import RecordedStep
 from msga_ros.training.trainer import make_fabric
 
-FULL = MSGANetConfig(hartley=True, evidence=EVIDENCE, residual_input=True)
-LITE = dataclasses.replace(
-    FULL,
-    channels=32,
-    neighbours=(6, 6),
-    residual_blocks=2,
-    grid=8,
-    msformer_layers=1,
-    dynamic_graphs=False,
-)
-NETWORKS = {"msga_net": FULL, "msga_net_lite": LITE}
+NETWORKS = ("msga_net", "msga_net_lite")  # in the structure of the packaged weights
 
 
 def measure_training(records: Records) -> None:
@@ -37,9 +25,7 @@ def measure_training(records: Records) -> None:
     records.measure("training", "synthetic batches", lambda: _batches(records, shape), needs=10)
     for name in NETWORKS:
         for half in (False, True):
-            kinds = (
-                ("eager", "recorded", "compiled") if records.device.type == "cuda" else ("eager",)
-            )
+            kinds = _kinds(records)
             for kind in kinds:
                 records.measure(
                     "training",
@@ -49,13 +35,19 @@ def measure_training(records: Records) -> None:
                 )
 
 
+def _kinds(records: Records) -> tuple[str, ...]:
+    if records.device.type != "cuda":
+        return ("eager",)
+    return ("eager", "recorded", "compiled") if records.thorough else ("recorded",)
+
+
 def settings(name: str, shape: tuple[int, int], folder: str) -> TrainConfig:
     """Of a run on synthetic batches of `shape` (samples, matches), with its files in `folder`."""
     samples, count = shape
     return TrainConfig(
         output=folder,
         tensorboard=False,
-        network=NETWORKS[name],
+        network=MSGANet.load(packaged_weights(name)).config,
         batch=BatchConfig(matches=samples * count, sizes=(count,)),
         optimiser=OptimiserConfig(iterations=10**6),
     )

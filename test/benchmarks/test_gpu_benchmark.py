@@ -30,9 +30,10 @@ def test_sections_and_a_training_and_what_is_there_is_kept(tmp_path: Path) -> No
         "tensorboard": False,
     }
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(settings))
-    arguments = ["--sections", "ceilings", "matching", "--train", "tiny.yaml=1", "--seconds", "12"]
+    sections = ["--sections", "ceilings", "matching", "streams"]
+    arguments = [*sections, "--train", "tiny.yaml=1", "--seconds", "16"]
     document = measured(tmp_path, *arguments)
-    for section in ("ceilings", "matching", "continuation"):
+    for section in ("ceilings", "matching", "streams", "continuation"):
         assert document[section]
         assert not [entry for entry in document[section].values() if "error" in entry]
     assert document["matching"]["float 200"]["numpy_ms"] > 0
@@ -43,6 +44,7 @@ def test_sections_and_a_training_and_what_is_there_is_kept(tmp_path: Path) -> No
     again = measured(tmp_path, "--sections", "ceilings", "matching")
     assert again["ceilings"] == document["ceilings"]
     assert again["matching"] == document["matching"]
+    assert document["seconds"]["matching"] > 0
 
 
 def test_no_time_is_no_measurement(tmp_path: Path) -> None:
