@@ -24,6 +24,7 @@ class Where(Enum):
     SLAM = "slam"
     VIEW = "view"
     ROS = "ROS"  # a ROS 2 distribution
+    CUDA = "CUDA"  # PyTorch for CUDA, of which it is a part
 
 
 class Import(NamedTuple):
@@ -58,6 +59,7 @@ IMPORTS: dict[str, Import] = {
     "gtsam": Import("gtsam", None, Where.SLAM),
     "ray": Import("ray", None, Where.RAY),
     "rerun": Import("rerun-sdk", None, Where.VIEW),
+    "triton": Import("triton", None, Where.CUDA),
 } | {
     name: Import(name, name, Where.ROS)
     for name in (

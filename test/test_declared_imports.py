@@ -65,7 +65,7 @@ def test_the_extras_require_what_their_parts_import() -> None:
     expected = {
         where.value: distributions(where)
         for where in Where
-        if where not in (Where.NEEDED, Where.ROS)
+        if where not in (Where.NEEDED, Where.ROS, Where.CUDA)
     }
     extras = setup_arguments()["extras_require"]
     for extra, others in NOT_IMPORTED.items():
@@ -75,7 +75,8 @@ def test_the_extras_require_what_their_parts_import() -> None:
 
 def test_requirements_pin_what_is_imported() -> None:
     assert pinned("requirements.txt") == distributions(Where.NEEDED)
-    extras = {where for where in Where if where not in (Where.NEEDED, Where.ROS, *NOT_PINNED)}
+    given = (Where.NEEDED, Where.ROS, Where.CUDA)
+    extras = {where for where in Where if where not in (*given, *NOT_PINNED)}
     assert distributions(*extras) <= pinned("requirements-dev.txt")
 
 

@@ -8,9 +8,10 @@ goes to the device and comes back are two copies, from and to page-locked memory
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,7 +20,13 @@ from torch import Tensor
 
 from msga_ros.devices.precision import full_float32
 from msga_ros.network.evidence import EVIDENCE
+from msga_ros.network.fused import unavailable
 from msga_ros.network.net import MSGANet
+
+if TYPE_CHECKING:
+    from msga_ros.network.fused.network import FusedNetwork
+
+logger = logging.getLogger(__name__)
 
 SIZES = (256, 512, 1024, 1536, 2048, 3072, 4096, 6144, 8192)  # of recordings, matches
 _COLUMNS = 4 + len(EVIDENCE) + 1  # coordinates, evidence, 1 where valid
@@ -41,15 +48,37 @@ class _Recording:
 class RecordedNetwork:
     """`net`, folded and in evaluation mode, on a CUDA device; a thread at a time computes."""
 
-    def __init__(self, net: MSGANet, device: torch.device, half: bool = False) -> None:
-        """`half`: features in bfloat16; coordinates, graphs and solutions stay in float32."""
+    def __init__(
+        self, net: MSGANet, device: torch.device, half: bool = False, fused: str = "auto"
+    ) -> None:
+        """
+        Args:
+            half: features in bfloat16; coordinates, graphs and solutions stay in float32.
+            fused: auto (by fused kernels, where they are available) or off.
+        """
         self._net = net.to(device)
         self.device = device
         self._half = half
+        self._fused = self._fused_network(fused)
         self._recordings: dict[int, _Recording] = {}
         self._lock = threading.Lock()
         self._stream = torch.cuda.Stream(device)
         self._pool: Any = None
+
+    @property
+    def fused(self) -> bool:
+        """Whether it computes by fused kernels."""
+        return self._fused is not None
+
+    def _fused_network(self, choice: str) -> FusedNetwork | None:
+        reason = "half precision" if self._half else unavailable(self._net, self.device)
+        if choice == "off" or reason:
+            logger.info("the network runs layer by layer: %s", reason or "fused kernels are off")
+            return None
+        from msga_ros.network.fused.network import FusedNetwork
+
+        logger.info("the network runs by fused kernels")
+        return FusedNetwork(self._net)
 
     def __call__(
         self,
@@ -94,9 +123,7 @@ class RecordedNetwork:
         on_host[:, -1] = 1.0
         on_device = on_host.to(self.device)
         with _RECORDING, full_float32(), torch.inference_mode(), torch.cuda.stream(self._stream):
-            for _ in range(2):  # libraries choose their kernels and take their memory
-                self._judge(on_device)
-            self._stream.synchronize()
+            self._warm_up(on_device)
             graph = torch.cuda.CUDAGraph()
             # What other threads do on the device meanwhile is no fault of the recording.
             with torch.cuda.graph(
@@ -108,9 +135,31 @@ class RecordedNetwork:
             graph, on_host, on_device, results, torch.empty(results.shape, pin_memory=True)
         )
 
+    def _warm_up(self, rows: Tensor) -> None:
+        """Kernels are compiled, libraries choose theirs and take their memory."""
+        if self._fused is not None:
+            try:
+                self._judge(rows)
+                self._stream.synchronize()
+            except torch.cuda.OutOfMemoryError:
+                raise
+            except Exception as error:  # of a compiler or a driver, whatever it is
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                logger.warning(
+                    "fused kernels failed (%s); from now on the network runs layer by layer", reason
+                )
+                self._fused = None
+        for _ in range(2):
+            self._judge(rows)
+        self._stream.synchronize()
+
     def _judge(self, rows: Tensor) -> Tensor:
+        matches, valid, evidence = rows[None, :, :4], rows[None, :, -1] > 0, rows[None, :, 4:-1]
+        if self._fused is not None:
+            found = self._fused.judgement(matches, valid, evidence)
+            return torch.cat([part.flatten() for part in found])
         with torch.autocast("cuda", torch.bfloat16, enabled=self._half, cache_enabled=False):
-            result = self._net(rows[None, :, :4], rows[None, :, -1] > 0, rows[None, :, 4:-1])
+            result = self._net(matches, valid, evidence)
         parts = (result.essential[0].flatten(), result.residual[0], result.logits[1][0])
         return torch.cat([part.float() for part in parts])
 

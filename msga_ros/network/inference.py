@@ -43,12 +43,14 @@ class Inference:
     """Runs `net` (in evaluation mode, on the CPU) on `device`: auto, cpu, cuda or cuda:N.
 
     Goes back to the CPU where the device fails, see `DeviceFallback`. `ConfigError` for any other
-    device. Thread-safe.
+    device. Thread-safe. `fused`: see `RecordedNetwork`.
     """
 
-    def __init__(self, net: MSGANet | Network, device: str) -> None:
+    def __init__(self, net: MSGANet | Network, device: str, fused: str = "auto") -> None:
         network: Network = (
-            _TorchNetwork(net, torch.device("cpu")) if isinstance(net, torch.nn.Module) else net
+            _TorchNetwork(net, torch.device("cpu"), fused)
+            if isinstance(net, torch.nn.Module)
+            else net
         )
         self._on_cpu = network
         self._network = DeviceFallback(
@@ -86,10 +88,13 @@ class Inference:
 class _TorchNetwork:
     """`Network` by torch: on the CPU as it is, on a CUDA device by recorded graphs."""
 
-    def __init__(self, net: MSGANet, device: torch.device) -> None:
+    def __init__(self, net: MSGANet, device: torch.device, fused: str) -> None:
         self.device = device
         self._net = net
-        self._forward = self._on_cpu if device.type == "cpu" else RecordedNetwork(net, device)
+        self._fused = fused
+        self._forward = (
+            self._on_cpu if device.type == "cpu" else RecordedNetwork(net, device, fused=fused)
+        )
 
     @property
     def verifies(self) -> bool:
@@ -97,7 +102,7 @@ class _TorchNetwork:
 
     def on(self, device: torch.device) -> Network:
         net = copy.deepcopy(self._net)
-        return _TorchNetwork(net.cpu() if device.type == "cpu" else net, device)
+        return _TorchNetwork(net.cpu() if device.type == "cpu" else net, device, self._fused)
 
     def __call__(
         self,

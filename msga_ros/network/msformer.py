@@ -12,6 +12,11 @@ from msga_ros.network.layers import ContextNorm, relu
 _KEPT_SHARES = ((1, 2), (2, 3), (3, 4), (4, 5))  # of each row of the attention map
 
 
+def kept_entries(width: int) -> tuple[int, ...]:
+    """How many entries of a row of `width` each of the sparse copies keeps."""
+    return tuple(max(1, width * numerator // of) for numerator, of in _KEPT_SHARES)
+
+
 class ClusterEmbedding(nn.Module):
     """Logits `(B, N, clusters)` of the membership of each match in each cluster."""
 
@@ -68,8 +73,7 @@ class SparseChannelAttention(nn.Module):
         )
         sums = ordered.cumsum(-1)
         factor = torch.zeros_like(similarity)
-        for copy, (numerator, denominator) in enumerate(_KEPT_SHARES):
-            kept = max(1, width * numerator // denominator)
+        for copy, kept in enumerate(kept_entries(width)):
             scale = self.mixture[copy] / sums[..., kept - 1 : kept]
             factor = factor + torch.where(rank < kept, scale, 0.0)
         return exponential * factor

@@ -79,6 +79,11 @@ class MSGANet(nn.Module):
         self.requires_grad_(False)
         return self.eval()
 
+    @property
+    def folded(self) -> bool:
+        """Whether batch norms are merged into the weights."""
+        return self._folded
+
     def train(self, mode: bool = True) -> MSGANet:
         """As in torch; a folded network refuses.
 
@@ -108,7 +113,7 @@ class MSGANet(nn.Module):
         Raises:
             ValueError: a shape or dtype is not as above.
         """
-        valid = _checked(correspondences, valid)
+        valid = checked(correspondences, valid)
         inputs = self._inputs(correspondences, evidence)
         if correspondences.shape[1] < self.min_matches:
             return empty_result(correspondences)
@@ -135,12 +140,7 @@ class MSGANet(nn.Module):
         if evidence is None:
             evidence = correspondences.new_full((1, 1, len(EVIDENCE)), torch.nan)
             evidence = evidence.expand(*correspondences.shape[:2], -1)
-        columns = evidence.shape[-1]
-        if evidence.shape[:-1] != correspondences.shape[:2] or not 2 <= columns <= len(EVIDENCE):
-            raise ValueError(
-                f"evidence must be {(*correspondences.shape[:2], len(EVIDENCE))}, "
-                f"not {tuple(evidence.shape)}"
-            )
+        _check_evidence(correspondences, evidence)
         encoded = evidence_inputs(names, evidence.to(correspondences.dtype))
         return torch.cat((correspondences, encoded), -1)
 
@@ -246,12 +246,16 @@ def _padded(values: Tensor, valid: Tensor | None, fill: float) -> Tensor:
     return values if valid is None else values.masked_fill(~valid, fill)
 
 
-def _checked(correspondences: Tensor, valid: Tensor | None) -> Tensor | None:
+def checked(
+    correspondences: Tensor, valid: Tensor | None, evidence: Tensor | None = None
+) -> Tensor | None:
     """The mask, None where it masks nothing; raises on wrong shapes and types."""
     if correspondences.dim() != 3 or correspondences.shape[-1] != 4:
         raise ValueError(f"correspondences must be (B, N, 4), not {tuple(correspondences.shape)}")
     if not correspondences.is_floating_point():
         raise ValueError(f"correspondences must be floating point, not {correspondences.dtype}")
+    if evidence is not None:
+        _check_evidence(correspondences, evidence)
     if valid is None:
         return None
     if valid.dtype != torch.bool or valid.shape != correspondences.shape[:2]:
@@ -260,3 +264,12 @@ def _checked(correspondences: Tensor, valid: Tensor | None) -> Tensor | None:
             f"not {valid.dtype} of shape {tuple(valid.shape)}"
         )
     return None if not fixed_shapes(valid) and bool(valid.all()) else valid
+
+
+def _check_evidence(correspondences: Tensor, evidence: Tensor) -> None:
+    columns = evidence.shape[-1]
+    if evidence.shape[:-1] != correspondences.shape[:2] or not 2 <= columns <= len(EVIDENCE):
+        raise ValueError(
+            f"evidence must be {(*correspondences.shape[:2], len(EVIDENCE))}, "
+            f"not {tuple(evidence.shape)}"
+        )

@@ -29,6 +29,13 @@ class NetworkConfig:
     device: str = setting(
         "auto", "auto (CUDA where there is one), cpu, cuda or cuda:N.", at_start=True
     )
+    fused: str = setting(
+        "auto",
+        "On CUDA: auto (by fused kernels where card and network allow it, as the log says) or off "
+        "(layer by layer).",
+        choices=lambda: ("auto", "off"),
+        at_start=True,
+    )
     inlier_threshold: float = setting(
         1e-4,
         "A match is an inlier of the network below this squared symmetric epipolar distance, "
@@ -57,7 +64,7 @@ class MSGASieve:
         # Torch takes seconds to import; who only reads a configuration need not wait.
         from msga_ros.network.inference import Inference
 
-        self._inference = Inference(network, config.device)
+        self._inference = Inference(network, config.device, config.fused)
         self._inlier_threshold = config.inlier_threshold
         self.source = source
 

@@ -1,0 +1,172 @@
+"""What kernels are given: prepared weights, features with the norm that comes next, block sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Linear:
+    """`weight` (O, K), `bias` (O): contiguous, float32."""
+
+    weight: Tensor
+    bias: Tensor
+
+
+@dataclass(frozen=True)
+class Norm:
+    """A context norm: after mean and variance of the sample, `scale` and `shift` (C)."""
+
+    scale: Tensor
+    shift: Tensor
+    eps: float
+
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        return self.scale, self.shift
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of blocks of matches: `means`, `squares` (B, blocks, C), `counts` (B, blocks), see
+    `kernels/statistics.py`."""
+
+    means: Tensor
+    squares: Tensor
+    counts: Tensor
+
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.means, self.squares, self.counts
+
+    @property
+    def blocks(self) -> int:
+        return self.counts.shape[1]
+
+
+@dataclass(frozen=True)
+class Normed:
+    """Features `(B, N, C)` as they are or, with `norm`, before `relu(norm(values) + shortcut)`."""
+
+    values: Tensor
+    norm: Norm | None = None
+    statistics: Statistics | None = None
+    shortcut: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Block sizes: powers of two, 16 at least.
+
+    Attributes:
+        rows, columns, depth: of linear layers: matches, outputs, inputs at a time.
+        edge_rows: matches of a program that holds all outputs of their edges.
+        query_rows: matches of a program that goes through all others, or through all clusters.
+        others: matches that neighbours are looked for among, at a time.
+        parts: blocks whose statistics are merged at a time.
+        cells, outputs: of convolutions on the grid.
+        precision: of products: ieee, tf32x3 (three products of tensor cores, nearly as exact) or
+            tf32 (ten bits).
+        warps: of a program that holds a product.
+    """
+
+    rows: int = 32
+    columns: int = 64
+    depth: int = 32
+    edge_rows: int = 16
+    query_rows: int = 16
+    others: int = 64
+    parts: int = 32
+    cells: int = 16
+    outputs: int = 32
+    precision: str = "tf32x3"
+    warps: int = 4
+
+
+def tiles_for(batch: int, rows: int) -> Tiles:
+    """By rule, for so many matches: small blocks where few would leave processors idle."""
+    matches = batch * rows
+    if matches <= 4096:
+        return Tiles()
+    if matches <= 16384:
+        return Tiles(rows=64, edge_rows=32, query_rows=32)
+    return Tiles(rows=128, edge_rows=64, query_rows=32, cells=64, warps=8)
+
+
+def empty_statistics(features: Tensor, blocks: int) -> Statistics:
+    """Room for the statistics of `features` (B, N, C) in so many blocks."""
+    batch, _, channels = features.shape
+    return Statistics(
+        features.new_empty(batch, blocks, channels, dtype=torch.float32),
+        features.new_empty(batch, blocks, channels, dtype=torch.float32),
+        features.new_empty(batch, blocks, dtype=torch.float32),
+    )
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """On the grid: `weight` (taps, O, K), `bias` (O); before it `x scale + shift` where given."""
+
+    weight: Tensor
+    bias: Tensor
+    scale: Tensor | None = None
+    shift: Tensor | None = None
+    relu: bool = False
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Between channels: depthwise convolution `(9, 3 C)` and its bias, a temperature a head, and
+    four sparse copies, of which each keeps so many entries of a row."""
+
+    depthwise_weight: Tensor
+    depthwise_bias: Tensor
+    temperature: Tensor
+    mixture: Tensor
+    kept: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """`scale`, `shift` (C) before everything; the second convolution of the local bottleneck, the
+    linear layers of that of the whole map."""
+
+    scale: Tensor
+    shift: Tensor
+    local: Convolution
+    whole0: Linear
+    whole1: Linear
+
+
+@dataclass(frozen=True)
+class Sieving:
+    """How many matches are needed at least, the share that each module keeps, the names of the
+    evidence that is looked at, and the width of what that makes with the coordinates."""
+
+    least: int
+    keep: Fraction
+    evidence: tuple[str, ...]
+    inputs: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """`mask` (B, N) int8; `counts` (B, 3) int32 of matches, and of those that each module keeps;
+    `sufficient` (B,) int8."""
+
+    mask: Tensor
+    counts: Tensor
+    sufficient: Tensor
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """`origin` (B, K) int32: where each was in the input of the network; `mask` (B, K) int8: which
+    are no padding."""
+
+    origin: Tensor
+    mask: Tensor

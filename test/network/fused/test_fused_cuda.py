@@ -1,0 +1,107 @@
+"""The fused network on a GPU: recorded, of any size, and what happens where a kernel fails."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from devices import ON_GPU, no_waiting
+from small_networks import up_to_sign
+from verdicts import DETERMINED, assert_alike, matches_of_a_scene
+
+from msga_ros.devices.precision import full_float32
+from msga_ros.network import MSGANet, packaged_weights
+from msga_ros.network.cuda_graph import RecordedNetwork
+from msga_ros.network.fused import unavailable
+from msga_ros.network.match_scores import MatchScores
+from msga_ros.training.synthetic_scenes import synthetic_batch
+
+pytestmark = ON_GPU
+
+CUDA = torch.device("cuda")
+NAMES = ("msga_net", "msga_net_lite", "msga_net_lite_open")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def exact() -> Iterator[None]:
+    with full_float32():
+        yield
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def networks(request: pytest.FixtureRequest) -> tuple[RecordedNetwork, RecordedNetwork]:
+    net = MSGANet.load(packaged_weights(request.param)).to(CUDA)
+    if reason := unavailable(net, CUDA):
+        pytest.skip(reason)
+    return RecordedNetwork(net, CUDA), RecordedNetwork(net, CUDA, fused="off")
+
+
+@pytest.mark.parametrize("count", [0, 1, 31, 32, 33, 257, 500, 1000, 2000, 3000, 4000, 8000])
+def test_any_number_of_matches(
+    networks: tuple[RecordedNetwork, RecordedNetwork], count: int
+) -> None:
+    matches = matches_of_a_scene(count)
+    valid = np.arange(count) % 5 > 0
+    call = (matches.correspondences, valid, matches.evidence)
+    verdicts = [
+        MatchScores(*(part.astype(np.float64) for part in network(*call))) for network in networks
+    ]
+    assert networks[0].fused and not networks[1].fused
+    assert_alike(*verdicts, valid)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_batches_without_a_wait(name: str) -> None:
+    from msga_ros.network.fused.network import FusedNetwork
+
+    net = MSGANet.load(packaged_weights(name)).to(CUDA)
+    fused = FusedNetwork(net)
+    made = synthetic_batch(16, 1300, torch.Generator().manual_seed(3), DETERMINED)
+    counts = torch.linspace(0, 1300, 16).long()
+    valid = (torch.arange(1300) < counts[:, None]).to(CUDA)
+    matches, evidence = made.correspondences.to(CUDA), made.evidence.to(CUDA)
+    with torch.inference_mode():
+        expected = net(matches, valid, evidence)
+        fused(matches, valid, evidence)
+        with no_waiting():
+            found = fused(matches, valid, evidence)
+    assert torch.equal(found.sufficient, expected.sufficient)
+    for one, other in zip(expected.logits, found.logits, strict=True):
+        assert torch.equal(one.isfinite(), other.isfinite())
+    shown = expected.logits[1].isfinite()
+    one, other = expected.logits[1][shown], found.logits[1][shown]
+    close = ((one - other).abs() <= 1e-2 * one.abs().clamp_min(1)).float().mean()
+    assert float(close) >= 0.98
+    # Of few matches the solution may be anything; of many it is the same.
+    many = counts.to(CUDA) > 300
+    assert up_to_sign(expected.essential[many], found.essential[many]) < 2e-2
+
+
+def test_the_same_twice() -> None:
+    network = RecordedNetwork(MSGANet.load(packaged_weights("msga_net")), CUDA)
+    matches = matches_of_a_scene(700)
+    call = (matches.correspondences, matches.everyone, matches.evidence)
+    first = network(*call)
+    for _ in range(3):
+        for one, other in zip(first, network(*call), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_kernel_that_fails_is_said_and_the_layers_go_on(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = RecordedNetwork(MSGANet.load(packaged_weights("msga_net_lite")), CUDA)
+    assert network._fused is not None
+
+    def broken(*arguments: object, **keywords: object) -> None:
+        raise ValueError("no such instruction")
+
+    monkeypatch.setattr(network._fused.operations, "nearest", broken)
+    matches = matches_of_a_scene(300)
+    with caplog.at_level(logging.WARNING):
+        _, _, score = network(matches.correspondences, matches.everyone, matches.evidence)
+    assert "no such instruction" in caplog.text and "layer by layer" in caplog.text
+    assert np.isfinite(score).all() and not network.fused
