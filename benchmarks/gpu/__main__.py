@@ -22,6 +22,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent), str(ROOT / "benchmarks")]
 import torch  # noqa: E402
 from ceilings import measure_ceilings  # noqa: E402
 from continuation import continue_trainings  # noqa: E402
+from fused_speed import measure_fused  # noqa: E402
 from network_speed import measure_compiled, measure_network, measure_onnx  # noqa: E402
 from pipeline_speed import measure_matching, measure_stages, measure_streams  # noqa: E402
 from profile_kernels import measure_kernels  # noqa: E402
@@ -33,6 +34,7 @@ SECTIONS = {
     "ceilings": measure_ceilings,
     "tests": run_tests,
     "network": measure_network,
+    "fused": measure_fused,
     "onnx": measure_onnx,
     "matching": measure_matching,
     "streams": measure_streams,

@@ -96,7 +96,7 @@ def _single(records: Records, name: str, net: MSGANet, count: int, all_kinds: bo
         kind = "recorded bfloat16" if half else "recorded"
 
         def recorded(half: bool = half) -> Entry:
-            network = RecordedNetwork(copy.deepcopy(net), records.device, half)
+            network = RecordedNetwork(copy.deepcopy(net), records.device, half, fused="off")
             return milliseconds(lambda: network(*on_host), records.device, 5 * repeats)
 
         records.measure("network", f"{name} {kind} 1x{count}", recorded, needs=10)

@@ -48,6 +48,11 @@ class Records:
         if self._path.exists():
             self._write()
 
+    def entry(self, section: str, name: str) -> Entry:
+        """What is there already; nothing where it was not measured."""
+        found: Entry = self._document.get(section, {}).get(name, {})
+        return found
+
     def measure(self, section: str, name: str, work: Callable[[], Entry], needs: float) -> None:
         """Run `work`, which takes about `needs` seconds, and keep its entry; what fails is kept as
         `error`, what there is no time for is left for the next run."""
