@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from msga_ros.network.architectures import ARCHITECTURES
 from msga_ros.network.checkpoint import architecture_of
 from msga_ros.network.cuda_graph import RecordedNetwork
 from msga_ros.network.match_scores import MatchScores, Network
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["Inference", "MatchScores", "load_network"]
 
@@ -43,12 +46,15 @@ class Inference:
     """Runs `net` (in evaluation mode, on the CPU) on `device`: auto, cpu, cuda or cuda:N.
 
     Goes back to the CPU where the device fails, see `DeviceFallback`. `ConfigError` for any other
-    device. Thread-safe. `fused`: see `RecordedNetwork`.
+    device. Thread-safe. `fused`, `compiles`: see
+    `RecordedNetwork`; where there is none, a warning says that nothing is compiled.
     """
 
-    def __init__(self, net: MSGANet | Network, device: str, fused: str = "auto") -> None:
+    def __init__(
+        self, net: MSGANet | Network, device: str, fused: str = "auto", compiles: bool = False
+    ) -> None:
         network: Network = (
-            _TorchNetwork(net, torch.device("cpu"), fused)
+            _TorchNetwork(net, torch.device("cpu"), fused, compiles)
             if isinstance(net, torch.nn.Module)
             else net
         )
@@ -56,6 +62,10 @@ class Inference:
         self._network = DeviceFallback(
             "the network", network, lambda one, there: one.on(there), device, "network.device"
         )
+        if compiles and not (isinstance(network, _TorchNetwork) and self.device.type == "cuda"):
+            logger.warning(
+                "network.compile is for checkpoints on a CUDA device: the network runs as it is"
+            )
 
     @property
     def device(self) -> torch.device:
@@ -88,12 +98,14 @@ class Inference:
 class _TorchNetwork:
     """`Network` by torch: on the CPU as it is, on a CUDA device by recorded graphs."""
 
-    def __init__(self, net: MSGANet, device: torch.device, fused: str) -> None:
+    def __init__(self, net: MSGANet, device: torch.device, fused: str, compiles: bool) -> None:
         self.device = device
         self._net = net
-        self._fused = fused
+        self._choices = (fused, compiles)
         self._forward = (
-            self._on_cpu if device.type == "cpu" else RecordedNetwork(net, device, fused=fused)
+            self._on_cpu
+            if device.type == "cpu"
+            else RecordedNetwork(net, device, fused=fused, compiles=compiles)
         )
 
     @property
@@ -102,7 +114,7 @@ class _TorchNetwork:
 
     def on(self, device: torch.device) -> Network:
         net = copy.deepcopy(self._net)
-        return _TorchNetwork(net.cpu() if device.type == "cpu" else net, device, self._fused)
+        return _TorchNetwork(net.cpu() if device.type == "cpu" else net, device, *self._choices)
 
     def __call__(
         self,

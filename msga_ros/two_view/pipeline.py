@@ -44,6 +44,8 @@ _FIXED_ENTRIES = (
     "sieve.name",
     "network.weights",
     "network.device",
+    "network.fused",
+    "network.compile",
 )
 
 

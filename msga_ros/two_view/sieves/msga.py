@@ -36,6 +36,12 @@ class NetworkConfig:
         choices=lambda: ("auto", "off"),
         at_start=True,
     )
+    compile: bool = setting(
+        False,
+        "On CUDA without fused kernels: compile the layers in the background (torch.compile), a "
+        "minute for each of a few numbers of matches; until then the network runs as it is.",
+        at_start=True,
+    )
     inlier_threshold: float = setting(
         1e-4,
         "A match is an inlier of the network below this squared symmetric epipolar distance, "
@@ -64,7 +70,7 @@ class MSGASieve:
         # Torch takes seconds to import; who only reads a configuration need not wait.
         from msga_ros.network.inference import Inference
 
-        self._inference = Inference(network, config.device, config.fused)
+        self._inference = Inference(network, config.device, config.fused, config.compile)
         self._inlier_threshold = config.inlier_threshold
         self.source = source
 
