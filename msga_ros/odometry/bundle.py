@@ -27,7 +27,7 @@ CHI2_95 = np.array([np.inf, 3.841, 5.991, 7.815, 9.488, 11.070, 12.592])
 CHI2_99 = np.array([np.inf, 6.635, 9.210, 11.345, 13.277, 15.086, 16.812])
 _SINGULAR = 1e-12
 _SETTLED = 1e-3  # of sigma^2: what no point's squared error gains any more
-_CONVERGED = 1e-6  # share of the cost that a step gains at the end
+CONVERGED = 1e-6  # share of the cost that a step gains at the end
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,11 @@ class Bundle:
                 break
         return state, Errors(squared, self._freedom)
 
-    def minimise(self, state: State, sigma: float, iterations: int) -> State | None:
-        """Levenberg-Marquardt with Huber weights on whole points."""
+    def minimise(
+        self, state: State, sigma: float, iterations: int, converged: float = CONVERGED
+    ) -> State | None:
+        """Levenberg-Marquardt with Huber weights on whole points, until a step gains no more than
+        the share `converged` of the cost."""
         system = self.linearise(state, sigma)
         cost, damping = self._cost(system, sigma, state), 1e-4
         for _ in range(iterations):
@@ -124,7 +127,7 @@ class Bundle:
                 continue
             gained, cost = cost - new_cost, new_cost
             state, system, damping = tried, candidate, damping / 10.0
-            if gained < _CONVERGED * cost:
+            if gained < converged * cost:
                 break
         self._last = (state, sigma, system)
         return state if np.isfinite(cost) else None

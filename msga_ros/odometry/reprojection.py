@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from msga_ros.geometry.pose import cross
+from msga_ros.geometry.pose import skew
 from msga_ros.odometry.observations import ROWS, Rig
 
 Array = npt.NDArray[np.float64]
@@ -60,7 +60,8 @@ def reprojection_system(
     residual[:, 4:6], slope = _projected(current, focal)
     by_point[:, 4:6] = _times(slope, by_point1)
     if shared:
-        by_shared[:, 4:6, :6] = _by_pose(slope, current, depth, to_current)
+        by_shared[:, 4:6, :3] = -depth[:, None, None] * _times(slope, to_current)
+        by_shared[:, 4:6, 3:6] = _times(_by_turn(residual[:, 4:6], focal), to_current)
     if rig is not None:
         turned = rig.turned(state.turn)
         turn, shift = turned.rotation, turned.translation
@@ -74,9 +75,14 @@ def reprojection_system(
             by_right[:, 2] += shift
             by_point[:, rows] = _times(slope, by_right)
             if shared:
-                by_shared[:, rows, 6:] = cross(right[:, None], slope)
-        if shared:
-            by_shared[:, 6:8, :6] = _by_pose(_times(slope, turn), current, depth, to_current)
+                by_turn = _by_turn(residual[:, rows], focal)
+                by_shared[:, rows, 6:] = -by_turn
+        if shared:  # `slope` and `by_turn` are those of the current right view
+            to_right = turn @ to_current
+            scaled = depth[:, None, None] * slope
+            by_shared[:, 6:8, :3] = -_times(scaled, to_right)
+            # About the left camera, not the right one.
+            by_shared[:, 6:8, 3:6] = _times(by_turn - _times(scaled, skew(shift)), to_right)
     residual[:, :8] -= focal * observed
     return System(residual, by_shared, by_point, np.zeros(count, dtype=np.int64))
 
@@ -133,13 +139,15 @@ def _projected(points: Array, focal: float) -> tuple[Array, Array]:
     return pixels, slope
 
 
-def _by_pose(slope: Array, current: Array, depth: Array, to_current: Array) -> Array:
-    """Derivative (N, 2, 6) by a small shift and turn of the current camera, in reference axes, of
-    what has the derivatives `slope` (N, 2, 3) by the points `current` (N, 3)."""
-    by_pose = np.empty((len(slope), 2, 6))
-    np.multiply(_times(slope, to_current), -depth[:, None, None], out=by_pose[:, :, :3])
-    by_pose[:, :, 3:] = _times(cross(slope, current[:, None]), to_current)
-    return by_pose
+def _by_turn(pixels: Array, focal: float) -> Array:
+    """Cross product (N, 2, 3) of the derivatives of `pixels` (N, 2) by their points with the
+    points: how a small turn moves them, but for the sign."""
+    u, v = pixels.T
+    across = u * v / focal
+    by_turn = np.empty((len(pixels), 2, 3))
+    by_turn[:, 0, 0], by_turn[:, 0, 1], by_turn[:, 0, 2] = across, -(u * u / focal + focal), v
+    by_turn[:, 1, 0], by_turn[:, 1, 1], by_turn[:, 1, 2] = v * v / focal + focal, -across, -u
+    return by_turn
 
 
 def _times(rows: Array, matrix: Array) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from msga_ros.geometry.pose import cross
-from msga_ros.odometry.bundle import CHI2_99, Bundle, robust_sigma
+from msga_ros.odometry.bundle import CHI2_99, CONVERGED, Bundle, robust_sigma
 from msga_ros.odometry.observations import Observations, Rig, RigBelief, TwoFrameSolution
 from msga_ros.odometry.reprojection import State
 
@@ -24,6 +24,7 @@ Bools = npt.NDArray[np.bool_]
 
 _BEHIND = -0.01  # inverse depth: points far away may come out a little behind the camera
 _WIDE = 5.0  # times the gate: what is farther off never takes part
+_ABOUT = 1e-2  # share of the cost that a step gains where outliers are told from inliers after it
 _SMALLEST_GATE = 0.4  # pixels; keypoints scatter more in some places than their median says
 
 
@@ -82,7 +83,7 @@ def solve_two_frames(
             return None
         kept = Bundle(observations.subset(inlier), rig, focal, belief, scale_known)
         begin = replace(state, ray=state.ray[inlier], inverse_depth=state.inverse_depth[inlier])
-        refined = kept.minimise(begin, scale, iterations)
+        refined = kept.minimise(begin, scale, iterations, _ABOUT if wide else CONVERGED)
         if refined is None:
             return None
         ray, depth = state.ray.copy(), state.inverse_depth.copy()

@@ -42,7 +42,7 @@ class SieveConfig:
         at_start=True,
     )
     every: int = setting(
-        5,
+        8,
         "Where the front end follows points: of how many pairs in a row one is judged by the sieve "
         "and solved from the beginning; the motion of the others goes on from it. 1: each.",
         minimum=1,
