@@ -31,7 +31,7 @@ from msga_ros.network.fused.operations import Operations
 NETWORKS = ("msga_net", "msga_net_lite")
 _MOST_APART = 1e-2  # of an operation, relative to the largest entry of its answer
 _SINGLE, _BATCH = (1, 2000), (32, 1000)
-_LITE = ("rows 16", "rows 64", "depth 64 parts 64")  # variants of the small network
+_LITE = ("rows 16", "rows 64", "depth 32 parts 32 warps 4")  # variants of the small network
 
 
 class Job(NamedTuple):

@@ -67,6 +67,7 @@ class Tiles:
         edge_rows: matches of a program that holds all outputs of their edges.
         query_rows: matches of a program that goes through all others, or through all clusters.
         others: matches that neighbours are looked for among, at a time.
+        chunk: inputs at a time where they come from the edges or the grid.
         parts: blocks whose statistics are merged at a time.
         cells, outputs: of convolutions on the grid.
         precision: of products: ieee, tf32x3 (three products of tensor cores, nearly as exact) or
@@ -76,15 +77,16 @@ class Tiles:
 
     rows: int = 32
     columns: int = 64
-    depth: int = 32
+    depth: int = 128
+    chunk: int = 32
     edge_rows: int = 16
     query_rows: int = 16
     others: int = 64
-    parts: int = 32
+    parts: int = 64
     cells: int = 16
     outputs: int = 32
     precision: str = "tf32x3"
-    warps: int = 4
+    warps: int = 8
 
 
 def tiles_for(batch: int, rows: int) -> Tiles:
@@ -93,8 +95,8 @@ def tiles_for(batch: int, rows: int) -> Tiles:
     if matches <= 4096:
         return Tiles()
     if matches <= 16384:
-        return Tiles(rows=64, edge_rows=32, query_rows=32)
-    return Tiles(rows=128, edge_rows=64, query_rows=32, cells=64, warps=8)
+        return Tiles(rows=64, depth=32, edge_rows=32, query_rows=32, parts=32, warps=4)
+    return Tiles(rows=128, depth=32, edge_rows=64, query_rows=32, parts=16, cells=64)
 
 
 def empty_statistics(features: Tensor, blocks: int) -> Statistics:

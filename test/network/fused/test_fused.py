@@ -39,7 +39,9 @@ COUNTS = (38, 11)
 
 
 def small_tiles(batch: int, rows: int) -> Tiles:
-    return Tiles(rows=16, columns=32, depth=16, edge_rows=16, query_rows=16, others=16, parts=2)
+    return Tiles(
+        rows=16, columns=32, depth=16, chunk=16, edge_rows=16, query_rows=16, others=16, parts=2
+    )
 
 
 @pytest.fixture(scope="module", autouse=True)

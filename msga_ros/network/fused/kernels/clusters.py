@@ -100,6 +100,7 @@ def merge_kernel(
     CB: tl.constexpr,
     G: tl.constexpr,
     BG: tl.constexpr,
+    PARTS: tl.constexpr,
 ):
     """`cells` `(B, G, C)` from what `pool_kernel` says of each split."""
     sample = tl.program_id(0)
@@ -110,14 +111,22 @@ def merge_kernel(
     largest = tl.full((BG,), _NEVER, dtype=tl.float32)
     total = tl.zeros((BG,), dtype=tl.float32)
     sums = tl.zeros((BG, CB), dtype=tl.float32)
-    for split in range(splits):
-        place = (sample * splits + split) * G + cell
-        here = tl.load(largest_in + place, mask=real, other=_NEVER)
-        now = tl.maximum(largest, here)
-        less, share = tl.exp(largest - now), tl.exp(here - now)
-        total = total * less + share * tl.load(total_in + place, mask=real, other=0.0)
-        part = tl.load(sums_in + place[:, None] * C + channel[None, :], mask=both, other=0.0)
-        sums = sums * less[:, None] + share[:, None] * part
+    for start in range(0, splits, PARTS):
+        split = start + tl.arange(0, PARTS)
+        place = (sample * splits + split)[:, None] * G + cell[None, :]
+        known = (split < splits)[:, None] & real[None, :]
+        here = tl.load(largest_in + place, mask=known, other=_NEVER)
+        now = tl.maximum(largest, tl.max(here, 0))
+        less = tl.exp(largest - now)
+        share = tl.where(known, tl.exp(here - now[None, :]), 0.0)
+        totals = tl.load(total_in + place, mask=known, other=0.0)
+        total = total * less + tl.sum(share * totals, 0)
+        part = tl.load(
+            sums_in + place[:, :, None] * C + channel[None, None, :],
+            mask=known[:, :, None] & (channel < C)[None, None, :],
+            other=0.0,
+        )
+        sums = sums * less[:, None] + tl.sum(share[:, :, None] * part, 0)
         largest = now
     tl.store(
         cells + (sample * G + cell)[:, None] * C + channel[None, :],
@@ -229,7 +238,7 @@ def pool(x: Normed, layer: Linear, mask: Tensor, tiles: Tiles) -> Tensor:
         num_warps=tiles.warps,
     )
     cells = x.values.new_empty(batch, clusters, channels)
-    merge_kernel[(batch, triton.cdiv(clusters, 8))](
+    merge_kernel[(batch, triton.cdiv(clusters, 4))](
         largest,
         total,
         sums,
@@ -238,7 +247,8 @@ def pool(x: Normed, layer: Linear, mask: Tensor, tiles: Tiles) -> Tensor:
         C=channels,
         CB=padded,
         G=clusters,
-        BG=8,
+        BG=4,
+        PARTS=16,
         num_warps=4,
     )
     return cells

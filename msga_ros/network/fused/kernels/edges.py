@@ -213,7 +213,7 @@ def annular(projected: Tensor, neighbours: Tensor, layer: Linear, tiles: Tiles) 
         WIDTH=width,
         RINGS=neighbours.shape[-1] // 3,
         BM=tiles.rows,
-        BK=tiles.depth if channels >= tiles.depth else 16,
+        BK=tiles.chunk if channels >= tiles.chunk else 16,
         BO=tiles.columns,
         PRECISION=tiles.precision,
         num_warps=tiles.warps,
@@ -285,7 +285,7 @@ def edge_output(
         K=k,
         SCORES=head is not None,
         BM=tiles.edge_rows,
-        BK=tiles.depth if channels >= tiles.depth else 16,
+        BK=tiles.chunk if channels >= tiles.chunk else 16,
         PRECISION=tiles.precision,
         num_warps=tiles.warps,
     )

@@ -177,7 +177,7 @@ def linear(
         RELU=relu,
         STATISTICS=statistics,
         BM=tiles.rows,
-        BK=tiles.depth if width >= tiles.depth else 16,
+        BK=min(tiles.depth, max(16, triton.next_power_of_2(width))),
         BO=tiles.columns,
         PARTS=tiles.parts,
         PRECISION=tiles.precision,
