@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+import numpy as np
 
 from msga_ros.bags.errors import BagError
 from msga_ros.bags.reading import Bag
 from msga_ros.bags.replay import RecordedSet, Replayer
+from msga_ros.bags.resumable_odometry import ResumableOdometry
 from msga_ros.bags.robot import static_transforms
+from msga_ros.bags.state import StateError
 from msga_ros.bags.types import ODOMETRY, OLD_TF_MESSAGE, TF_MESSAGE, typestore
 from msga_ros.configuration.parameter import nearest
 from msga_ros.geometry.camera_pose import Pose
@@ -26,7 +31,6 @@ from msga_ros.stream.loops.session import camera_pose
 from msga_ros.stream.message_set import header_ns
 from msga_ros.stream.message_types import Header
 from msga_ros.stream.static_transforms import StaticTransforms
-from msga_ros.stream.stream_odometry import StreamOdometry
 
 OWN, NONE, TF = "own", "none", "tf"
 _DYNAMIC = "/tf"
@@ -59,6 +63,35 @@ class CameraOdometry(Protocol):
 
     def at(self, one: RecordedSet, header: Header) -> Pose | None:
         """Odom to camera at the image with this header; None where it is not known."""
+
+    def pass_by(self, one: RecordedSet, header: Header, state: Mapping[str, Any] | None) -> None:
+        """In the place of `at`, of a set that an interrupted run has had; `state`: the one that
+        `load_state_dict` is given after the last of them."""
+
+    def state_dict(self) -> dict[str, object] | None:
+        """What the next pose depends on, beside the messages of the bag; plain values."""
+
+    def load_state_dict(self, state: Mapping[str, Any] | None) -> None:
+        """Go on from `state_dict()`. Raises `StateError`."""
+
+
+class NoState(ABC):
+    """An odometry of which all lies in the bag."""
+
+    @abstractmethod
+    def at(self, one: RecordedSet, header: Header) -> Pose | None:
+        """See `CameraOdometry`."""
+
+    def pass_by(self, one: RecordedSet, header: Header, state: Mapping[str, Any] | None) -> None:
+        """See `CameraOdometry`."""
+        self.at(one, header)
+
+    def state_dict(self) -> dict[str, object] | None:
+        """See `CameraOdometry`."""
+        return None
+
+    def load_state_dict(self, state: Mapping[str, Any] | None) -> None:
+        """See `CameraOdometry`."""
 
 
 def choose_odometry(bag: Bag, asked: str | None, metric: bool) -> OdometrySource:
@@ -106,7 +139,7 @@ def choose_odometry(bag: Bag, asked: str | None, metric: bool) -> OdometrySource
     return OdometrySource(topic)
 
 
-class BagOdometry:
+class BagOdometry(NoState):
     """The odometry of a bag, between two messages interpolated. `mount`: place of the camera on
     what it moves; None: from /tf_static. `warn` hears of messages that cannot be."""
 
@@ -171,9 +204,10 @@ class BagOdometry:
 class OwnOdometry:
     """That of the images, in metres: stereo or with depth, as `msga bag` has it."""
 
-    def __init__(self, replayer: Replayer, odometry: StreamOdometry) -> None:
+    def __init__(self, replayer: Replayer, odometry: ResumableOdometry) -> None:
         self._replayer = replayer
         self._odometry = odometry
+        self._reference: RecordedSet | None = None  # of an interrupted run
         self.session = self.missing = self.guessed = 0
 
     def at(self, one: RecordedSet, header: Header) -> Pose | None:
@@ -190,8 +224,30 @@ class OwnOdometry:
         self.session = result.session
         return Pose(result.update.pose.rotation, result.update.pose.position).inverse()
 
+    def pass_by(self, one: RecordedSet, header: Header, state: Mapping[str, Any] | None) -> None:
+        """See `CameraOdometry`."""
+        if state is not None and one.number == state["replayer"]["reference"]:
+            self._reference = one
 
-class NoOdometry:
+    def state_dict(self) -> dict[str, object]:
+        """See `CameraOdometry`."""
+        return {
+            "replayer": self._replayer.state(),
+            "odometry": np.frombuffer(self._odometry.state(), np.uint8),
+            "counts": [self.session, self.missing, self.guessed],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any] | None) -> None:
+        """See `CameraOdometry`."""
+        if state is None:
+            raise StateError("not the state of an odometry")
+        self._replayer.restore(state["replayer"], self._reference)
+        self._odometry.restore(state["odometry"].tobytes())
+        self.session, self.missing, self.guessed = state["counts"]
+        self._reference = None
+
+
+class NoOdometry(NoState):
     """Nobody knows."""
 
     session, missing, guessed = 0, 0, 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from msga_ros.bags.complaints import Complaints, Warn
 from msga_ros.bags.errors import BagError
@@ -14,12 +15,14 @@ from msga_ros.bags.loop_odometry import (
     BagOdometry,
     CameraOdometry,
     NoOdometry,
+    NoState,
     OdometrySource,
     OwnOdometry,
     choose_odometry,
 )
 from msga_ros.bags.reading import Bag
 from msga_ros.bags.replay import RecordedSet, Replayer, message_sets
+from msga_ros.bags.resumable_odometry import ResumableOdometry
 from msga_ros.bags.summary import Tally
 from msga_ros.bags.topics import Topics, choose_topics
 from msga_ros.calibration.base import CalibrationError
@@ -34,7 +37,6 @@ from msga_ros.stream.message_set import header_ns
 from msga_ros.stream.message_types import Header
 from msga_ros.stream.processor import Pipeline
 from msga_ros.stream.settings import Settings
-from msga_ros.stream.stream_odometry import StreamOdometry
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,23 @@ class BagViews:
         if request.poses is None:
             self.source = choose_odometry(self._bag, request.odometry, settings.metric)
         self.tally = Tally()
+        self._odometry: CameraOdometry | None = None
 
-    def views(self, pipeline: Pipeline) -> Iterator[View]:
-        """Once; `pipeline`: for an odometry of our own. Raises `BagError` where there are none."""
+    def state(self) -> dict[str, object] | None:
+        """What the odometry of the views after the last one depends on, but for their messages;
+        None: nothing, or there has been no view yet."""
+        return None if self._odometry is None else self._odometry.state_dict()
+
+    def views(
+        self, pipeline: Pipeline, done: int = 0, state: Mapping[str, Any] | None = None
+    ) -> Iterator[View]:
+        """Once; `pipeline`: for an odometry of our own. Those after the first `done`, which an
+        interrupted run has had, with the `state` that there was after them.
+
+        Raises `BagError` where there are none, `StateError` for what is no state.
+        """
         request, odometry = self._request, self._opened_odometry(pipeline)
+        self._odometry = odometry
         side = "left/" if request.settings.stereo else ""
         reader = ViewReader(
             self._topics.sources, self._complaints, CvBridge(), self._calibration.infos, side
@@ -91,6 +106,13 @@ class BagViews:
                 continue
             try:
                 header = one.messages[f"{side}image"].header
+                if made < done:
+                    odometry.pass_by(one, header, state)
+                    reader.read(one.messages, None, request.settings)
+                    made += 1
+                    if made == done:
+                        odometry.load_state_dict(state)
+                    continue
                 view = reader.read(one.messages, odometry.at(one, header), request.settings)
             except BadInput as error:
                 self._complaints(error.kind, error.topic, error.text)
@@ -114,10 +136,11 @@ class BagViews:
             return BagOdometry(self._bag, self.source, request.mount, self._warn)
         infos = self._calibration.infos
         replayer = Replayer(pipeline, self._topics, settings, self._complaints, infos)
-        return OwnOdometry(replayer, StreamOdometry(pipeline, settings["mode"], settings.odometry))
+        odometry = ResumableOdometry(pipeline, settings["mode"], settings.odometry)
+        return OwnOdometry(replayer, odometry)
 
 
-class _Given:
+class _Given(NoState):
     """A trajectory from elsewhere."""
 
     session, guessed = 0, 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,7 @@ from rich.table import Table
 from msga_ros.cli.errors import UsageError, reported_errors, writable_file
 from msga_ros.cli.interrupts import interruptible
 from msga_ros.cli.loops_files import graph_lines, loops_csv
+from msga_ros.cli.loops_resume import InterruptedRun, fingerprint
 from msga_ros.cli.loops_views import Wanted, open_views
 from msga_ros.cli.settings import overrides, parse_settings
 from msga_ros.cli.shared import ConfigFile, Device, Settings, Weights, console
@@ -127,6 +129,7 @@ def command(
 
     With odometry a frame is a keyframe when the camera has moved; settings of the loops are
     given as --set loops.NAME=VALUE, and of a bag those of the node, as --set sync.slop=0.01.
+    With --map an interrupted run goes on when the same command is given again.
     """
     with reported_errors():
         given = {
@@ -191,25 +194,53 @@ def run(
     settings = source_of_views.pipeline
     places = packaged_places(settings.frontend)
     pipeline = TwoViewPipeline(settings)
+    described = {**source_of_views.described, "loops": dataclasses.asdict(loops)}
+    unfinished = InterruptedRun(map_file, fingerprint(source, settings, described))
+    kept, said = unfinished.kept()
+    if said:
+        console.print(escape(said), highlight=False)
     with (
         interruptible(),
+        _explained(console, map_file),
         tempfile.TemporaryDirectory(prefix="msga_loops_") as folder,
-        KeyframeStore(map_file or Path(folder) / "keyframes") as store,
+        KeyframeStore(
+            map_file or Path(folder) / "keyframes", end=None if kept is None else kept.end
+        ) as store,
     ):
-        before = len(store)
         mapper = LoopMapper(store, pipeline, places, loops)
-        earlier = mapper.edges
-        for view in source_of_views.views(pipeline):
+        done, before, state = 0, len(store), None
+        if kept is not None:
+            done, before, state = kept.views, kept.before, kept.odometry
+            mapper.load_state_dict(kept.mapper)
+        else:
+            unfinished.keep(0, before, store, mapper, lambda: None)
+        for view in source_of_views.views(pipeline, done, state):
             outcome = mapper.add(view)
             for note in outcome.notes:
                 console.print(f"{escape(view.name)}: {escape(note)}")
             for edge in outcome.taken_back:
                 names = [store[one].name for one in (edge.current, edge.reference)]
                 console.print(f"{' and '.join(names)}: the loop contradicts the rest, taken back")
-        found = tuple(edge for edge in mapper.edges if edge not in earlier)
+            done += 1
+            unfinished.keep_some(done, before, store, mapper, source_of_views.state)
+        unfinished.keep(done, before, store, mapper, source_of_views.state)
+        found = tuple(edge for edge in mapper.edges if edge.current >= before)
         _show(console, store, found, before)
         _write(outputs, source_of_views.name, store, mapper, found)
+        unfinished.end()
         return mapper.edges
+
+
+@contextmanager
+def _explained(console: Console, map_file: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        if map_file is None:
+            console.print("interrupted; with --map FILE the same command would go on from here")
+        else:
+            console.print("interrupted; the same command goes on from here")
+        raise
 
 
 def _show(console: Console, store: KeyframeStore, found: tuple[LoopEdge, ...], before: int) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -45,12 +46,17 @@ class Wanted:
 
 @dataclass(frozen=True)
 class SourceOfViews:
-    """`name` for people; `pipeline`: the configuration; `views`, by the pipeline that is made of
-    it, in order."""
+    """`name` for people; `pipeline`: the configuration; `described`: what else decides the views.
+
+    `views`, by the pipeline that is made of it, in order: those after the first so many, which an
+    interrupted run has done, with the `state()` that there was after them. Plain values.
+    """
 
     name: str
     pipeline: PipelineConfig
-    views: Callable[[TwoViewPipeline], Iterator[View]]
+    described: Mapping[str, object]
+    views: Callable[[TwoViewPipeline, int, Any], Iterator[View]]
+    state: Callable[[], Any] = lambda: None
 
 
 def open_views(
@@ -75,11 +81,11 @@ def open_views(
     settings = PipelineConfig.load(config, **overrides)
     sequence = open_sequence(source, stereo=wanted.mode == "stereo", depth=wanted.mode == "rgbd")
 
-    def views(_: TwoViewPipeline) -> Iterator[View]:
+    def views(_: TwoViewPipeline, done: int, state: Any) -> Iterator[View]:
         frames = islice(sequence, wanted.frames or None)
-        return _of_frames(frames, sequence, wanted.every, odometry)
+        return islice(_of_frames(frames, sequence, wanted.every, odometry), done, None)
 
-    return SourceOfViews(sequence.name, settings, views)
+    return SourceOfViews(sequence.name, settings, _described(wanted), views)
 
 
 def _of_bag(
@@ -113,7 +119,13 @@ def _of_bag(
     console.print(f"odometry: {escape(str(opened.source))}", highlight=False)
     if opened.source.topic == NONE:
         console.print("without one loops have no length, and there is no trajectory")
-    return SourceOfViews(path.name, settings.pipeline, opened.views)
+    described = {**_described(wanted), "settings": dict(settings.values)}
+    return SourceOfViews(path.name, settings.pipeline, described, opened.views, opened.state)
+
+
+def _described(wanted: Wanted) -> dict[str, object]:
+    given = wanted.odometry
+    return {"wanted": asdict(wanted), "odometry": None if given is None else given.read_text()}
 
 
 def _of_frames(

@@ -26,6 +26,15 @@ class Acceptance:
         self._waiting: list[LoopEdge] = []
         self.excluded: list[LoopEdge] = []
 
+    @property
+    def waiting(self) -> tuple[LoopEdge, ...]:
+        """The loops that nobody has confirmed yet, the oldest first."""
+        return tuple(self._waiting)
+
+    def take_up(self, waiting: Sequence[LoopEdge]) -> None:
+        """Go on with the `waiting` of an interrupted run."""
+        self._waiting = list(waiting)
+
     def take(self, found: Iterable[LoopEdge], accepted: Sequence[LoopEdge]) -> list[LoopEdge]:
         """New loops of one keyframe, most similar first; those that are certain now.
 

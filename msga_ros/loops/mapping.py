@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,8 @@ from msga_ros.loops.motion import MotionWatch
 from msga_ros.loops.places import Describes, Places, check_kept
 from msga_ros.loops.proposals import Proposals
 from msga_ros.loops.reports import Location, LoopEdge, MapPose, Outcome, Verdict, View
-from msga_ros.loops.store import KeyframeStore
+from msga_ros.loops.resumable import State, edge_texts, edges_of, pose_table, poses_of
+from msga_ros.loops.store import KeyframeStore, StoreError
 from msga_ros.loops.verification import Pipeline, Verifier
 from msga_ros.odometry.poses import UncertainPose
 
@@ -189,6 +191,34 @@ class LoopMapper:
         rows = result.inlier
         moved = np.linalg.norm(result.keypoints1[rows] - result.keypoints0[rows], axis=1)
         return bool(np.median(moved) < _SAME_VIEW * keyframe.features.image_size[0])
+
+    def state_dict(self) -> State:
+        """What the next view depends on beside the store, for `load_state_dict` of a mapper over
+        the same records. Plain values and arrays.
+
+        Raises `StoreError` while a loop is not on the disk (`flush`)."""
+        if self._unsaved:
+            raise StoreError(f"{len(self._unsaved)} loops are not on the disk")
+        return {
+            "session": self._session,
+            "watch": self._watch.state_dict(),
+            "elapsed": self._proposals.elapsed,
+            "waiting": edge_texts(self._acceptance.waiting),
+            "poses": pose_table(self._poses.poses),
+            "verifier": self._verifier.state_dict(),
+        }
+
+    def load_state_dict(self, state: Any) -> None:
+        """Go on as if the views before had been given to this mapper. Raises `KeyError`,
+        `TypeError`, `ValueError` for what is no such state."""
+        if len(state["elapsed"]) != len(self._store) or len(state["poses"]) != len(self._store):
+            raise ValueError("the state of a map with another number of keyframes")
+        self._session = state["session"]
+        self._watch.load_state_dict(state["watch"])
+        self._proposals.take_up(state["elapsed"])
+        self._acceptance.take_up(edges_of(state["waiting"]))
+        self._poses.poses = poses_of(state["poses"])
+        self._verifier.load_state_dict(state["verifier"])
 
     def flush(self) -> int:
         """Try again to write what a full disk did not take; how many loops are not on the disk."""

@@ -5,11 +5,14 @@ A stretch of odometry without a jump is a segment; nothing but loops relates one
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from msga_ros.geometry.camera_pose import Pose
 from msga_ros.geometry.pose import rotation_angle_deg
 from msga_ros.loops.config import LoopConfig
+from msga_ros.loops.resumable import State, pose_array, pose_of
 
 _GRAVITY = 9.81  # m/s^2: what a robot may accelerate with without being said to jump
 _SPIN = 600.0  # deg/s^2, likewise
@@ -92,6 +95,30 @@ class MotionWatch:
         """What was noticed since the last call."""
         notes, self._notes = tuple(self._notes), []
         return notes
+
+    def state_dict(self) -> State:
+        """All that the next pose is held against."""
+        speed, rate = (None, None) if self._velocity is None else self._velocity
+        return {
+            "segment": self.segment,
+            "elapsed": self.elapsed,
+            "stamp": self._stamp,
+            "step": self._step,
+            "pose": pose_array(self._pose),
+            "speed": speed,
+            "rate": rate,
+            "keyframe": pose_array(self._keyframe),
+            "without": self._without,
+        }
+
+    def load_state_dict(self, state: Any) -> None:
+        """Go on from `state_dict()`."""
+        self.segment, self.elapsed = state["segment"], state["elapsed"]
+        self._stamp, self._step = state["stamp"], state["step"]
+        self._pose, self._keyframe = pose_of(state["pose"]), pose_of(state["keyframe"])
+        known = state["speed"] is not None
+        self._velocity = (state["speed"], state["rate"]) if known else None
+        self._without = state["without"]
 
     def _jumped(self, odometry: Pose, step: float) -> bool:
         if self._velocity is None or self._pose is None:

@@ -22,6 +22,15 @@ class Proposals:
         """The store has one more keyframe, `elapsed` seconds after the beginning of the run."""
         self._elapsed = np.append(self._elapsed, elapsed)
 
+    @property
+    def elapsed(self) -> NDArray[np.float64]:
+        """(N,) s, of each keyframe since the beginning of the run; -inf: of an earlier one."""
+        return self._elapsed
+
+    def take_up(self, elapsed: NDArray[np.float64]) -> None:
+        """Go on with the `elapsed` of an interrupted run."""
+        self._elapsed = elapsed
+
     def of(
         self, descriptor: NDArray[np.float32], segment: int | None, elapsed: float
     ) -> list[Candidate]:

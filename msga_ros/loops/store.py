@@ -1,22 +1,17 @@
 """Keyframes on disk, the last used ones in memory, and loops; a restart finds all accepted ones.
 
-One file, written at its end alone. Each record is a mark, the length and the CRC-32 of what
-follows, and a keyframe, or a loop between two of them. A record that was cut short by a crash or a
-full disk is recognised and cut off; one that is damaged in the middle is passed over, and so are
-the loops of a keyframe that is lost with it.
+One file, written at its end alone (`msga_ros.loops.record_file`), of keyframes and loops between
+two of them. A record that was cut short by a crash or a full disk is recognised and cut off; one
+that is damaged in the middle is passed over, and so are the loops of a keyframe that is lost with
+it.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
-import struct
-import zlib
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,16 +19,14 @@ from numpy.typing import NDArray
 from msga_ros.geometry.camera_pose import Pose
 from msga_ros.loops.edge_record import EdgeError, EdgeRecord
 from msga_ros.loops.keyframe import Keyframe, KeyframeError
+from msga_ros.loops.record_file import Record, RecordFile, StoreError
 from msga_ros.loops.reports import LoopEdge
 
 _MARK = b"MSGAKEY1"
 _EDGE_MARK = b"MSGAEDG1"
-_HEAD = struct.Struct("<8sQI")  # mark, length, CRC-32
 _log = logging.getLogger(__name__)
 
-
-class StoreError(ValueError):
-    """A map file that cannot be used; the message says which and why."""
+__all__ = ["KeyframeStore", "StoreError"]
 
 
 class KeyframeStore:
@@ -41,9 +34,12 @@ class KeyframeStore:
 
     Memory: the features of `in_memory` keyframes, and of each keyframe its global descriptor, stamp
     and place in the file. Raises `StoreError`: the file is none of ours, or in use; `OSError`.
+
+    `end`: where in the file an interrupted run is taken up again. What lies beyond is not read but
+    expected: the run makes the same records again, which are compared and not written twice.
     """
 
-    def __init__(self, path: Path, in_memory: int = 200) -> None:
+    def __init__(self, path: Path, in_memory: int = 200, end: int | None = None) -> None:
         self._path = path
         self._in_memory = max(in_memory, 1)
         self._cache: OrderedDict[int, Keyframe] = OrderedDict()
@@ -55,13 +51,10 @@ class KeyframeStore:
         self._descriptors = np.empty((0, 0), np.float32)
         self._frontend = ""  # whose features they have
         self._damage: list[str] = []
-        self._file: BinaryIO = open(path, "a+b", buffering=0)  # noqa: SIM115
+        self._expected: deque[Record] = deque()
+        self._file = RecordFile(path, (_MARK, _EDGE_MARK))
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._read_all()
-        except BlockingIOError:
-            self._file.close()
-            raise StoreError(f"{path}: in use by another process") from None
+            self._read_all(end)
         except BaseException:
             self._file.close()
             raise
@@ -109,6 +102,11 @@ class KeyframeStore:
         """What of the file could not be read, a sentence each."""
         return tuple(self._damage)
 
+    @property
+    def end(self) -> int:
+        """Where the next record goes."""
+        return self._expected[0].place if self._expected else self._file.size
+
     def accept(self, edge: LoopEdge) -> None:
         """Keep a loop between two keyframes of the store. Raises `OSError`, as `add`."""
         self._append(_EDGE_MARK, self._record_of(edge, holds=True))
@@ -143,18 +141,17 @@ class KeyframeStore:
         return len(self) - 1
 
     def _append(self, mark: bytes, payload: bytes) -> int:
-        """Write a record; where it begins. Raises `OSError`, the file being as before then."""
-        record = _HEAD.pack(mark, len(payload), zlib.crc32(payload)) + payload
-        end = self._file.seek(0, os.SEEK_END)
-        try:
-            view = memoryview(record)
-            while view:
-                view = view[self._file.write(view) :]
-            os.fsync(self._file.fileno())
-        except OSError:
-            self._file.truncate(end)
-            raise
-        return end
+        """Where the record begins, new or as it was expected. Raises `OSError`, `StoreError`."""
+        if not self._expected:
+            return self._file.append(mark, payload)
+        expected = self._expected[0]
+        if not expected.is_of(mark, payload):
+            raise StoreError(
+                f"{self._path}: what an interrupted run has written comes out differently now; "
+                "give another file, or begin anew"
+            )
+        self._expected.popleft()
+        return expected.place
 
     def __getitem__(self, number: int) -> Keyframe:
         """A keyframe by its number, from memory or the disk. Raises `IndexError`, `OSError`."""
@@ -162,82 +159,43 @@ class KeyframeStore:
         if number in self._cache:
             self._cache.move_to_end(number)
             return self._cache[number]
-        found = self._record(place)
-        if found is None or not isinstance(found[0], Keyframe):
+        record = self._file.record(place)
+        found = None if record is None else _content(record)
+        if not isinstance(found, Keyframe):
             raise StoreError(f"{self._path}: keyframe {number} was changed on the disk")
-        self._remember(number, found[0])
-        return found[0]
+        self._remember(number, found)
+        return found
 
-    def _read_all(self) -> None:
-        size = self._file.seek(0, os.SEEK_END)
+    def _read_all(self, end: int | None) -> None:
         place, whole = 0, 0  # `whole`: the end of the last record that can be read
-        while place < size:
-            found = self._record(place)
-            if found is None:
-                after = self._next_mark(place + 1)
+        while place < self._file.size:
+            record = self._file.record(place)
+            content = None if record is None else _content(record)
+            if record is None or content is None:
+                after = self._file.next_mark(place + 1)
                 if after is None:
                     break
                 self._damaged(f"bytes {place} to {after} are damaged")
                 place = after
                 continue
-            content, following = found
-            if isinstance(content, Keyframe):
+            if end is not None and place >= end:
+                self._expected.append(record.without_payload())
+            elif isinstance(content, Keyframe):
                 self._check(content)
                 self._enter(content, place)
             else:
                 self._enter_edge(content)
-            place = whole = following
-        if whole == size:
-            return
-        if not whole and self._bytes(0, len(_MARK)) != _MARK[: min(size, len(_MARK))]:
-            head = self._bytes(0, len(_MARK))
-            if head[:-1] == _MARK[:-1]:
-                raise StoreError(
-                    f"{self._path}: a map of version {head[-1:]!r}, and not {_MARK[-1:]!r} as here"
-                )
-            raise StoreError(f"{self._path}: not a map of keyframes")
-        self._damaged(f"{size - whole} bytes of a record cut short are cut off")
-        self._file.truncate(whole)
+            place = whole = record.end
+        if whole < self._file.size:
+            self._file.check_kind(whole)
+            self._damaged(f"{self._file.size - whole} bytes of a record cut short are cut off")
+            self._file.truncate(whole)
+        if end is not None and end > whole:
+            raise StoreError(f"{self._path}: shorter than an interrupted run has left it")
 
     def _damaged(self, text: str) -> None:
         self._damage.append(text)
         _log.warning("%s: %s", self._path, text)
-
-    def _record(self, place: int) -> tuple[Keyframe | EdgeRecord, int] | None:
-        """What lies at `place` and where the next one begins; None where there is none whole."""
-        head = self._bytes(place, _HEAD.size)
-        if len(head) < _HEAD.size:
-            return None
-        mark, length, checksum = _HEAD.unpack(head)
-        size = self._file.seek(0, os.SEEK_END)
-        if mark not in (_MARK, _EDGE_MARK) or length > size - place - _HEAD.size:
-            return None
-        payload = self._bytes(place + _HEAD.size, length)
-        if zlib.crc32(payload) != checksum:
-            return None
-        try:
-            kind = Keyframe if mark == _MARK else EdgeRecord
-            return kind.from_bytes(payload), place + _HEAD.size + length
-        except (KeyframeError, EdgeError):
-            return None
-
-    def _next_mark(self, start: int, block: int = 1 << 20) -> int | None:
-        """Where the next mark stands from `start` on."""
-        place = start
-        while chunk := self._bytes(place, block + len(_MARK) - 1):
-            found = [one for mark in (_MARK, _EDGE_MARK) if (one := chunk.find(mark)) >= 0]
-            if found:
-                return place + min(found)
-            place += block
-        return None
-
-    def _bytes(self, place: int, count: int) -> bytes:
-        self._file.seek(place)
-        parts = []
-        while count > 0 and (part := self._file.read(count)):
-            parts.append(part)
-            count -= len(part)
-        return b"".join(parts)
 
     def _check(self, keyframe: Keyframe) -> None:
         self.check_kind(keyframe.frontend, keyframe.descriptor.size)
@@ -287,3 +245,12 @@ class KeyframeStore:
 
 def _is_same(first: LoopEdge, second: LoopEdge) -> bool:
     return (first.reference, first.current) == (second.reference, second.current)
+
+
+def _content(record: Record) -> Keyframe | EdgeRecord | None:
+    """None where the bytes are neither."""
+    kind = Keyframe if record.mark == _MARK else EdgeRecord
+    try:
+        return kind.from_bytes(record.payload)
+    except (KeyframeError, EdgeError):
+        return None

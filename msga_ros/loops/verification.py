@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from msga_ros.loops.drift import OdometryChain, inverse
 from msga_ros.loops.edge_pose import with_length, without_length
 from msga_ros.loops.keyframe import Keyframe
 from msga_ros.loops.reports import LoopEdge, ScaleSource
+from msga_ros.loops.resumable import State
 from msga_ros.loops.store import KeyframeStore
 from msga_ros.odometry.poses import UncertainPose
 from msga_ros.two_view.result import Status, TwoViewResult
@@ -57,6 +58,16 @@ def holds(result: TwoViewResult, config: LoopConfig) -> bool:
     return result.status is not Status.TOO_FEW_MATCHES and not few
 
 
+@dataclass(frozen=True)
+class _KnownDepths:
+    """Of a keyframe's features, by those of its neighbours that were `used`; `asked`: how many
+    neighbours there were."""
+
+    asked: int
+    used: tuple[int, ...]
+    depths: tuple[Depths, ...]
+
+
 class Verifier:
     """Relates keyframes of a store by the two-view pipeline."""
 
@@ -67,7 +78,7 @@ class Verifier:
         self._pipeline = pipeline
         self._chain = chain
         self._config = config
-        self._depths: OrderedDict[int, tuple[int, tuple[Depths, ...]]] = OrderedDict()
+        self._depths: OrderedDict[int, _KnownDepths] = OrderedDict()
 
     def relate(self, first: Keyframe, second: Keyframe) -> TwoViewResult:
         """Two keyframes by their features."""
@@ -78,6 +89,21 @@ class Verifier:
             second.camera,
             fewest=self._config.min_inliers,  # inliers are some of the candidates
         )
+
+    def state_dict(self) -> State:
+        """By which neighbours the depths were made that are known: others would differ a little."""
+        return {
+            "depths": [[number, one.asked, [*one.used]] for number, one in self._depths.items()]
+        }
+
+    def load_state_dict(self, state: Any) -> None:
+        """Go on from `state_dict()`; the depths are made again."""
+        self._depths.clear()
+        for number, asked, used in state["depths"]:
+            keyframe = self._store[number]
+            made = [self._triangulated(number, keyframe, one) for one in used]
+            depths = tuple(one for one in made if one is not None)
+            self._depths[number] = _KnownDepths(asked, tuple(used), depths)
 
     def edge(self, candidate: Candidate, view: Keyframe, number: int = -1) -> LoopEdge | None:
         """The loop from `candidate` to `view`, keyframe `number` of the map (-1: none of it).
@@ -146,20 +172,20 @@ class Verifier:
             return ()
         neighbours = self._neighbours(number)
         known = self._depths.get(number)
-        if known is not None and (known[0] == len(neighbours) or len(known[1]) >= ESTIMATES):
+        if known is not None and (known.asked == len(neighbours) or len(known.used) >= ESTIMATES):
             self._depths.move_to_end(number)
-            return known[1]
-        made: list[Depths] = []
+            return known.depths
+        made: dict[int, Depths] = {}
         for one in neighbours:
             triangulated_ones = self._triangulated(number, keyframe, one)
             if triangulated_ones is not None and triangulated_ones.count >= FEWEST:
-                made.append(triangulated_ones)
+                made[one] = triangulated_ones
             if len(made) == ESTIMATES:
                 break
-        self._depths[number] = (len(neighbours), tuple(made))
+        self._depths[number] = _KnownDepths(len(neighbours), tuple(made), tuple(made.values()))
         while len(self._depths) > _KEPT_DEPTHS:
             self._depths.popitem(last=False)
-        return tuple(made)
+        return self._depths[number].depths
 
     def _triangulated(self, number: int, keyframe: Keyframe, neighbour: int) -> Depths | None:
         motion = self._chain.between(number, neighbour)
