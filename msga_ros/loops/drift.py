@@ -46,6 +46,8 @@ class OdometryChain:
             self._centres = np.vstack([self._centres, np.full((more, 3), np.nan)])
             self._travelled = np.concatenate([self._travelled, np.zeros(more)])
         before = self.previous(number, segment)
+        if pose is not None:  # of one layout, by which the last digit of a product may differ
+            pose = Pose(*map(np.ascontiguousarray, (pose.rotation, pose.translation)))
         self.poses.append(pose)
         self.segments.append(segment)
         if pose is None:

@@ -1,4 +1,4 @@
-"""`msga loops` that was interrupted: the same command goes on, and makes what it would have made."""
+"""`msga loops`, interrupted: the same command goes on, and makes what it would have made."""
 
 from __future__ import annotations
 
