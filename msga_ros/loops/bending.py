@@ -71,7 +71,8 @@ def _stretch(chain: OdometryChain, numbers: list[int], begin: Pose, end: Pose) -
     places += share[:, None] * (end.centre - places[-1])
     turns = Rotation.from_rotvec(share[:, None] * missed).as_matrix() @ turns
     return [
-        Pose(turn.T.copy(), -turn.T @ place) for turn, place in zip(turns[1:-1], places[1:-1], strict=True)
+        Pose(turn.T.copy(), -turn.T @ place)
+        for turn, place in zip(turns[1:-1], places[1:-1], strict=True)
     ]
 
 
