@@ -90,7 +90,7 @@ class NoState(ABC):
         """See `CameraOdometry`."""
         return None
 
-    def load_state_dict(self, state: Mapping[str, Any] | None) -> None:
+    def load_state_dict(self, state: Mapping[str, Any] | None) -> None:  # noqa: B027 (nothing)
         """See `CameraOdometry`."""
 
 
