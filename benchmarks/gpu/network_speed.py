@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import copy
 import tempfile
+import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -92,14 +94,19 @@ def _single(records: Records, name: str, net: MSGANet, count: int, all_kinds: bo
     if records.device.type != "cuda":
         return
     on_host = matches[0].cpu().numpy(), np.ones(count, bool), evidence[0].cpu().numpy()
-    for half in (False, True) if all_kinds else (False,):
-        kind = "recorded bfloat16" if half else "recorded"
+    kinds = {
+        "fused": {},
+        "recorded": {"fused": "off"},
+        **({"recorded bfloat16": {"half": True}} if all_kinds else {}),
+    }
+    for kind, choices in kinds.items():
 
-        def recorded(half: bool = half) -> Entry:
-            network = RecordedNetwork(copy.deepcopy(net), records.device, half, fused="off")
-            return milliseconds(lambda: network(*on_host), records.device, 5 * repeats)
+        def played(choices: dict[str, Any] = choices) -> Entry:
+            network = RecordedNetwork(copy.deepcopy(net), records.device, **choices)
+            times = milliseconds(lambda: network(*on_host), records.device, 5 * repeats)
+            return {**times, "by_fused_kernels": network.fused}
 
-        records.measure("network", f"{name} {kind} 1x{count}", recorded, needs=10)
+        records.measure("network", f"{name} {kind} 1x{count}", played, needs=10)
 
 
 def _batched(records: Records, name: str, net: MSGANet, count: int, half_too: bool) -> None:
@@ -165,24 +172,25 @@ def _plain(records: Records, plain: MSGANet, factored: MSGANet, count: int) -> N
 def _compiled(records: Records, name: str, net: MSGANet, count: int) -> None:
     if records.small or records.device.type != "cuda":
         return
-    matches, evidence = inputs(1, count, records.device)
+    matches, evidence = inputs(1, count, torch.device("cpu"))
+    on_host = matches[0].numpy(), np.ones(count, bool), evidence[0].numpy()
 
     def work(half: bool) -> Callable[[], Entry]:
         def run() -> Entry:
-            import time
-
-            compiled = torch.compile(net, dynamic=False, fullgraph=True)
+            network = RecordedNetwork(
+                copy.deepcopy(net), records.device, half, fused="off", compiles=True
+            )
+            assert network.compilation is not None
             started = time.monotonic()
-            with (
-                torch.no_grad(),
-                torch.autocast("cuda", torch.bfloat16, enabled=half, cache_enabled=False),
-            ):
-                forward = lambda: compiled(matches, None, evidence)  # noqa: E731
-                forward()
-                compiling = time.monotonic() - started
-                eager = milliseconds(forward, records.device, 30)["ms"]
-                times = milliseconds(recorded_call(forward), records.device, 100)
-            return {**times, "without_graph_ms": eager, "compile_s": compiling}
+            before = milliseconds(lambda: network(*on_host), records.device, 30)
+            as_it_was = dict(network._recordings)
+            if not network.compilation.wait(max(1.0, records.left())):
+                raise TimeoutError("not compiled in time")
+            compiling = time.monotonic() - started
+            if network._recordings == as_it_was:
+                raise RuntimeError("not compiled, see the log")
+            times = milliseconds(lambda: network(*on_host), records.device, 100)
+            return {**times, "while_compiling_ms": before["ms"], "compile_s": compiling}
 
         return run
 
