@@ -22,6 +22,7 @@ from msga_ros.odometry.poses import UncertainPose, pose_error
 
 _AGREES = 0.99  # probability of a true pair to pass
 _DRIFTED = 0.9999  # of a true loop; the model of the drift is a rough one
+_DIRECTION_SIGMA = np.deg2rad(10.0)  # of a loop without a length, whatever its covariance says
 _MOST_PARTNERS = 10  # the nearest loops that are looked at
 
 
@@ -40,16 +41,34 @@ class Consistency:
     def within_drift(self, edge: LoopEdge) -> bool:
         """Whether the odometry from reference to current may have drifted as far as `edge` says.
 
-        True where the odometry does not relate the two. Over a long way errors that are always the
-        same (a wheel's radius, a bias) are the larger ones, so here the standard deviation grows
-        with the distance, not with its square root.
+        True where the odometry does not relate the two. One without a length is taken for as long
+        as suits the odometry best, in its direction; one from the same spot as such.
+
+        Over a long way errors that are always the same (a wheel's radius, a bias) are the larger
+        ones, so here the standard deviation grows with the distance, not with its square root.
         """
         drifted = self._chain.between(edge.reference, edge.current)
         travelled = self._chain.travelled(edge.reference, edge.current)
         if drifted is None or travelled is None:
             return True
         biased = replace(drifted, covariance=max(travelled, 1.0) * drifted.covariance)
-        return _agree(biased, edge, edge.metric, _DRIFTED)
+        if not edge.metric:
+            edge = replace(edge, pose=self._with_any_length(edge.pose, biased))
+        return _agree(biased, edge, True, _DRIFTED)
+
+    def _with_any_length(self, pose: UncertainPose, prediction: UncertainPose) -> UncertainPose:
+        """A pose whose position is a direction, or zero for the same spot, in metres: the length is
+        the one that is nearest to `prediction`, and not negative."""
+        direction = pose.position
+        length, sigma = 0.0, self._config.keyframe_distance  # closer no two keyframes need be
+        if direction.any():
+            weighted = _inverse(prediction.covariance[:3, :3]) @ direction
+            length = max(float(weighted @ prediction.position / (weighted @ direction)), 0.0)
+            sigma = length * _DIRECTION_SIGMA
+        covariance = pose.covariance.copy()
+        covariance[:3] = covariance[:, :3] = 0.0
+        covariance[:3, :3] = sigma**2 * np.eye(3)
+        return UncertainPose(pose.rotation, length * direction, covariance)
 
     def agree(self, first: LoopEdge, second: LoopEdge) -> bool:
         """Whether two loops and the odometry between them make a circle that closes.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from loops.world import ring
 
+from msga_ros.geometry.camera_pose import Pose
 from msga_ros.loops.acceptance import Acceptance
 from msga_ros.loops.config import LoopConfig
 from msga_ros.loops.consistency import Consistency
 from msga_ros.loops.drift import OdometryChain
-from msga_ros.loops.reports import LoopEdge, ScaleSource
+from msga_ros.loops.reports import UNKNOWN_VARIANCE, LoopEdge, ScaleSource
 from msga_ros.odometry.poses import UncertainPose
 from msga_ros.two_view.result import Status
 
@@ -45,7 +47,18 @@ def loop(
 
 
 def without_length(edge: LoopEdge) -> LoopEdge:
-    return replace(edge, scale=ScaleSource.NONE)
+    pose = edge.pose
+    length = float(np.linalg.norm(pose.position))
+    position, covariance = pose.position / length, pose.covariance.copy()
+    covariance[:3, :3] += UNKNOWN_VARIANCE * np.outer(position, position)
+    known = UncertainPose(pose.rotation, position, covariance)
+    return replace(edge, scale=ScaleSource.NONE, pose=known)
+
+
+def from_one_spot(edge: LoopEdge) -> LoopEdge:
+    covariance = edge.pose.covariance + np.diag([UNKNOWN_VARIANCE] * 3 + [0.0] * 3)
+    pose = UncertainPose(edge.pose.rotation, np.zeros(3), covariance)
+    return replace(edge, scale=ScaleSource.NONE, status=Status.DEGENERATE, pose=pose)
 
 
 def ends(edges: list[LoopEdge]) -> list[tuple[int, int]]:
@@ -103,3 +116,34 @@ def test_a_loop_elsewhere_is_no_witness() -> None:
     judge = acceptance()
     assert judge.take([loop(3)], []) == []
     assert judge.take([loop(4, ahead=0.5)], []) == []
+
+
+def test_a_loop_without_a_length_is_held_against_the_odometry() -> None:
+    """Two places that look alike, with nothing that tells how far the points are: the odometry says
+    that the robot stands elsewhere, or in the other direction."""
+    drive = OdometryChain(CONFIG)
+    for number in range(20):  # straight on, a metre each; 19 m are uncertain by 1 m along it
+        drive.append(Pose(np.eye(3), np.array([0.0, 0.0, -float(number)])), 0)
+
+    def taken(position: Sequence[float], metric: bool = False) -> bool:
+        judge = Acceptance(drive, CONFIG)
+        seen = loop(0, inliers=500, current=19)
+        pose = UncertainPose(np.eye(3), np.array(position), COVARIANCE)
+        seen = replace(seen, pose=pose)
+        if not any(position):
+            seen = from_one_spot(seen)
+        elif not metric:
+            seen = without_length(seen)
+        found = judge.take([seen], [])
+        assert bool(found) != bool(judge.excluded)
+        return bool(found)
+
+    assert taken([0.0, 0.0, 19.0], metric=True) and not taken([0.0, 0.0, 1.0], metric=True)
+    assert taken([0.0, 0.0, 1.0]) and taken([0.3, 0.0, 1.0])  # however long that is
+    assert not taken([0.0, 0.0, -1.0]) and not taken([1.0, 0.0, 0.0])
+    assert not taken([0.0, 0.0, 0.0])  # the same spot, 19 m away
+
+
+def test_the_same_spot_again() -> None:
+    again = from_one_spot(loop(3, inliers=200, current=3 + LAP))
+    assert ends(acceptance().take([again], [])) == [(3, 3 + LAP)]
