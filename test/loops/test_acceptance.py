@@ -61,6 +61,13 @@ def from_one_spot(edge: LoopEdge) -> LoopEdge:
     return replace(edge, scale=ScaleSource.NONE, status=Status.DEGENERATE, pose=pose)
 
 
+def straight(count: int, step: float) -> OdometryChain:
+    made = OdometryChain(CONFIG)
+    for number in range(count):
+        made.append(Pose(np.eye(3), np.array([0.0, 0.0, -step * number])), 0)
+    return made
+
+
 def ends(edges: list[LoopEdge]) -> list[tuple[int, int]]:
     return [(one.reference, one.current) for one in edges]
 
@@ -121,9 +128,7 @@ def test_a_loop_elsewhere_is_no_witness() -> None:
 def test_a_loop_without_a_length_is_held_against_the_odometry() -> None:
     """Two places that look alike, with nothing that tells how far the points are: the odometry says
     that the robot stands elsewhere, or in the other direction."""
-    drive = OdometryChain(CONFIG)
-    for number in range(20):  # straight on, a metre each; 19 m are uncertain by 1 m along it
-        drive.append(Pose(np.eye(3), np.array([0.0, 0.0, -float(number)])), 0)
+    drive = straight(20, 1.0)  # 19 m are uncertain by 1 m along it, and by 4 m across
 
     def taken(position: Sequence[float], metric: bool = False) -> bool:
         judge = Acceptance(drive, CONFIG)
@@ -141,7 +146,15 @@ def test_a_loop_without_a_length_is_held_against_the_odometry() -> None:
     assert taken([0.0, 0.0, 19.0], metric=True) and not taken([0.0, 0.0, 1.0], metric=True)
     assert taken([0.0, 0.0, 1.0]) and taken([0.3, 0.0, 1.0])  # however long that is
     assert not taken([0.0, 0.0, -1.0]) and not taken([1.0, 0.0, 0.0])
+    assert not taken([0.985, 0.0, 0.174])  # 80 degrees off
     assert not taken([0.0, 0.0, 0.0])  # the same spot, 19 m away
+
+
+def test_the_same_spot_is_one_from_which_no_keyframe_would_be_taken() -> None:
+    for step, is_one in ((0.4 * CONFIG.keyframe_distance, True), (20.0, False)):
+        judge, seen = Consistency(straight(2, step), CONFIG), loop(0, current=1)
+        pose = UncertainPose(np.eye(3), seen.pose.position, COVARIANCE)
+        assert judge.within_drift(from_one_spot(replace(seen, pose=pose))) == is_one
 
 
 def test_the_same_spot_again() -> None:
