@@ -33,13 +33,24 @@ def command(
     size: Annotated[
         str, typer.Option(metavar="WIDTHxHEIGHT", help="msga_dense: of the images, in pixels.")
     ] = "640x480",
+    float32: Annotated[
+        bool,
+        typer.Option("--float32", help="Without double precision, for runtimes that have none."),
+    ] = False,
 ) -> None:
     """Write a network as an ONNX file, for ONNX Runtime here or in another language."""
     with reported_errors():
-        run(weights, output, size=size, console=console())
+        run(weights, output, size=size, float32=float32, console=console())
 
 
-def run(weights: str, output: Path, *, size: str = "640x480", console: Console) -> None:
+def run(
+    weights: str,
+    output: Path,
+    *,
+    size: str = "640x480",
+    float32: bool = False,
+    console: Console,
+) -> None:
     """Write the file, and compare it with torch where ONNX Runtime is installed.
 
     Raises:
@@ -52,8 +63,11 @@ def run(weights: str, output: Path, *, size: str = "640x480", console: Console) 
         raise UsageError(f"{output}: the name must end in .onnx")
     writable_file(output, "ONNX file")
     path = find_weights(weights)
-    export = _export_dense if is_dense_checkpoint(path) else _export_sieve
-    check = export(path, output, _width_and_height(size))
+    pixels = _width_and_height(size)
+    if is_dense_checkpoint(path):  # it has no double precision
+        check = _export_dense(path, output, pixels)
+    else:
+        check = _export_sieve(path, output, float32)
     console.print(f"{output}: {output.stat().st_size / 1e6:.1f} MB, {check}", highlight=False)
 
 
@@ -64,10 +78,10 @@ def _width_and_height(size: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def _export_sieve(path: Path, output: Path, size: tuple[int, int]) -> str:
-    """What the comparison with torch says; the size is not MSGA-Net's affair."""
+def _export_sieve(path: Path, output: Path, float32: bool) -> str:
+    """What the comparison with torch says."""
     net = MSGANet.load(path)
-    export_onnx(net, output)
+    export_onnx(net, output, float32)
     if find_spec("onnxruntime") is None:
         return _NOT_COMPARED
     return f"probabilities within {_difference(net, output):.1g} of torch"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from msga_ros.geometry.onnx_export_mode import exporting
+from msga_ros.geometry.onnx_export_mode import exporting, solving_dtype
 
 
 def weighted_eight_point(correspondences: Tensor, weights: Tensor, hartley: bool = False) -> Tensor:
@@ -18,8 +18,8 @@ def weighted_eight_point(correspondences: Tensor, weights: Tensor, hartley: bool
             where the points lie far from the optical axis or in a small part of the image.
 
     Returns:
-        `(B, 3, 3)`, Frobenius norm 1, the sign free. Computed in float64 and returned in the
-        dtype of `correspondences`.
+        `(B, 3, 3)`, Frobenius norm 1, the sign free. Computed in float64 (in float32 within
+        `single_precision`) and returned in the dtype of `correspondences`.
 
     The solution is the right singular vector of the smallest singular value of the 9-column system;
     it is taken as the smallest eigenvector of `X^T diag(w) X`, whose gradient is well conditioned
@@ -28,8 +28,8 @@ def weighted_eight_point(correspondences: Tensor, weights: Tensor, hartley: bool
     Source: Hartley, "In defense of the eight-point algorithm", PAMI 1997; weighted as in Yi et al.,
     "Learning to find good correspondences", CVPR 2018, eq. 3.
     """
-    points = correspondences.double()
-    weight = weights.double()
+    points = correspondences.to(solving_dtype())
+    weight = weights.to(solving_dtype())
     first, second = points[..., 0:2], points[..., 2:4]
     if hartley:
         transform0 = _normalising_transform(first, weight)
@@ -120,11 +120,13 @@ def _by_squaring(matrix: Tensor) -> Tensor:
     """
     power = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
     power = power - matrix / _trace(matrix)
-    # Eight squarings between two scalings: powers of 256 of numbers near 1 stay in range.
-    for _ in range(4):
-        for _ in range(8):
+    # Between two scalings the largest eigenvalue is up to 9: its power has to stay in range.
+    scalings, squarings = (4, 8) if power.dtype == torch.float64 else (8, 4)
+    least = torch.finfo(power.dtype).tiny
+    for _ in range(scalings):
+        for _ in range(squarings):
             power = power @ power
-        power = power / power.abs().amax((-2, -1), keepdim=True).clamp_min(1e-300)
+        power = power / power.abs().amax((-2, -1), keepdim=True).clamp_min(least)
     # All columns are multiples of the eigenvector; the longest is the most accurate.
     longest = power.square().sum(-2).argmax(-1)[..., None, None].expand(*power.shape[:-1], 1)
     vector = power.gather(-1, longest).squeeze(-1)

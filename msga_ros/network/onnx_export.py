@@ -12,12 +12,14 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from msga_ros.geometry.onnx_export_mode import single_precision
 from msga_ros.network.checkpoint import FORMAT
 from msga_ros.network.config import MSGANetConfig
 from msga_ros.network.evidence import EVIDENCE
@@ -68,8 +70,8 @@ def evidence_columns(config: MSGANetConfig) -> tuple[str, ...]:
     return EVIDENCE[: max(2, *needed)] if needed else ()
 
 
-def export_onnx(net: MSGANet, path: str | Path) -> None:
-    """Write `net`, folded and on the CPU, to an ONNX file.
+def export_onnx(net: MSGANet, path: str | Path, float32: bool = False) -> None:
+    """Write `net`, folded and on the CPU, to an ONNX file; `float32`: without double precision.
 
     Inputs `correspondences` (1, N, 4) float32 and, where the network takes it, `evidence`
     (1, N, columns) float32, as in `MSGANet.forward`, with as many columns as it needs; N at least
@@ -84,7 +86,8 @@ def export_onnx(net: MSGANet, path: str | Path) -> None:
     names = ["correspondences", "evidence"] if columns else ["correspondences"]
     sample = (torch.rand(1, _SAMPLE, 4), torch.rand(1, _SAMPLE, len(columns)))[: len(names)]
     matches = torch.export.Dim("matches", min=net.min_matches, max=_MOST)
-    write_onnx(
+    write = partial(
+        write_onnx,
         path,
         _OnePair(net).eval(),
         sample,
@@ -98,6 +101,8 @@ def export_onnx(net: MSGANet, path: str | Path) -> None:
         },
         dynamic_shapes=tuple({1: matches} for _ in names),
     )
+    with single_precision(float32):
+        write()
 
 
 def write_onnx(

@@ -12,6 +12,7 @@ from two_view_scene import random_scene
 
 from msga_ros.geometry import eight_point
 from msga_ros.geometry.eight_point import _by_squaring, _inverse_of_positive, weighted_eight_point
+from msga_ros.geometry.onnx_export_mode import single_precision
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -43,6 +44,26 @@ def test_products_find_the_smallest_eigenvector(seed: int, gap: float, scale: fl
     found = _by_squaring(matrix)
     assert torch.allclose(found.norm(dim=-1), torch.ones(4, dtype=torch.float64))
     assert apart(found, expected) < 1e-4
+
+
+@given(seed=seeds, scale=st.sampled_from([1e-8, 1, 1e6]))
+def test_products_in_single_precision_stay_in_range(seed: int, scale: float) -> None:
+    """The eigenvector is as exact as the gap and float32 allow."""
+    values = np.concatenate(([0.0], np.random.default_rng(seed).uniform(0.01, 1, 8))) * scale
+    matrix, expected = matrices(seed, values)
+    found = _by_squaring(matrix.float())
+    assert found.dtype == torch.float32 and apart(found.double(), expected) < 2e-3
+
+
+def test_the_solution_in_single_precision_is_near_that_in_double() -> None:
+    rows = torch.from_numpy(random_scene(3, count=200, noise=1e-3).correspondences)[None].float()
+    weights = torch.ones(1, 200)
+    double = weighted_eight_point(rows, weights, hartley=True)
+    with single_precision():
+        single = weighted_eight_point(rows, weights, hartley=True)
+    assert not torch.equal(single, double)
+    assert apart(single.flatten(1).double(), double.flatten(1).double()) < 1e-3
+    assert torch.equal(weighted_eight_point(rows, weights, hartley=True), double)
 
 
 @given(seed=seeds)

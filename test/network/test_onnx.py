@@ -13,6 +13,7 @@ import torch
 from small_networks import warmed_net
 from synthetic_dump import synthetic_pair, write_dump
 from typer.testing import CliRunner
+from verdicts import matches_of_a_scene
 
 from msga_ros.cli import app
 from msga_ros.datasets.dumps import Pair
@@ -87,6 +88,27 @@ def test_every_structure_can_be_exported(config: MSGANetConfig, tmp_path: Path) 
     np.testing.assert_array_equal(
         without.score, by_onnx(pair.correspondences, everyone, unknown).score
     )
+
+
+def test_a_file_without_double_precision_says_the_same(tmp_path: Path) -> None:
+    """With the trained weights; the solution is less exact where matches hardly determine it."""
+    path = tmp_path / "single.onnx"
+    result = CliRunner().invoke(app, ["export", "msga_net_lite", "-o", str(path), "--float32"])
+    assert result.exit_code == 0, result.output
+    graph, double = onnx.load(path).graph, onnx.TensorProto.DOUBLE
+    kinds = {entry.data_type for entry in graph.initializer}
+    kinds |= {entry.type.tensor_type.elem_type for entry in graph.value_info}
+    kinds |= {a.i for node in graph.node for a in node.attribute if a.name in ("to", "dtype")}
+    assert onnx.TensorProto.FLOAT in kinds and double not in kinds
+    by_torch = Inference(MSGANet.load(packaged_weights("msga_net_lite")), "cpu")
+    single = Inference(load_network(path), "cpu")
+    for seed in range(5):
+        scene = matches_of_a_scene(400, seed)
+        call = (scene.correspondences, scene.everyone, scene.evidence)
+        found, expected = single(*call), by_torch(*call)
+        np.testing.assert_allclose(found.score, expected.score, atol=2e-3)
+        sign = np.sign((found.essential * expected.essential).sum())
+        np.testing.assert_allclose(found.essential, sign * expected.essential, atol=1e-2)
 
 
 @pytest.mark.parametrize(
