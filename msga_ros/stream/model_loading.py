@@ -34,6 +34,11 @@ class Model:
         return self.pipeline.matching_device
 
     @property
+    def follows(self) -> bool:
+        """Whether points are followed from image to image."""
+        return self.pipeline.follows
+
+    @property
     def device_problem(self) -> str:
         """Why one of both is the CPU though CUDA was meant; "" where all is well."""
         return str(self.pipeline.device_problem)

@@ -26,6 +26,7 @@ from msga_ros.two_view.stages import (
     Frontend,
     OnDevice,
     Sieve,
+    TrackingFrontend,
     beside,
     create_frontend,
     create_sieve,
@@ -115,6 +116,11 @@ class TwoViewPipeline:
         """Where the sieve runs now."""
         sieve = self._stages.sieve
         return torch.device(sieve.device if isinstance(sieve, OnDevice) else "cpu")
+
+    @property
+    def follows(self) -> bool:
+        """Whether the front end follows its points from image to image."""
+        return isinstance(self._stages.frontend, TrackingFrontend)
 
     @property
     def matching_device(self) -> str:

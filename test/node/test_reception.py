@@ -41,6 +41,7 @@ class ReadyPipeline(FakePipeline):
     """Takes every configuration."""
 
     device = matching_device = "cpu"
+    follows = False
     device_problem = ""
 
     def reconfigure(self, config: Any) -> None:

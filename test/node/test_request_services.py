@@ -61,6 +61,7 @@ class SlowPipeline(FakePipeline):
 
     device: str = "cpu"
     matching_device: str = "cpu"
+    follows: bool = False
     device_problem: str = ""
     go: threading.Semaphore | None = None
     begun: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))

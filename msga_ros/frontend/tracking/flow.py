@@ -24,6 +24,9 @@ _STOP: Any = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.02)
 _MOST_ASTRAY = 1.0  # pixels between a point and where the way back ends
 _FARTHEST = 6.0  # pixels from a good guess
 _PATCH = 13  # pixels along a side of what has to look alike
+_GRID_Y, _GRID_X = (
+    (one.ravel() - _PATCH // 2).astype(np.float32) for one in np.mgrid[:_PATCH, :_PATCH]
+)
 _LEAST_ALIKE = 0.8  # correlation of the patches
 _NEIGHBOURS = 5
 _FEW = 0.02  # share of the points that is not worth two more searches of the image
@@ -139,25 +142,26 @@ def _alike(image0: Grey, image1: Grey, points0: Points, points1: Points) -> Poin
     """Normalised correlation (N,) of the patches around the points, from -1 to 1."""
     if len(points0) == 0:
         return np.empty(0, np.float32)
-    patches = [_patches(image0, points0), _patches(image1, points1)]
-    centred = [one - one.mean(axis=1, keepdims=True) for one in patches]
-    lengths = [np.sqrt((one**2).sum(axis=1)) for one in centred]
-    product = (centred[0] * centred[1]).sum(axis=1)
-    return np.asarray(product / np.maximum(lengths[0] * lengths[1], 1e-6), np.float32)
+    first, second = _centred(image0, points0), _centred(image1, points1)
+    product, *squared = (
+        np.einsum("np,np->n", one, other)
+        for one, other in ((first, second), (first, first), (second, second))
+    )
+    length = np.sqrt(squared[0] * squared[1])
+    return np.asarray(product / np.maximum(length, 1e-6), np.float32)
 
 
-def _patches(image: Grey, points: Points) -> Points:
-    """Grey levels (N, _PATCH^2) around the points, between pixels by bilinear interpolation."""
-    reach = np.arange(_PATCH, dtype=np.float32) - _PATCH // 2
-    grid_y, grid_x = (one.ravel() for one in np.meshgrid(reach, reach, indexing="ij"))
+def _centred(image: Grey, points: Points) -> Points:
+    """Grey levels (N, _PATCH^2) around the points less their mean, by bilinear interpolation."""
     found = cv2.remap(
         image,
-        points[:, :1] + grid_x,
-        points[:, 1:] + grid_y,
+        points[:, :1] + _GRID_X,
+        points[:, 1:] + _GRID_Y,
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
-    )
-    return found.astype(np.float32)
+    ).astype(np.float32)
+    found -= found.mean(axis=1, keepdims=True)
+    return found
 
 
 def _with_neighbours(points0: Points, points1: Points) -> Bools:
