@@ -32,7 +32,8 @@ class Keyframe:
     `odometry`: `x_camera = R x_odom + t`, metres; poses of one `segment` belong together, from one
     to the next the odometry jumped or began anew. `inverse_depth` (N, 2) float32 of the features,
     1/m along the optical axis, and its standard deviation, NaN where unknown; None: of none.
-    `frontend`: whose features these are.
+    `frontend`: whose features these are; `vocabulary`: whose `descriptor`, see
+    `Vocabulary.identity`, "" in files of before it was kept.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Keyframe:
     segment: int = 0
     inverse_depth: NDArray[np.float32] | None = None
     frontend: str = _FIRST_FRONTEND
+    vocabulary: str = ""
 
     def to_bytes(self) -> bytes:
         """Without the front end's payload: features are matched by their descriptors."""
@@ -56,6 +58,7 @@ class Keyframe:
             "image_size": list(features.image_size),
             "segment": self.segment,
             "frontend": self.frontend,
+            "vocabulary": self.vocabulary,
             "independent": features.independent,
         }
         tables = {
@@ -108,6 +111,7 @@ class Keyframe:
                 text.get("segment", 0),
                 tables.get(_INVERSE_DEPTH),
                 text.get("frontend", _FIRST_FRONTEND),
+                text.get("vocabulary", ""),
             )
         except (SafetensorError, KeyError, ValueError, TypeError) as error:
             raise KeyframeError(f"no keyframe: {error}") from None

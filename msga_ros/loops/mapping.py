@@ -51,7 +51,8 @@ class LoopMapper:
         self._store = store
         self._pipeline = pipeline
         self._places = places if isinstance(places, Places) else Places(places)
-        store.check_kind(self._places.verified_by, self._places.vocabulary.length)
+        vocabulary = self._places.vocabulary
+        store.check_kind(self._places.verified_by, vocabulary.length, vocabulary.identity)
         self._config = config = config or LoopConfig()
         self._chain = OdometryChain(config)
         for odometry, segment in store.odometry:
@@ -165,6 +166,7 @@ class LoopMapper:
             self._watch.usable(view.odometry),
             self._watch.segment,
             frontend=self._places.verified_by,
+            vocabulary=self._places.vocabulary.identity,
         )
         depth = None
         if view.depth is not None:

@@ -23,6 +23,10 @@ class Describes(Protocol):
     def length(self) -> int:
         """Entries of a global descriptor."""
 
+    @property
+    def identity(self) -> str:
+        """Which vocabulary it is: global descriptors of another one cannot be compared."""
+
     def describe(self, descriptors: NDArray[np.generic]) -> NDArray[np.float32]:
         """The global descriptor of an image, by the descriptors of its features."""
 

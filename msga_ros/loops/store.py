@@ -50,6 +50,7 @@ class KeyframeStore:
         self._edges: list[LoopEdge] = []
         self._descriptors = np.empty((0, 0), np.float32)
         self._frontend = ""  # whose features they have
+        self._vocabulary = ""  # and whose global descriptors
         self._damage: list[str] = []
         self._expected: deque[Record] = deque()
         self._file = RecordFile(path, (_MARK, _EDGE_MARK))
@@ -198,11 +199,11 @@ class KeyframeStore:
         _log.warning("%s: %s", self._path, text)
 
     def _check(self, keyframe: Keyframe) -> None:
-        self.check_kind(keyframe.frontend, keyframe.descriptor.size)
+        self.check_kind(keyframe.frontend, keyframe.descriptor.size, keyframe.vocabulary)
 
-    def check_kind(self, frontend: str, length: int) -> None:
-        """Whether keyframes with features of `frontend` and global descriptors of `length` entries
-        go together with those that there are. Raises `StoreError`."""
+    def check_kind(self, frontend: str, length: int, vocabulary: str) -> None:
+        """Whether keyframes with features of `frontend` and global descriptors of `length` entries,
+        by `vocabulary`, go together with those that there are. Raises `StoreError`."""
         if len(self) and frontend != self._frontend:
             raise StoreError(
                 f"{self._path}: keyframes with features of {self._frontend}, not of {frontend}: "
@@ -213,6 +214,12 @@ class KeyframeStore:
                 f"{self._path}: global descriptors of {self._descriptors.shape[1]} entries, "
                 f"not of {length}: another vocabulary?"
             )
+        if vocabulary and self._vocabulary not in ("", vocabulary):
+            raise StoreError(
+                f"{self._path}: global descriptors by the vocabulary {self._vocabulary}, not by "
+                f"{vocabulary} as here, cannot be compared: make the map anew from the images, or "
+                "use it with the version of the package that has made it"
+            )
 
     def _enter(self, keyframe: Keyframe, place: int) -> None:
         number = len(self)
@@ -222,6 +229,7 @@ class KeyframeStore:
             self._descriptors = grown
         self._descriptors[number] = keyframe.descriptor
         self._frontend = keyframe.frontend
+        self._vocabulary = keyframe.vocabulary or self._vocabulary
         self._places.append(place)
         self._numbers[place] = number
         self._stamps.append(keyframe.stamp)

@@ -7,7 +7,9 @@ counts once; the whole is reduced and whitened by principal components (Jegou an
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +63,12 @@ class Vocabulary:
     def length(self) -> int:
         """Entries of a global descriptor."""
         return len(self.projection)
+
+    @cached_property
+    def identity(self) -> str:
+        """The same for the same tables: global descriptors of others cannot be compared."""
+        tables = (np.ascontiguousarray(getattr(self, name)) for name in _NAMES)
+        return hashlib.sha256(b"".join(one.tobytes() for one in tables)).hexdigest()[:16]
 
     def describe(self, descriptors: NDArray[np.generic]) -> Array:
         """The global descriptor (E,) of an image, of unit length; zeros where it has no features.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from msga_ros.loops.mapping import LoopMapper
 from msga_ros.loops.places import packaged_places
 from msga_ros.loops.reports import View
 from msga_ros.loops.store import KeyframeStore, StoreError
+from msga_ros.loops.vlad import Vocabulary
 from msga_ros.two_view.pipeline import TwoViewPipeline
 
 
@@ -26,6 +28,7 @@ def test_a_road_is_known_again_after_a_restart(kitti: Path, tmp_path: Path, name
     entries = {"frontend.name": name, "frontend.max_keypoints": 700, "frontend.device": "cpu"}
     pipeline = TwoViewPipeline.from_config(**entries, **{"sieve.name": "none"})
     places = packaged_places(pipeline.config.frontend)
+    assert isinstance(places.vocabulary, Vocabulary)
     frames = list(FolderSequence(kitti, stereo=True))[:4:3]
     config = LoopConfig(min_inliers=40, support=0)
     with KeyframeStore(tmp_path / "map") as store:
@@ -56,6 +59,12 @@ def test_a_road_is_known_again_after_a_restart(kitti: Path, tmp_path: Path, name
         pytest.raises(StoreError, match=f"features of {name}, not of sift"),
     ):
         LoopMapper(store, pipeline, sift, config)
+    words = replace(places.vocabulary, mean=np.zeros_like(places.vocabulary.mean))
+    with (
+        KeyframeStore(tmp_path / "map") as store,
+        pytest.raises(StoreError, match="by the vocabulary"),
+    ):
+        LoopMapper(store, pipeline, replace(places, vocabulary=words), config)
 
 
 def test_points_that_are_followed_cannot_be_kept(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,30 @@ def test_another_vocabulary_is_refused(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="8 entries, not of 4"):
             store.add(keyframe(1, length=4))
         assert len(store) == 1
+
+
+def test_a_vocabulary_of_the_same_length_is_another_one(tmp_path: Path) -> None:
+    with KeyframeStore(tmp_path / "map") as store:
+        store.add(replace(keyframe(0), vocabulary="animals"))
+    with KeyframeStore(tmp_path / "map") as store:
+        store.check_kind("sift", 8, "animals")
+        with pytest.raises(StoreError, match="by the vocabulary animals, not by plants"):
+            store.check_kind("sift", 8, "plants")
+        with pytest.raises(StoreError, match="by the vocabulary animals, not by plants"):
+            store.add(replace(keyframe(1), vocabulary="plants"))
+        assert len(store) == 1
+
+
+def test_a_map_of_before_vocabularies_were_named_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "map"
+    with KeyframeStore(path) as store:
+        store.add(keyframe(0))
+    with KeyframeStore(path) as store:
+        assert store[0].vocabulary == ""
+        store.check_kind("sift", 8, "animals")
+        store.add(replace(keyframe(1), vocabulary="animals"))
+        with pytest.raises(StoreError, match="by the vocabulary animals"):
+            store.check_kind("sift", 8, "plants")
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +85,12 @@ def test_files(tmp_path: Path) -> None:
         Vocabulary.load(path)
     with pytest.raises(VocabularyError, match="30 images"):
         principal_components(images, 30)
+
+
+def test_another_vocabulary_has_another_identity() -> None:
+    first = packaged_vocabulary()
+    assert first.identity == packaged_vocabulary().identity
+    for name in ("centres", "mean", "projection"):
+        changed = getattr(first, name).copy()
+        changed.flat[-1] += 0.5
+        assert replace(first, **{name: changed}).identity != first.identity

@@ -60,6 +60,10 @@ class World:
     def length(self) -> int:
         return NAMES
 
+    @property
+    def identity(self) -> str:
+        return "names"
+
     def describe(self, descriptors: np.ndarray) -> np.ndarray:
         """Which names an image shows."""
         found = np.bincount(descriptors[:, 0].astype(int) % NAMES, minlength=NAMES)

@@ -77,12 +77,15 @@ def test_what_is_no_map_leaves_the_old_one(make_bench: MakeBench, tmp_path: Path
     data = good.read_bytes()
     with KeyframeStore(good) as store:
         keyframe = store[0]
-    files = {name: tmp_path / name for name in ("letter", "version", "head", "held", "orb")}
+    names = ("letter", "version", "head", "held", "orb", "words")
+    files = {name: tmp_path / name for name in names}
     files["letter"].write_bytes(b"a letter to grandmother")
     files["version"].write_bytes(data[:7] + b"2" + data[8:])
     files["head"].write_bytes(data[:1000])
     with KeyframeStore(files["orb"]) as store:
         store.add(dataclasses.replace(keyframe, frontend="orb"))
+    with KeyframeStore(files["words"]) as store:
+        store.add(dataclasses.replace(keyframe, vocabulary="another"))
     held = KeyframeStore(files["held"])
     for path, kind, sentence in (
         ("", "path", "path must be absolute"),
@@ -95,6 +98,7 @@ def test_what_is_no_map_leaves_the_old_one(make_bench: MakeBench, tmp_path: Path
         (files["head"], "map_file", "no keyframe in it; 1000 bytes of a record cut short"),
         (files["held"], "map_file", "in use by another process"),
         (files["orb"], "map_file", "features of orb, not of sift"),
+        (files["words"], "map_file", "by the vocabulary another, not by"),
     ):
         answer = load(one, path)
         assert not answer.success and sentence in answer.message, (path, answer)
