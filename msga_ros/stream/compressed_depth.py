@@ -1,8 +1,9 @@
 """Depth images of `compressedDepth`, the image transport: a header of 12 bytes, then a picture.
 
 The header is a 32-bit integer that says which quantisation, and two 32-bit floats A and B. Depth in
-integers lies in a PNG of 16 bits as it is; depth in floats as q = A / depth + B, rounded, 0 for
-none, so that its error grows as the square of the distance, as the sensor's does.
+integers lies in a picture of 16 bits as it is; depth in floats as q = A / depth + B, rounded, 0 for
+none, so that its error grows as the square of the distance, as the sensor's does. The picture is a
+PNG or, where the format says so, width and height as 32-bit integers and then RVL (`rvl.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from msga_ros.foreign_text import shown
 from msga_ros.frontend.image_header import ImageHeaderError, image_size, is_complete
 from msga_ros.stream.errors import BadInput
+from msga_ros.stream.rvl import RvlError, decode_rvl
 
 if TYPE_CHECKING:
     from msga_ros.stream.message_types import Bytes
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 TRANSPORT = "compressedDepth"
 
 _HEADER = struct.Struct("<iff")
+_SIZE = struct.Struct("<II")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _INTEGERS = ("16UC1", "mono16")
 _FLOATS = "32FC1"
@@ -50,7 +53,7 @@ def decode_compressed_depth(
     """(H, W) uint16 as they were sent, 0 for none, or float32 in metres, NaN for none.
 
     `text`: the `format` of the message. The size in the picture's header is checked against
-    `max_pixels` before it is decoded. Raises `BadInput`, of what is no PNG (RVL) as well.
+    `max_pixels` before it is decoded. Raises `BadInput`.
     """
     # Before Python 3.12 the type of an array does not say that it is a buffer.
     view = memoryview(cast("bytes", data)).cast("B")
@@ -58,15 +61,16 @@ def decode_compressed_depth(
     if TRANSPORT.lower() not in text.lower():
         named = shown(text)
         raise BadInput("encoding", f"a compressed depth image is {TRANSPORT}, not {named!r}")
-    if "rvl" in codec.lower():
-        raise BadInput("encoding", f"{TRANSPORT} in RVL is not read: set its format to png")
     if encoding not in (*_INTEGERS, _FLOATS):
         named = shown(encoding)
         raise BadInput("encoding", f"{named!r}: a depth image is {_INTEGERS[0]} or {_FLOATS}")
     picture = view[_HEADER.size :]
-    if bytes(picture[: len(_PNG)]) != _PNG:
+    if "rvl" in codec.lower():
+        pixels = _from_rvl(picture, max_pixels)
+    elif bytes(picture[: len(_PNG)]) == _PNG:
+        pixels = _from_png(picture, max_pixels)
+    else:
         raise BadInput("compressed", f"{TRANSPORT} without a PNG in it ({len(view)} bytes)")
-    pixels = _pixels(picture, max_pixels)
     if encoding != _FLOATS:
         return pixels
     _, a, b = _HEADER.unpack_from(view)
@@ -75,7 +79,22 @@ def decode_compressed_depth(
     return _Quantisation(a, b).metres(pixels)
 
 
-def _pixels(picture: memoryview, max_pixels: int) -> NDArray[np.uint16]:
+def _from_rvl(picture: memoryview, max_pixels: int) -> NDArray[np.uint16]:
+    if len(picture) < _SIZE.size:
+        text = f"the compressed depth image breaks off after {len(picture)} bytes"
+        raise BadInput("truncated", text)
+    width, height = _SIZE.unpack_from(picture)
+    if not width * height:
+        raise BadInput("image_size", f"a depth image of {width}x{height} pixels")
+    _check_size(width, height, max_pixels)
+    try:
+        return decode_rvl(picture[_SIZE.size :], width, height)
+    except RvlError as error:
+        text = f"a depth image of {width}x{height} in RVL that cannot be decoded: {error}"
+        raise BadInput("compressed", text) from None
+
+
+def _from_png(picture: memoryview, max_pixels: int) -> NDArray[np.uint16]:
     try:
         width, height = image_size(picture)
         complete = is_complete(picture)
@@ -84,9 +103,7 @@ def _pixels(picture: memoryview, max_pixels: int) -> NDArray[np.uint16]:
     if not complete:
         text = f"the compressed depth image breaks off after {len(picture)} bytes"
         raise BadInput("truncated", text)
-    if width * height > max_pixels:
-        text = f"a depth image of {width}x{height} pixels"
-        raise BadInput("oversized", f"{text}, more than max_image_pixels ({max_pixels})")
+    _check_size(width, height, max_pixels)
     try:
         image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
@@ -98,3 +115,9 @@ def _pixels(picture: memoryview, max_pixels: int) -> NDArray[np.uint16]:
         text = f"a PNG of {image.dtype}, shape {image.shape}, in {TRANSPORT}: no depth image"
         raise BadInput("encoding", text)
     return np.asarray(image, np.uint16)
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        text = f"a depth image of {width}x{height} pixels"
+        raise BadInput("oversized", f"{text}, more than max_image_pixels ({max_pixels})")

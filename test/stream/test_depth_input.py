@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from stream.fakes import raw_header
+from stream.rvl_encoder import encode_rvl
 
 from msga_ros.stream.depth_input import ColourImage, DepthInput, depth_from_message
 from msga_ros.stream.errors import BadInput
@@ -41,6 +42,21 @@ def compressed(
     return SimpleNamespace(header=raw_header(5, "camera"), format=text, data=data)
 
 
+def rvl(
+    pixels: np.ndarray,
+    encoding: str = "16UC1",
+    a: float = 0.0,
+    b: float = 0.0,
+    cut: int | None = None,
+    size: tuple[int, int] | None = None,
+) -> Any:
+    """The same in RVL; `size` (width, height): another than that of the pixels."""
+    width, height = size or pixels.shape[::-1]
+    data = struct.pack("<iffII", 0, a, b, width, height) + encode_rvl(pixels)
+    text = f"{encoding}; compressedDepth rvl"
+    return SimpleNamespace(header=raw_header(5, "camera"), format=text, data=data[:cut])
+
+
 MILLIMETRES = np.array([[0, 500, 1234, 65535]] * 3, np.uint16)
 METRES = np.array([[NAN, 0.5, 1.234, 65.535]] * 3, np.float32)
 
@@ -61,6 +77,7 @@ def quantised(depth: np.ndarray, a: float, b: float) -> np.ndarray:
         raw(np.hstack([METRES, METRES]), "32FC1", width=4, step=32),
         compressed(MILLIMETRES, "16UC1; compressedDepth"),
         compressed(MILLIMETRES, "16UC1; compressedDepth png"),
+        rvl(MILLIMETRES),
     ],
 )
 def test_every_form_is_in_metres(message: Any) -> None:
@@ -69,13 +86,17 @@ def test_every_form_is_in_metres(message: Any) -> None:
     np.testing.assert_allclose(depth, METRES, atol=1e-6)
 
 
-def test_floats_that_were_quantised_are_as_near_as_their_step() -> None:
+@pytest.mark.parametrize("picture", ["png", "rvl"])
+def test_floats_that_were_quantised_are_as_near_as_their_step(picture: str) -> None:
     """Parameters as the transport has them: 10 m at most, 100 levels of the inverse depth."""
     a = 100.0 * 101.0
     b = 1.0 - a / 10.0
     true = np.linspace(0.3, 9.9, 60, dtype=np.float32).reshape(6, 10)
     true[2, 3] = NAN
-    message = compressed(quantised(true, a, b), "32FC1; compressedDepth png", a, b)
+    pixels = quantised(true, a, b)
+    message = rvl(pixels, "32FC1", a, b)
+    if picture == "png":
+        message = compressed(pixels, "32FC1; compressedDepth png", a, b)
     depth = depth_from_message(message, 0.001, 1000)
     np.testing.assert_array_equal(np.isnan(depth), np.isnan(true))
     known = np.isfinite(true)
@@ -97,7 +118,12 @@ def test_zeros_infinities_and_negative_depths_are_none() -> None:
         (raw(MILLIMETRES, "16UC1", width=0), "image_size", "0x3"),
         (raw(MILLIMETRES, "16UC1", width=2000, step=4000), "oversized", "2000x3"),
         (compressed(MILLIMETRES, "16UC1; png compressed"), "encoding", "is compressedDepth, not"),
-        (compressed(MILLIMETRES, "16UC1; compressedDepth rvl"), "encoding", "RVL"),
+        (rvl(MILLIMETRES, cut=19), "truncated", "breaks off after 7 bytes"),
+        (rvl(MILLIMETRES, cut=24), "compressed", "breaks off after 1 of 12 pixels"),
+        (rvl(MILLIMETRES, size=(4, 0)), "image_size", "4x0"),
+        (rvl(MILLIMETRES, size=(2**31, 2**31)), "oversized", "2147483648x2147483648"),
+        (rvl(MILLIMETRES, size=(3, 2)), "compressed", "6 in all"),
+        (rvl(MILLIMETRES, "rgb8"), "encoding", "'rgb8'"),
         (compressed(MILLIMETRES, "rgb8; compressedDepth png"), "encoding", "'rgb8'"),
         (compressed(MILLIMETRES, "16UC1; compressedDepth", cut=30), "compressed", ""),
         (compressed(MILLIMETRES, "16UC1; compressedDepth", cut=70), "truncated", "breaks off"),
