@@ -37,6 +37,7 @@ from msga_ros.geometry.rotations import rotation_matrix
 from msga_ros.loops.config import LoopConfig
 from msga_ros.loops.drift import OdometryChain
 from msga_ros.loops.keyframe import Keyframe
+from msga_ros.loops.location import locate
 from msga_ros.loops.pose_graph import PoseGraph
 from msga_ros.loops.proposals import Proposals
 from msga_ros.loops.reports import LoopEdge, ScaleSource
@@ -154,6 +155,7 @@ def restarted_and_asked(
         chain.append(odometry, segment)
     proposals = Proposals(store, config)
     verifier = Verifier(store, pipeline, chain, config)
+    poses, found = [None] * len(store), 0  # without odometry a keyframe has no place
     parts: dict[str, list[float]] = {
         name: [] for name in ("extract", "describe", "search", "verify", "query", "query_wall")
     }
@@ -168,8 +170,8 @@ def restarted_and_asked(
         candidates = proposals.of(descriptor, None, 0.0)
         laps.append(time.process_time())
         asked = Keyframe(view.key, 0.0, view.camera, features, descriptor)
-        for one in candidates:
-            verifier.edge(one, asked)
+        edges = (verifier.edge(one, asked) for one in candidates)
+        found += locate((one for one in edges if one is not None), poses, config).found
         laps.append(time.process_time())
         for name, seconds in zip(parts, [*np.diff(laps), laps[-1] - laps[0]], strict=False):
             parts[name].append(1e3 * seconds)
@@ -179,6 +181,7 @@ def restarted_and_asked(
     return {
         **opened,
         **{f"{name}_ms": times(values) for name, values in parts.items()},
+        "found": found,
         "resident_after_queries_mb": resident,
         "resident_peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3),
     }

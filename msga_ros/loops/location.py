@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,14 +15,28 @@ from msga_ros.loops.reports import Location, LoopEdge
 _AGREE_M, _AGREE_SHARE, _AGREE_DEG = 0.3, 0.1, 5.0  # two places of one image, by two keyframes
 
 
-def locate(edges: Sequence[LoopEdge], poses: Sequence[Pose | None], config: LoopConfig) -> Location:
+def locate(edges: Iterable[LoopEdge], poses: Sequence[Pose | None], config: LoopConfig) -> Location:
     """From verified loops of one image with keyframes at `poses`, map to camera.
 
     Found where `config.support` other keyframes put it to the same place, or by one with
-    `config.strong_inliers`; of several the one with most inliers is taken.
+    `config.strong_inliers`; of several the one with most inliers is taken. Of `edges`, most similar
+    keyframes first, no further one is asked for once the pose is known.
     """
     if not len(poses):
         return Location(False, "the map is empty")
+    nowhere = all(pose is None for pose in poses)
+    seen: list[LoopEdge] = []
+    for edge in edges:
+        seen.append(edge)
+        location = _of_all(seen, poses, config)
+        if location.found and (location.pose is not None or nowhere):
+            return location
+    return _of_all(seen, poses, config)
+
+
+def _of_all(
+    edges: Sequence[LoopEdge], poses: Sequence[Pose | None], config: LoopConfig
+) -> Location:
     if not edges:
         return Location(False, "no keyframe shows the same")
     places = [_place(edge, poses) for edge in edges]

@@ -151,7 +151,7 @@ class LoopMapper:
         view = Keyframe("", 0.0, camera, features, descriptor)
         candidates = self._proposals.of(descriptor, None, 0.0)
         found = (self._verifier.edge(one, view) for one in candidates)
-        edges = [edge for edge in found if edge is not None]
+        edges = (edge for edge in found if edge is not None)
         return locate(edges, self._poses.poses, self._config)
 
     def _keyframe(self, view: View) -> Keyframe:

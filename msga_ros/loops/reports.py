@@ -123,7 +123,7 @@ class Location:
 
     `keyframe` and `edge`: the keyframe that shows the same (reference), and the image's pose in it
     (`edge.current` is -1). `pose`: map to camera; None where the length is unknown or the keyframe
-    has no pose in the map; `edge.support`: how many other keyframes agree.
+    has no pose in the map; `edge.support`: how many other keyframes that were looked at agree.
     """
 
     found: bool
