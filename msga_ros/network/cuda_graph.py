@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from msga_ros.devices.precision import full_float32
-from msga_ros.network.compilation import CompilationInBackground
 from msga_ros.network.evidence import EVIDENCE
 from msga_ros.network.fused import unavailable
 from msga_ros.network.net import MSGANet
-from msga_ros.network.result import MSGANetResult
 
 if TYPE_CHECKING:
     from msga_ros.network.fused.network import FusedNetwork
@@ -35,8 +32,6 @@ SIZES = (256, 512, 1024, 1536, 2048, 3072, 4096, 6144, 8192)  # of recordings, m
 _COLUMNS = 4 + len(EVIDENCE) + 1  # coordinates, evidence, 1 where valid
 _SOLUTION = 9
 _RECORDING = threading.Lock()  # a recording must not see another begin: that waits for the device
-
-Judge = Callable[..., MSGANetResult]  # `MSGANet.forward`, or that compiled
 
 
 @dataclass(frozen=True)
@@ -54,19 +49,12 @@ class RecordedNetwork:
     """`net`, folded and in evaluation mode, on a CUDA device; a thread at a time computes."""
 
     def __init__(
-        self,
-        net: MSGANet,
-        device: torch.device,
-        half: bool = False,
-        fused: str = "auto",
-        compiles: bool = False,
+        self, net: MSGANet, device: torch.device, half: bool = False, fused: str = "off"
     ) -> None:
         """
         Args:
             half: features in bfloat16; coordinates, graphs and solutions stay in float32.
             fused: auto (by fused kernels, where they are available) or off.
-            compiles: layers are compiled (`torch.compile`) for each size in the background, and
-                taken once that is done; fused kernels need none of it.
         """
         self._net = net.to(device)
         self.device = device
@@ -76,11 +64,6 @@ class RecordedNetwork:
         self._lock = threading.Lock()
         self._stream = torch.cuda.Stream(device)
         self._pool: Any = None
-        self.compilation: CompilationInBackground[_Recording] | None = None
-        if compiles and self._fused is None:
-            self.compilation = CompilationInBackground(self._compiled, self._take)
-        elif compiles:
-            logger.info("network.compile is left out: the network runs by fused kernels")
 
     @property
     def fused(self) -> bool:
@@ -111,87 +94,53 @@ class RecordedNetwork:
         """
         count = len(correspondences)
         with self._lock, torch.cuda.device(self.device):
-            size = size_for(count)
-            recording = self._recording(size)
-            on_host = torch.zeros(size, _COLUMNS) if recording is None else recording.on_host
-            rows = on_host.numpy()
+            recording = self._recording(size_for(count))
+            rows = recording.on_host.numpy()
             rows[:count, :4] = correspondences
             rows[:count, 4:-1] = np.nan
             if evidence is not None:
                 rows[:count, 4 : 4 + evidence.shape[1]] = evidence
             rows[:count, -1] = valid
             rows[count:, -1] = 0
-            results = (
-                self._unrecorded(on_host) if recording is None else self._played(recording)
-            ).numpy()
+            with torch.cuda.stream(self._stream):
+                recording.on_device.copy_(recording.on_host, non_blocking=True)
+                recording.graph.replay()
+                recording.results_on_host.copy_(recording.results, non_blocking=True)
+            self._stream.synchronize()
+            results = recording.results_on_host.numpy()
             residual, score = results[_SOLUTION:].reshape(2, -1)[:, :count].copy()
             return results[:_SOLUTION].reshape(3, 3).copy(), residual, score
 
-    def _played(self, recording: _Recording) -> Tensor:
-        """What is computed of `recording.on_host`, in a buffer on the host that is used again."""
-        with torch.cuda.stream(self._stream):
-            recording.on_device.copy_(recording.on_host, non_blocking=True)
-            recording.graph.replay()
-            recording.results_on_host.copy_(recording.results, non_blocking=True)
-        self._stream.synchronize()
-        return recording.results_on_host
-
-    def _unrecorded(self, on_host: Tensor) -> Tensor:
-        with full_float32(), torch.inference_mode(), torch.cuda.stream(self._stream):
-            return self._judge(on_host.to(self.device), self._net).cpu()
-
-    def _recording(self, size: int) -> _Recording | None:
-        """Made where there is none yet; None while that would wait for a compilation."""
+    def _recording(self, size: int) -> _Recording:
         found = self._recordings.get(size)
-        if found is not None:
-            return found
-        if not _RECORDING.acquire(blocking=self.compilation is None):
-            return None
-        try:
-            found = self._record(size, self._net, self._stream, self._pool)
-        finally:
-            _RECORDING.release()
-        self._recordings[size] = found
-        self._pool = self._pool or found.graph.pool()
-        if self.compilation is not None:
-            self.compilation.ask(size)
+        if found is None:
+            found = self._recordings[size] = self._record(size)
         return found
 
-    def _compiled(self, size: int) -> _Recording:
-        """Apart from the stream and the memory that are in use meanwhile."""
-        with _RECORDING, torch.cuda.device(self.device):
-            net = torch.compile(self._net, dynamic=False, fullgraph=True)
-            return self._record(size, net, torch.cuda.Stream(self.device), None)
-
-    def _take(self, size: int, recording: _Recording) -> None:
-        with self._lock:
-            self._recordings[size] = recording
-
-    def _record(self, size: int, net: Judge, stream: torch.cuda.Stream, pool: Any) -> _Recording:
-        """By one thread at a time, see `_RECORDING`."""
+    def _record(self, size: int) -> _Recording:
         on_host = torch.zeros(size, _COLUMNS, pin_memory=True)
         on_host[:, :4] = torch.rand(size, 4) - 0.5
         on_host[:, -1] = 1.0
         on_device = on_host.to(self.device)
-        with full_float32(), torch.inference_mode(), torch.cuda.stream(stream):
-            self._warm_up(on_device, net)
-            stream.synchronize()
+        with _RECORDING, full_float32(), torch.inference_mode(), torch.cuda.stream(self._stream):
+            self._warm_up(on_device)
             graph = torch.cuda.CUDAGraph()
             # What other threads do on the device meanwhile is no fault of the recording.
             with torch.cuda.graph(
-                graph, pool=pool, stream=stream, capture_error_mode="thread_local"
+                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
             ):
-                results = self._judge(on_device, net)
+                results = self._judge(on_device)
+        self._pool = self._pool or graph.pool()
         return _Recording(
             graph, on_host, on_device, results, torch.empty(results.shape, pin_memory=True)
         )
 
-    def _warm_up(self, rows: Tensor, net: Judge) -> None:
+    def _warm_up(self, rows: Tensor) -> None:
         """Kernels are compiled, libraries choose theirs and take their memory."""
         if self._fused is not None:
             try:
-                self._judge(rows, net)
-                torch.cuda.current_stream().synchronize()
+                self._judge(rows)
+                self._stream.synchronize()
             except torch.cuda.OutOfMemoryError:
                 raise
             except Exception as error:  # of a compiler or a driver, whatever it is
@@ -201,15 +150,16 @@ class RecordedNetwork:
                 )
                 self._fused = None
         for _ in range(2):
-            self._judge(rows, net)
+            self._judge(rows)
+        self._stream.synchronize()
 
-    def _judge(self, rows: Tensor, net: Judge) -> Tensor:
+    def _judge(self, rows: Tensor) -> Tensor:
         matches, valid, evidence = rows[None, :, :4], rows[None, :, -1] > 0, rows[None, :, 4:-1]
         if self._fused is not None:
             found = self._fused.judgement(matches, valid, evidence)
             return torch.cat([part.flatten() for part in found])
         with torch.autocast("cuda", torch.bfloat16, enabled=self._half, cache_enabled=False):
-            result = net(matches, valid, evidence)
+            result = self._net(matches, valid, evidence)
         parts = (result.essential[0].flatten(), result.residual[0], result.logits[1][0])
         return torch.cat([part.float() for part in parts])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,6 @@ from msga_ros.network.architectures import ARCHITECTURES
 from msga_ros.network.checkpoint import architecture_of
 from msga_ros.network.cuda_graph import RecordedNetwork
 from msga_ros.network.match_scores import MatchScores, Network
-
-logger = logging.getLogger(__name__)
 
 __all__ = ["Inference", "MatchScores", "load_network"]
 
@@ -46,15 +43,12 @@ class Inference:
     """Runs `net` (in evaluation mode, on the CPU) on `device`: auto, cpu, cuda or cuda:N.
 
     Goes back to the CPU where the device fails, see `DeviceFallback`. `ConfigError` for any other
-    device. Thread-safe. `fused`, `compiles`: see
-    `RecordedNetwork`; where there is none, a warning says that nothing is compiled.
+    device. Thread-safe. `fused`: see `RecordedNetwork`.
     """
 
-    def __init__(
-        self, net: MSGANet | Network, device: str, fused: str = "auto", compiles: bool = False
-    ) -> None:
+    def __init__(self, net: MSGANet | Network, device: str, fused: str = "off") -> None:
         network: Network = (
-            _TorchNetwork(net, torch.device("cpu"), fused, compiles)
+            _TorchNetwork(net, torch.device("cpu"), fused)
             if isinstance(net, torch.nn.Module)
             else net
         )
@@ -62,10 +56,6 @@ class Inference:
         self._network = DeviceFallback(
             "the network", network, lambda one, there: one.on(there), device, "network.device"
         )
-        if compiles and not (isinstance(network, _TorchNetwork) and self.device.type == "cuda"):
-            logger.warning(
-                "network.compile is for checkpoints on a CUDA device: the network runs as it is"
-            )
 
     @property
     def device(self) -> torch.device:
@@ -98,14 +88,12 @@ class Inference:
 class _TorchNetwork:
     """`Network` by torch: on the CPU as it is, on a CUDA device by recorded graphs."""
 
-    def __init__(self, net: MSGANet, device: torch.device, fused: str, compiles: bool) -> None:
+    def __init__(self, net: MSGANet, device: torch.device, fused: str) -> None:
         self.device = device
         self._net = net
-        self._choices = (fused, compiles)
+        self._fused = fused
         self._forward = (
-            self._on_cpu
-            if device.type == "cpu"
-            else RecordedNetwork(net, device, fused=fused, compiles=compiles)
+            self._on_cpu if device.type == "cpu" else RecordedNetwork(net, device, fused=fused)
         )
 
     @property
@@ -114,7 +102,7 @@ class _TorchNetwork:
 
     def on(self, device: torch.device) -> Network:
         net = copy.deepcopy(self._net)
-        return _TorchNetwork(net.cpu() if device.type == "cpu" else net, device, *self._choices)
+        return _TorchNetwork(net.cpu() if device.type == "cpu" else net, device, self._fused)
 
     def __call__(
         self,

@@ -46,7 +46,6 @@ _FIXED_ENTRIES = (
     "network.weights",
     "network.device",
     "network.fused",
-    "network.compile",
 )
 
 

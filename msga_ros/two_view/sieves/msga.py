@@ -30,16 +30,10 @@ class NetworkConfig:
         "auto", "auto (CUDA where there is one), cpu, cuda or cuda:N.", at_start=True
     )
     fused: str = setting(
-        "auto",
-        "On CUDA: auto (by fused kernels where card and network allow it, as the log says) or off "
-        "(layer by layer).",
+        "off",
+        "On CUDA: off (layer by layer) or auto (by fused kernels where card and network allow it, "
+        "as the log says; they have been checked on a GPU, their speed is not measured yet).",
         choices=lambda: ("auto", "off"),
-        at_start=True,
-    )
-    compile: bool = setting(
-        False,
-        "On CUDA without fused kernels: compile the layers in the background (torch.compile), a "
-        "minute for each of a few numbers of matches; until then the network runs as it is.",
         at_start=True,
     )
     inlier_threshold: float = setting(
@@ -70,7 +64,7 @@ class MSGASieve:
         # Torch takes seconds to import; who only reads a configuration need not wait.
         from msga_ros.network.inference import Inference
 
-        self._inference = Inference(network, config.device, config.fused, config.compile)
+        self._inference = Inference(network, config.device, config.fused)
         self._inlier_threshold = config.inlier_threshold
         self.source = source
 

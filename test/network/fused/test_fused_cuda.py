@@ -36,7 +36,7 @@ def networks(request: pytest.FixtureRequest) -> tuple[RecordedNetwork, RecordedN
     net = MSGANet.load(packaged_weights(request.param)).to(CUDA)
     if reason := unavailable(net, CUDA):
         pytest.skip(reason)
-    return RecordedNetwork(net, CUDA), RecordedNetwork(net, CUDA, fused="off")
+    return RecordedNetwork(net, CUDA, fused="auto"), RecordedNetwork(net, CUDA)
 
 
 @pytest.mark.parametrize("count", [0, 1, 31, 32, 33, 257, 500, 1000, 2000, 4000, 8000])
@@ -94,7 +94,7 @@ def test_batches_without_a_wait(name: str) -> None:
 
 
 def test_the_same_twice() -> None:
-    network = RecordedNetwork(MSGANet.load(packaged_weights("msga_net")), CUDA)
+    network = RecordedNetwork(MSGANet.load(packaged_weights("msga_net")), CUDA, fused="auto")
     matches = matches_of_a_scene(700)
     call = (matches.correspondences, matches.everyone, matches.evidence)
     first = network(*call)
@@ -106,7 +106,7 @@ def test_the_same_twice() -> None:
 def test_a_kernel_that_fails_is_said_and_the_layers_go_on(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network = RecordedNetwork(MSGANet.load(packaged_weights("msga_net_lite")), CUDA)
+    network = RecordedNetwork(MSGANet.load(packaged_weights("msga_net_lite")), CUDA, fused="auto")
     assert network._fused is not None
 
     def broken(*arguments: object, **keywords: object) -> None:
