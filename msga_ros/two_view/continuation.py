@@ -44,11 +44,20 @@ class _Known:
 
     def then(self, pair: FollowedPair, motion: Motion) -> _Known:
         """What is known after the motion of the next pair."""
-        same = self.pair.reference == pair.reference
-        turn = motion.rotation @ self.rotation.T if same else np.eye(3)
+        turn = np.eye(3)
+        if self.pair.reference == pair.reference:
+            turn = motion.rotation @ self.rotation.T
+        elif _span(pair) < _span(self.pair):
+            turn = motion.rotation  # the step from the new reference
         return replace(
             self, pair=pair, rotation=motion.rotation, translation=motion.translation, turn=turn
         )
+
+    def foretold(self, pair: FollowedPair) -> Array:
+        """The rotation (3, 3) of the next pair, as the camera turned before."""
+        if self.pair.reference != pair.reference and _span(pair) < _span(self.pair):
+            return self.turn  # one step from a new reference
+        return self.turn @ self.rotation
 
 
 class Continuation:
@@ -77,7 +86,7 @@ class Continuation:
         if not of_rig and _width(correspondences[valid]) > _WIDER * known.width:
             return None
         motion = continued_motion(
-            known.turn @ known.rotation,
+            known.foretold(pair),
             known.translation,
             valid,
             correspondences,
@@ -130,12 +139,16 @@ class Continuation:
 
 def _goes_on(before: FollowedPair, pair: FollowedPair) -> bool:
     """Whether the motion of a pair is about that of the one before: the rig, the same reference, or
-    the next one of as many frames."""
-    span, last = pair.current - pair.reference, before.current - before.reference
+    from the view that has just become one, as many frames or fewer."""
+    span, last = _span(pair), _span(before)
     if span == 0 or last == 0:
         return span == last
-    chained = before.current == pair.reference and span == last
+    chained = before.current == pair.reference and 0 < span <= last
     return before.reference == pair.reference or chained
+
+
+def _span(pair: FollowedPair) -> int:
+    return pair.current - pair.reference
 
 
 def _width(correspondences: Array) -> float:

@@ -226,11 +226,31 @@ def test_the_sieve_is_asked_where_fewer_points_agree_than_before(
         assert not motion.inlier[wrong].any()
 
 
-def test_only_a_step_of_as_many_frames_goes_on_from_the_last_one() -> None:
-    """What moved for two frames says little of a motion of one."""
-    assert begun(0, 2).motion(FollowedPair(2, 3), ALL, seen(2, 3), CONFIG, FOCAL) is None
-    assert begun(0, 2).motion(FollowedPair(3, 5), ALL, seen(3, 5), CONFIG, FOCAL) is None
-    assert begun(0, 2).motion(FollowedPair(2, 4), ALL, seen(2, 4), CONFIG, FOCAL) is not None
+@pytest.mark.parametrize(
+    ("reference", "current", "goes_on"), [(2, 3, True), (2, 4, True), (2, 5, False), (3, 4, False)]
+)
+def test_the_motion_goes_on_from_a_view_that_has_become_the_reference(
+    reference: int, current: int, goes_on: bool
+) -> None:
+    """Over no more frames than were measured, and from no other view."""
+    rows = seen(reference, current)
+    motion = begun(0, 2).motion(FollowedPair(reference, current), ALL, rows, CONFIG, FOCAL)
+    assert (motion is not None) == goes_on
+    if motion is not None:
+        true = solved(rows, 0.0)
+        assert rotation_angle_deg(motion.rotation @ true.rotation.T) < 0.3
+        assert angle_deg(motion.translation, true.translation) < 3.0
+
+
+def test_a_new_reference_does_not_hurry_the_next_question() -> None:
+    """Its first views are too near to tell anything: the question comes when it is due."""
+    config = replace(CONFIG, sieve=replace(CONFIG.sieve, every=4))
+    known = begun(0, 3)
+    asked = [
+        known.motion(FollowedPair(*pair), ALL, seen(*pair), config, FOCAL) is None
+        for pair in ((0, 4), (4, 5), (4, 6), (4, 7))
+    ]
+    assert asked == [False, False, False, True]
 
 
 def test_a_camera_that_turns_fast_goes_on_turning() -> None:
@@ -238,7 +258,10 @@ def test_a_camera_that_turns_fast_goes_on_turning() -> None:
     known, turn = begun(0, 2, 25.0), 25.0
     rows = seen(0, 3, turn)
     known.asked(FollowedPair(0, 3), ALL, rows, solved(rows, 3 * turn))
-    motion = known.motion(FollowedPair(0, 4), ALL, seen(0, 4, turn), CONFIG, FOCAL)
-    assert motion is not None
-    true = Rotation.from_euler("z", 4 * turn, degrees=True).as_matrix()
-    assert rotation_angle_deg(motion.rotation @ true.T) < 0.3
+    # The fourth view, then the one from a new reference, then the next of that.
+    for pair in ((0, 4), (4, 5), (4, 6)):
+        motion = known.motion(FollowedPair(*pair), ALL, seen(*pair, turn), CONFIG, FOCAL)
+        assert motion is not None
+        whole = (pair[1] - pair[0]) * turn
+        true = Rotation.from_euler("z", whole, degrees=True).as_matrix()
+        assert rotation_angle_deg(motion.rotation @ true.T) < 0.3
