@@ -131,11 +131,20 @@ def no_map(feed: LoopFeed) -> None:
 
 def looks_alike(feed: LoopFeed) -> None:
     """What was seen before stands again where the robot, 300 m on, cannot have seen it."""
+    _twin(feed, keyframes=4)
+
+
+def looks_alike_seen_once(feed: LoopFeed) -> None:
+    """Likewise, of a single keyframe: nothing tells how far its points are."""
+    _twin(feed, keyframes=1)
+
+
+def _twin(feed: LoopFeed, keyframes: int) -> None:
     feed.forget()
-    for frame in range(4):
+    for frame in range(keyframes):
         feed.tick(9)
         feed.keyframe(feed.view(frame))
-    view = feed.view(1)
+    view = feed.view(min(1, keyframes - 1))
     feed.tick(9)
     faster = [4.0, 8.0, 12.0, 16.0]  # m/s: no jump
     for speed in (*faster, *[_SPEED] * round(_ALONG / _SPEED / 0.1), *faster[::-1], 0.0):
@@ -145,7 +154,7 @@ def looks_alike(feed: LoopFeed) -> None:
     feed.keyframe(view)
     feed.run.fresh_diagnostic("loops")
     counts = feed.counter("keyframes"), feed.counter("loops")
-    assert counts == (5, 0), feed.run.diagnostic("loops")
+    assert counts == (keyframes + 1, 0), feed.run.diagnostic("loops")
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -169,4 +178,9 @@ FAULTS: tuple[Fault, ...] = (
     Fault("map file cut in half", of_loops(cut_in_half), says="bytes of a record cut short.*"),
     Fault("map file is none", of_loops(no_map), says="cannot configure: .*"),
     Fault("two places look alike", of_loops(looks_alike), says="where it cannot be by the.*"),
+    Fault(
+        "two places look alike, seen once",
+        of_loops(looks_alike_seen_once),
+        says="where it cannot be by the.*",
+    ),
 )
