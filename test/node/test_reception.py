@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import gc
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +25,7 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from stream.fakes import CAMERA, SIZE, FakePipeline
 
+from msga_ros.frontend.base import Features
 from msga_ros.node.image_message import image_message
 from msga_ros.node.inputs import other_transport
 from msga_ros.node.node import MsgaNode
@@ -48,6 +51,20 @@ class ReadyPipeline(FakePipeline):
         """Nothing depends on it."""
 
 
+class HeldPipeline(ReadyPipeline):
+    """Works on the first image until it is released."""
+
+    def __init__(self, follows: bool) -> None:
+        super().__init__()
+        self.follows = follows
+        self.begun, self.released = threading.Event(), threading.Event()
+
+    def extract(self, image: np.ndarray) -> Features:
+        self.begun.set()
+        self.released.wait(60)
+        return super().extract(image)
+
+
 class Bench:
     """An active node and a publisher of its inputs, spun by hand."""
 
@@ -56,13 +73,14 @@ class Bench:
         context: Context,
         latched: QoSProfile | None = None,
         only: tuple[str, ...] = TEMPORAL,
+        pipeline: ReadyPipeline | None = None,
         **parameters: Any,
     ) -> None:
         """`latched`: QoS of a camera_info that was published once, before the node is there;
         `only`: the inputs that the node is expected to listen to."""
         values = {"mode": "temporal", "autostart": False, **RELIABLE, **parameters}
         self.node = MsgaNode(
-            load=lambda _: Model(ReadyPipeline(), "none"),
+            load=lambda _: Model(pipeline or ReadyPipeline(), "none"),
             context=context,
             parameter_overrides=[Parameter(name, value=value) for name, value in values.items()],
         )
@@ -262,3 +280,32 @@ def test_a_calibration_that_cannot_be_read_stops_configure(
     one = bench(calibration=str(tmp_path / "nowhere.yaml"), only=())
     assert one.node.state == "unconfigured"
     assert f"{tmp_path}/nowhere.yaml: there is no such file" in one.node._failure
+
+
+@pytest.mark.parametrize(("follows", "superseded"), [(False, 2), (True, 1)])
+def test_one_set_waits_for_the_work_and_two_where_points_are_followed(
+    bench: Callable[..., Bench], follows: bool, superseded: int
+) -> None:
+    pipeline = HeldPipeline(follows)
+    one = bench(pipeline=pipeline, run="always")
+    one.send("camera_info", 0)
+    one.send("image", 0)
+    one.spin_until(pipeline.begun.is_set)
+    for when in (33, 66, 100):
+        one.send("camera_info", when)
+        one.send("image", when)
+    one.spin_until(lambda: one.counts.sets == 4)
+    assert one.counts.dropped == {"superseded": superseded}
+    pipeline.released.set()
+    one.spin_until(lambda: one.counts.processed == 4 - superseded)
+
+
+def test_what_a_configured_node_holds_is_not_looked_through_again(
+    bench: Callable[..., Bench],
+) -> None:
+    """Garbage collection of all of it holds the frames up."""
+    one = bench()
+    assert gc.get_freeze_count() > 0
+    one.node.trigger_deactivate()
+    one.node.trigger_cleanup()
+    assert gc.get_freeze_count() == 0
