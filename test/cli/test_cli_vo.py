@@ -144,6 +144,10 @@ def test_mono_is_judged_up_to_scale(tmp_path: Path) -> None:
             ["vo", "synthetic", "--set", "odometry.gate_px=wide"],
             "odometry.gate_px must be of type float",
         ),
+        (
+            ["vo", "synthetic", "--frames", "2", "--set", "frontend.name=msga_dense"],
+            "msga_dense has no fixed keypoints",
+        ),
         (["vo", "no-such-folder", "--mode", "rgbd"], "no-such-folder"),
         (["vo", "synthetic", "--json", "no/such/folder/rows.json"], "no/such/folder"),
         (["vo", "synthetic", "-w", "no.safetensors", "-e", "msga"], "no.safetensors"),

@@ -105,7 +105,8 @@ def run_sequence(
 
     Raises:
         EstimatorError: an unknown estimator.
-        OdometryError: fewer than two frames, or a stereo sequence without known extrinsics.
+        OdometryError: fewer than two frames, a stereo sequence without known extrinsics, or a front
+            end without fixed keypoints.
     """
     settings = odometry or OdometryConfig()
     features = create_frontend(config.frontend)
@@ -128,6 +129,11 @@ def run_sequence(
             rig = _rig(frame) if stereo else None
             runners = [_Runner(relate, rig, settings, depth) for relate in relates]
         views, elapsed = _extract(features, frame, views)
+        if not all(view.fixed_keypoints for view in views.values()):
+            raise OdometryError(
+                f"the front end {config.frontend.name} has no fixed keypoints that could be "
+                "followed: where a point is in the second view depends on the pair"
+            )
         for runner in runners:
             runner.take(frame, views, elapsed)
         if advance:
