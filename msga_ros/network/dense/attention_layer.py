@@ -107,13 +107,17 @@ class GraphAttentionLayer(nn.Module):
         split = (self.heads, own.shape[-1] // self.heads)
         alike = F.normalize(self.likeness(seen), dim=-1)
         alike = gathered(alike, indices) @ alike[:, : own.shape[1]].unsqueeze(-1)  # (B, N, k, 1)
-        query = self.query(own).unflatten(-1, split).unsqueeze(2)
-        keys = gathered(self.key(seen), indices).unflatten(-1, split)
-        logits = (query * keys).sum(-1) / split[1] ** 0.5 + alike * self.likeness_gain
+        # A query stands in the rows of its head alone, so that one product answers for all heads:
+        # the products of all keys, or values, number by number, are never held.
+        query = torch.diag_embed(self.query(own).unflatten(-1, split).transpose(2, 3))
+        query = query.transpose(2, 3).flatten(2, 3)  # (B, N, C, heads)
+        logits = gathered(self.key(seen), indices) @ query
+        logits = logits / split[1] ** 0.5 + alike * self.likeness_gain
         of_place = self.query_of_place(own).unflatten(-1, (self.heads, _PLACE))
         weights = (logits + places @ of_place.transpose(2, 3)).softmax(2)  # (B, N, k, heads)
-        values = gathered(self.value(seen), indices).unflatten(-1, split)
-        message = (weights.unsqueeze(-1) * values).sum(2).flatten(2)
+        means = weights.transpose(2, 3) @ gathered(self.value(seen), indices)
+        own_part = means.unflatten(-1, split).diagonal(dim1=2, dim2=3)  # (B, N, C / heads, heads)
+        message = own_part.transpose(2, 3).flatten(2)
         mean_place = weights.transpose(2, 3) @ places
         return message + cast(Tensor, self.value_of_place(mean_place.flatten(2)))
 

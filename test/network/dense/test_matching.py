@@ -54,6 +54,28 @@ def test_blocks_and_whole_tables_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(found.log_probability, expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("iterations", [1, 3])
+def test_sinkhorn_by_factors_finds_what_the_whole_table_says(
+    monkeypatch: pytest.MonkeyPatch, iterations: int
+) -> None:
+    config = DenseConfig(assignment="sinkhorn", sinkhorn_iterations=iterations)
+    assignment = Assignment(config).eval()
+    assignment.bin.data.fill_(9.0)
+    one, two = seeded(30, 8), seeded(23, 8, seed=1)
+    table = assignment.distributions(one[None], two[None]).rows[0]
+    monkeypatch.setattr("msga_ros.network.dense.assignment._BLOCK_ENTRIES", 100)
+    found = assignment.matches(one, two)
+    rows, columns = table.argmax(1), table.argmax(0)
+    mutual = [(i, int(j)) for i, j in enumerate(rows) if columns[j] == i]
+    assert list(zip(found.cells0.tolist(), found.cells1.tolist(), strict=True)) == mutual
+    expected = 2 * table[found.cells0, found.cells1]
+    torch.testing.assert_close(found.log_probability, expected, atol=1e-4, rtol=1e-4)
+    cosines = F.normalize(one, dim=1) @ F.normalize(two, dim=1).T
+    torch.testing.assert_close(found.similarity, cosines[found.cells0, found.cells1])
+    others = cosines[found.cells0].scatter(1, found.cells1[:, None], -2.0).amax(1)
+    torch.testing.assert_close(found.margin, found.similarity - others, atol=1e-4, rtol=1e-4)
+
+
 def test_sinkhorn_normalises_rows_and_columns_and_has_room_for_those_without_partner() -> None:
     assignment = Assignment(DenseConfig(assignment="sinkhorn", sinkhorn_iterations=100)).eval()
     assignment.bin.data.fill_(12.0)
