@@ -2,11 +2,11 @@
 
     python benchmarks/dense_variants.py SCENE... [-v "cross_edges: false"] [-v "weights: FILE"]
 
-A variant is a line of YAML with entries of the network's structure ("patch_layers: 2, neighbours: 6")
-that shall differ from the weights', or other weights. All of them see the same pairs in turns. Of
-each: the share of the best 1000 coarse matches within 8 px of the epipolar line, by scene; AUC of
-PoseLib on the matches with a confidence from 0.3; CPU time of a pair from images to matches on one
-thread, over the first variant's. SCENE: a folder of posed images, reduced to 640 px.
+A variant is a line of YAML, as "patch_layers: 2, neighbours: 6", with entries of the structure that
+shall differ from the weights', or other weights. All of them see the same pairs in turns. Of each:
+the share of the best 1000 coarse matches within 8 px of the epipolar line, by scene; AUC of PoseLib
+on the matches with a confidence from 0.3; CPU time of a pair from images to matches on one thread,
+over the first variant's. SCENE: a folder of posed images, reduced to 640 px.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Sinkhorn's normalisation of a table of scores with a bin for what has no partner.
 
-Rows and columns are scaled in turns until each sums to one (Cuturi, "Sinkhorn distances", NIPS 2013;
-with a bin as in SuperGlue, Sarlin et al., CVPR 2020). The bins have room for all cells of the other
-image.
+Rows and columns are scaled in turns until each sums to one (Cuturi, "Sinkhorn distances", NIPS
+2013; with a bin as in SuperGlue, Sarlin et al., CVPR 2020). The bins have room for all cells of the
+other image.
 """
 
 from __future__ import annotations
