@@ -1,6 +1,6 @@
 """The detector-free matcher: what each step of its refinement is worth, what confidence means.
 
-    python benchmarks/dense_refinement.py SCENE... [--pairs 3] [--weights FILE]
+    python benchmarks/dense_refinement.py SCENE... [--pairs 3] [--weights FILE] [--diagram FILE.svg]
 
 The same coarse matches of each pair, refined to each level, by the alignment, and by Lucas-Kanade
 on the images from the middles of the cells and from the points of 1/2; PoseLib on each. SCENE: a
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from msga_ros.datasets.posed.sources import open_scene
@@ -96,6 +97,7 @@ def main() -> None:
     parser.add_argument("scenes", type=Path, nargs="+")
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--weights", default="msga_dense")
+    parser.add_argument("--diagram", type=Path, help="reliability of the confidence, as a picture")
     given = parser.parse_args()
     torch.set_num_threads(1)
     net = DenseMatcher.load(find_weights(given.weights))
@@ -106,11 +108,28 @@ def main() -> None:
     for name, values in errors.items():
         print(f"| {name} | {'/'.join(f'{100 * value:.1f}' for value in pose_auc(values))} |")
     print("\n| confidence | matches | mean | in the band |\n|---|---|---|---|")
+    bins = []
     for low in np.arange(0, 1, 0.1):
         rows = judged[(judged[:, 0] >= low) & (judged[:, 0] < low + 0.1)]
         if len(rows):
             mean, true = rows.mean(axis=0)
+            bins.append((mean, true, len(rows)))
             print(f"| {low:.1f} to {low + 0.1:.1f} | {len(rows)} | {mean:.2f} | {true:.2f} |")
+    if given.diagram:
+        draw(bins, given.diagram)
+
+
+def draw(bins: list[tuple[float, float, int]], path: Path) -> None:
+    """Reliability diagram of bins (mean confidence, share of true matches, matches)."""
+    figure = Figure(figsize=(4.4, 4.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot((0, 1), (0, 1), color="#57606a", linewidth=1, linestyle="dashed")
+    confidence, true, count = np.array(bins).T
+    axes.plot(confidence, true, color="#0072B2", linewidth=1.5)
+    axes.scatter(confidence, true, s=400 * count / count.max() + 8, color="#0072B2", alpha=0.6)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), aspect="equal", xlabel="confidence")
+    axes.set_ylabel(f"matches within {TRUE_PX:g} px of the epipolar line")
+    figure.savefig(path, metadata={"Date": None})
 
 
 if __name__ == "__main__":
