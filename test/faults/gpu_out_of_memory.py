@@ -41,8 +41,8 @@ class OnGpu:
 class Gpu(inference.Inference):
     """Has a GPU."""
 
-    def __init__(self, net: Any, device: str) -> None:
-        super().__init__(net, "cpu")
+    def __init__(self, net: Any, device: str, *settings: Any) -> None:
+        super().__init__(net, "cpu", *settings)
         self._network._active = OnGpu(self._network._on_cpu)
         self._network._device = torch.device("cuda")
 
