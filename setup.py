@@ -47,7 +47,7 @@ setup(
         "lightning-fabric>=2.2",
         "matplotlib>=3.7",
         "numpy>=1.24",
-        "opencv-python-headless>=4.6",
+        "opencv-python-headless>=4.6,<5",  # without AKAZE from 5 on
         "poselib>=2.0.4",
         "PyYAML>=6.0",
         "rich>=13",

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from msga_ros.frontend.base import FrontendError
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.detector import DetectorFrontend
 
@@ -21,11 +22,13 @@ MATCHER = "nearest"
 
 
 def create(config: FrontendConfig) -> DetectorFrontend:
-    """The front end `akaze`."""
+    """The front end `akaze`. `FrontendError` where OpenCV has none."""
     return DetectorFrontend("akaze", config, _detector, 61, np.uint8, _locate)
 
 
 def _detector(_: int) -> cv2.Feature2D:
+    if not hasattr(cv2, "AKAZE_create"):  # since OpenCV 5
+        raise FrontendError(f"frontend.name: OpenCV {cv2.__version__} has no akaze, OpenCV 4 does")
     return cv2.AKAZE_create(threshold=_THRESHOLD)  # type: ignore[attr-defined]
 
 

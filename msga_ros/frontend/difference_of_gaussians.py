@@ -173,7 +173,8 @@ def _extrema(differences: Floats) -> _Candidates:
         places = cv2.findNonZero(cv2.bitwise_or(bright, dark))
         if places is None:
             continue
-        columns, rows = places[:, 0].T.astype(np.int64) + _INNER.start
+        # (M, 1, 2) of OpenCV 4, (M, 2) of OpenCV 5.
+        columns, rows = places.reshape(-1, 2).T.astype(np.int64) + _INNER.start
         found.append((np.full(len(rows), level), rows, columns))
     return _Candidates(*(np.concatenate(part) for part in zip(*found, strict=True)))
 

@@ -46,6 +46,27 @@ def test_unknown_front_end_names_the_known_ones(name: str) -> None:
         make(name)
 
 
+def test_without_akaze_in_opencv_it_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(cv2, "AKAZE_create", raising=False)
+    with pytest.raises(FrontendError, match=r"^frontend\.name: OpenCV .* has no akaze"):
+        make("akaze")
+
+
+def test_extrema_are_found_with_either_shape_of_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV 4 gives them as `(M, 1, 2)`, OpenCV 5 as `(M, 2)`."""
+    expected, find = make("fast_sift").extract(textured()), cv2.findNonZero
+    for shape in ((-1, 1, 2), (-1, 2)):
+
+        def found_in(image: np.ndarray, shape: tuple[int, ...] = shape) -> np.ndarray | None:
+            places = find(image)
+            return None if places is None else places.reshape(shape)
+
+        monkeypatch.setattr(cv2, "findNonZero", found_in)
+        found = make("fast_sift").extract(textured())
+        np.testing.assert_array_equal(found.keypoints, expected.keypoints)
+    assert len(expected) > 100
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_features_are_complete_and_strongest_first(name: str, indoor: np.ndarray) -> None:
     features = make(name, max_keypoints=500).extract(indoor)
