@@ -6,6 +6,7 @@ import copy
 import csv
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 import pytest
 import torch
@@ -30,6 +31,7 @@ SMALL = MSGANetConfig(
     channels=16, residual_blocks=1, grid=4, msformer_layers=1, evidence=True, residual_input=True
 )
 GEOMETRY_FROM = 5
+RECORDED_FROM = 11  # of two shapes in turn, after three steps each with the geometry
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,13 @@ class Training:
     def set_rate(self, rate: float) -> None:
         self.optimiser.param_groups[0]["lr"].fill_(rate)
 
+    def take_over(self, other: Training) -> None:
+        """The state of `other`, in the tensors that a recording knows."""
+        self.net.load_state_dict(other.net.state_dict())
+        for one, its in zip(self.net.parameters(), other.net.parameters(), strict=True):
+            for name, value in self.optimiser.state[one].items():
+                value.copy_(other.optimiser.state[its][name])
+
     def weights(self) -> torch.Tensor:
         return torch.cat([p.detach().flatten() for p in self.net.parameters()])
 
@@ -68,27 +77,40 @@ def source(sizes: tuple[int, ...] = (64, 96), matches: int = 768) -> BatchSource
 
 @pytest.mark.parametrize("losses", [LossConfig(), LossConfig(view_swap=0.5)], ids=["one", "both"])
 def test_recorded_steps_are_the_same_steps(start: MSGANet, losses: LossConfig) -> None:
-    """Two shapes in turn; both are recorded at their fourth turn, and played at the fifth."""
+    """Two shapes in turn; both are recorded at their fourth turn, and played at the fifth.
+
+    Each step from one state: sums in another order (a GPU's gradients are never twice the same)
+    make other steps within six of them. Even so, a near-tie among neighbours, or of a solution, may
+    go either way in some of them; and the gradient of a bias in front of a norm is rounding alone.
+    """
     losses = replace(losses, geometry_from=GEOMETRY_FROM)
+    apart: dict[str, list[float]] = {}
     plain, recorded = Training.of(start, losses), Training.of(start, losses)
     recorded_step = RecordedStep(recorded.step, GEOMETRY_FROM)
     for iteration in range(16):
         batch = source((64, 96)[iteration % 2 : iteration % 2 + 1]).batch(iteration)
+        recorded.take_over(plain)
+        before = plain.weights()
         expected = plain.step(iteration, batch)
         found = recorded_step(iteration, batch)
         assert set(found) == set(expected)
         for name, value in expected.items():
-            wanted = 0.1 if name == "gradient_norm" else 0.02
-            assert float(found[name]) == pytest.approx(float(value), rel=wanted), (name, iteration)
+            difference = abs(float(found[name]) - float(value)) / abs(float(value))
+            apart.setdefault(name, []).append(difference)
         geometry = losses.geometry if iteration >= GEOMETRY_FROM else 0.0
         parts = found["classification"] + geometry * found["geometry"]
         parts = parts + losses.view_swap * found.get("view_swap", 0.0)
         assert float(found["total"]) == pytest.approx(float(parts), rel=1e-4)
-    before = torch.cat([p.detach().flatten() for p in start.parameters()]).to(CUDA)
-    now = plain.weights()
-    moved = (now - before).norm()
-    assert float(moved) > 0
-    assert float((recorded.weights() - now).norm()) < 0.3 * float(moved)
+        now = plain.weights()
+        moved = float((now - before).norm())
+        assert moved > 0
+        difference = float((recorded.weights() - now).norm()) / moved
+        apart.setdefault("weights", []).append(difference)
+    assert max(apart["total"]) < 0.02, apart
+    for name, differences in apart.items():
+        limit = {"gradient_norm": 1e-2, "weights": 0.5}.get(name, 1e-3)
+        for some in (differences[:RECORDED_FROM], differences[RECORDED_FROM:]):
+            assert median(some) < limit, (name, differences)
 
 
 def test_rate_and_batch_are_inputs_of_a_recorded_step(start: MSGANet) -> None:
