@@ -158,7 +158,7 @@ def _blur(image: Floats, sigma: float, into: Floats) -> None:
 
 def _extrema(differences: Floats) -> _Candidates:
     """Samples that none of their 26 neighbours exceeds."""
-    nowhere = np.empty(0, np.int64)
+    nowhere: NDArray[np.int64] = np.empty(0, np.int64)
     found = [(nowhere, nowhere, nowhere)]
     # Of each level and the next: two of them are three levels.
     higher = [cv2.max(one, other) for one, other in pairwise(differences)]
