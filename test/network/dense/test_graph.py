@@ -83,6 +83,35 @@ def test_a_node_learns_from_its_neighbours_alone() -> None:
     assert moved.tolist() == [True, True, False, False]
 
 
+def test_each_head_attends_by_its_own_part_of_queries_keys_and_values() -> None:
+    """One node at a time, one head at a time, by the formula of attention."""
+    torch.manual_seed(0)
+    layer = GraphAttentionLayer(12, 3, 8).eval()
+    nodes, other = (Nodes(seeded(1, 5, 12, seed=one), torch.rand(5, 2)) for one in (1, 2))
+    neighbours = Neighbours(torch.randint(0, 5, (1, 5, 2)), torch.randint(0, 5, (1, 5, 4)))
+    edges = neighbours.edges(nodes, other)
+    assert edges is not None
+    (indices,), (places,) = edges
+    own = layer.before(nodes.features)[0]
+    seen = torch.cat((own, layer.before(other.features)[0]))
+    alike = F.normalize(layer.likeness(seen), dim=-1)
+    message = torch.zeros(5, 12)
+    for node in range(5):
+        ends, waves, of_place = seen[indices[node]], places[node], []
+        for head, part in enumerate(torch.arange(12).split(4)):
+            query = layer.query(own[node])[part]
+            logits = layer.key(ends)[:, part] @ query / 2  # the root of four numbers
+            logits = logits + layer.likeness_gain[head] * alike[indices[node]] @ alike[node]
+            logits = logits + waves @ layer.query_of_place(own[node]).view(3, -1)[head]
+            weights = logits.softmax(0)
+            message[node, part] = weights @ layer.value(ends)[:, part]
+            of_place.append(weights @ waves)
+        message[node] += layer.value_of_place(torch.cat(of_place))
+    updated = nodes.features[0] + layer.after(message)
+    expected = updated + layer.mixing(updated)
+    torch.testing.assert_close(layer(nodes, other, neighbours)[0], expected, atol=1e-5, rtol=1e-5)
+
+
 def test_likeness_is_learned_by_what_comes_of_it() -> None:
     torch.manual_seed(0)
     layer = GraphAttentionLayer(8, heads=2, edge_channels=4)
