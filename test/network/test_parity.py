@@ -17,7 +17,8 @@ from msga_ros.network import MSGANet, MSGANetResult
 
 CASES = [(0, 0), (0, 1), (1, 0), (2, 0), (2, 1), (2, 2)]
 # Two pairs of neighbours in this sample are equally far to one part in a million; which comes first
-# is decided by the rounding of the processor, and with it all that follows the second sieve.
+# is decided by the rounding of the processor (in float64, too), and with it, by less than 1 %, the
+# scores of all matches, and all that follows the second sieve.
 TIED = (2, 0)
 
 
@@ -76,8 +77,8 @@ def _on_cpu(values: Any) -> Any:
     return values.cpu()
 
 
-def share_within(ours: np.ndarray, theirs: np.ndarray, floor: float) -> float:
-    return float(np.mean(np.abs(ours - theirs) <= 1e-3 * np.maximum(floor, np.abs(theirs))))
+def share_within(ours: np.ndarray, theirs: np.ndarray, tolerance: float = 1e-3) -> float:
+    return float(np.mean(np.abs(ours - theirs) <= tolerance * np.maximum(1.0, np.abs(theirs))))
 
 
 @pytest.mark.parametrize(("case", "sample"), CASES)
@@ -86,9 +87,10 @@ def test_scores_of_all_matches(
 ) -> None:
     recorded = Recorded(recording, case, sample)
     result = run(net, recorded)
-    wanted = 0.8 if (case, sample) == TIED else 0.995
+    wanted, tolerance = (0.98, 1e-2) if (case, sample) == TIED else (0.995, 1e-3)
     for i in (0, 1):
-        assert share_within(result.logits[i][0].numpy(), recorded.logits[i], 1.0) >= wanted
+        share = share_within(result.logits[i][0].numpy(), recorded.logits[i], tolerance)
+        assert share >= wanted, i
 
 
 @pytest.mark.parametrize(("case", "sample"), [c for c in CASES if c != TIED])
@@ -98,7 +100,7 @@ def test_everything_else(
     recorded = Recorded(recording, case, sample)
     result = run(net, recorded)
     for i in (2, 3, 4):
-        assert share_within(result.logits[i][0].numpy(), recorded.logits[i], 1.0) >= 0.985
+        assert share_within(result.logits[i][0].numpy(), recorded.logits[i]) >= 0.985
     theirs = np.argsort(-recorded.logits[1], kind="stable")[: len(recorded.logits[2])]
     assert set(result.kept[0][0].tolist()) == set(theirs.tolist())
     theirs = theirs[np.argsort(-recorded.logits[3], kind="stable")[: len(recorded.logits[4])]]
