@@ -59,8 +59,10 @@ def assert_alike(one: MatchScores, other: MatchScores, valid: np.ndarray) -> Non
 
 @pytest.mark.parametrize("count", [33, 150, 705])
 def test_the_packaged_network_is_the_same_in_both(lite: Path, count: int) -> None:
-    """Whatever number of matches it was traced with, and with a third of them masked. In these scenes
-    no two neighbours are equally near: rounding would pick one."""
+    """Whatever number of matches it was traced with, and with a third of them masked.
+
+    In these scenes no two neighbours are equally near: rounding would pick one.
+    """
     pair = synthetic_pair(count, count)
     valid = np.arange(count) % 3 > 0 if count > 100 else np.ones(count, dtype=bool)
     by_torch = Inference(MSGANet.load(packaged_weights("msga_net_lite")), "cpu")
