@@ -12,8 +12,7 @@ from msga_ros.training.config import TrainConfig
 from msga_ros.training.run import Run
 from msga_ros.training.trainer import make_fabric
 
-_FIRST = 100  # iterations before the clock is looked at: every shape has been compiled and recorded
-_TIMED = 50  # iterations between two looks at the clock
+_FIRST = 100  # iterations before the clock starts: every shape has been compiled and recorded
 _SAVED_EVERY = 60.0  # seconds
 
 
@@ -43,24 +42,20 @@ def _train(records: Records, path: str, seconds: float, folder: Path) -> Entry:
     except Exception as error:  # of the compiler, whatever it is: train without it
         print(f"{path}: not compiled ({type(error).__name__}: {str(error)[:2000]})", flush=True)
         run = _started(config, records, compiled=False)
-    block = 2 if records.small else _TIMED
-    saved = time.monotonic()
-    step = 0.0
+    optimiser = dataclasses.replace(config.optimiser, schedule="clock")
+    run.config = dataclasses.replace(config, optimiser=optimiser)
+    run.clock.start(until - time.monotonic())
+    started, before = time.monotonic(), run.iteration
+    saved = started
     while time.monotonic() < until:
-        started = time.monotonic()
-        for _ in range(block):
-            run.step()
-        synchronise(records.device)
-        # What else runs there changes the time of a step: laid out anew for the time that is left.
-        step = (time.monotonic() - started) / block
-        left = max(1, int((until - time.monotonic()) / step))
-        optimiser = dataclasses.replace(config.optimiser, iterations=run.iteration + left)
-        run.config = dataclasses.replace(config, optimiser=optimiser)
+        run.step()
         if time.monotonic() - saved > _SAVED_EVERY:
             run.save()
             run.export()
             saved = time.monotonic()
-            print(f"{path}: {1e3 * step:.1f} ms a step, {run.figures}", flush=True)
+            print(f"{path}: {run.figures}", flush=True)
+    synchronise(records.device)
+    step = (time.monotonic() - started) / max(1, run.iteration - before)
     run.save()
     run.log.close()
     run.export()
