@@ -44,6 +44,10 @@ class BatchConfig:
     unknown_evidence: float = 0.1  # share of samples whose descriptors are said to know nothing
     # Share of samples that each single entry of the evidence, but ratio and mutual, is hidden from.
     hidden_evidence: float = 0.1
+    # Share that all of these are hidden from at once: as of keypoints without an angle or a size.
+    hidden_together: float = 0.0
+    # Batches that are made at a time, of one size: on a GPU it takes hardly longer than one.
+    together: int = 1
 
     def __post_init__(self) -> None:
         if len(self.filters) != 5 or min(self.filters) < 0 or sum(self.filters) <= 0:
@@ -52,6 +56,11 @@ class BatchConfig:
             raise ValueError(f"sizes must be positive, not {self.sizes}")
         if not 0 <= self.hard <= 2:
             raise ValueError(f"hard must be between 0 and 2, not {self.hard}")
+        for name in ("unknown_evidence", "hidden_evidence", "hidden_together"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be a share, not {getattr(self, name)}")
+        if self.together < 1:
+            raise ValueError(f"together must be at least 1, not {self.together}")
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,10 @@ class Batch:
     def samples(self) -> int:
         """How many pairs."""
         return len(self.valid)
+
+    def rows(self, index: Tensor | slice) -> Batch:
+        """The samples that `index` names, in its order."""
+        return Batch(*(tensor[index] for tensor in self.tensors()))
 
     def swapped(self) -> Batch:
         """The same pairs, each the other way round."""
@@ -110,22 +123,39 @@ class BatchSource:
         if self._pairs is not None and config.hard:
             share = self._pairs.true_shares().clamp_min(_LEAST_SHARE)
             self._likelihood = share**-config.hard
+        self._group: tuple[int, Batch] | None = None  # made last, with its number
 
     def batch(self, iteration: int) -> Batch:
         """The batch of one iteration, on the source's device."""
+        together = self.config.together
+        number, place = divmod(iteration, together)
+        if together == 1:
+            return self._made(number)
+        if self._group is None or self._group[0] != number:
+            self._group = number, self._made(number)
+        group = self._group[1]
+        samples = group.samples // together
+        return group.rows(slice(place * samples, (place + 1) * samples))
+
+    def _made(self, number: int) -> Batch:
+        """`together` batches in one."""
         # What shapes follow from is drawn on the host, all else on the device.
-        host = np.random.default_rng((self.seed, iteration))
+        host = np.random.default_rng((self.seed, number))
         draws = Draws(torch.Generator(self.device).manual_seed(int(host.integers(2**62))))
         config = self.config
         count = int(host.choice(config.sizes))
-        samples = max(2, config.matches // count)
+        samples = max(2, config.matches // count) * config.together
         made = samples if self._pairs is None else int(host.binomial(samples, config.synthetic))
         parts = []
         if made:
             parts.append(_synthetic(made, count, draws))
         if self._pairs is not None and made < samples:
             parts.append(self._from_pairs(self._pairs, samples - made, count, draws))
-        return self._with_evidence_changed(_joined(parts), draws)
+        joined = self._with_evidence_changed(_joined(parts), draws)
+        if config.together == 1:
+            return joined
+        # Synthetic samples are the first: to all batches a share of them.
+        return joined.rows(draws.permutations(1, samples)[0])
 
     def _from_pairs(self, pairs: PaddedPairs, samples: int, count: int, draws: Draws) -> Batch:
         config = self.config
@@ -167,10 +197,12 @@ class BatchSource:
         if self.config.augment:
             ratio = ratio ** draws.uniform(samples, 1, low=0.7, high=1.4)
         evidence = torch.stack((ratio, *others), -1)
-        hidden = draws.chance(self.config.hidden_evidence, samples, 1, len(EVIDENCE))
+        config = self.config
+        hidden = draws.chance(config.hidden_evidence, samples, 1, len(EVIDENCE))
+        unknown = draws.chance(config.unknown_evidence, samples, 1, 1)
+        hidden = hidden | draws.chance(config.hidden_together, samples, 1, 1)
         hidden[..., :2] = False
-        hidden = hidden | draws.chance(self.config.unknown_evidence, samples, 1, 1)
-        evidence = evidence.masked_fill(hidden, torch.nan)
+        evidence = evidence.masked_fill(hidden | unknown, torch.nan)
         return dataclasses.replace(
             batch, evidence=evidence.masked_fill(~batch.valid.unsqueeze(-1), 0.0)
         )

@@ -184,6 +184,63 @@ def test_single_entries_are_hidden_from_whole_samples() -> None:
     assert float(found[:, 25:].abs().max()) == 0  # padding says nothing
 
 
+def test_all_but_ratio_and_mutual_is_hidden_together() -> None:
+    known = torch.rand(400, 6, len(EVIDENCE), generator=torch.Generator().manual_seed(0))
+    batch = Batch(
+        torch.zeros(400, 6, 4),
+        torch.zeros(400, 6),
+        torch.eye(3).expand(400, 3, 3),
+        torch.ones(400, 3),
+        known,
+        torch.ones(400, 6, dtype=torch.bool),
+    )
+    settings = BatchConfig(
+        hidden_evidence=0.0, hidden_together=0.3, unknown_evidence=0.0, augment=False
+    )
+    draws = Draws(torch.Generator().manual_seed(0))
+    found = BatchSource(settings, seed=0)._with_evidence_changed(batch, draws).evidence
+    hidden = found.isnan()
+    assert torch.equal(hidden[..., 2:].all(-1).all(-1), hidden.any(-1).any(-1))
+    assert not bool(hidden[..., :2].any())
+    assert 0.23 < float(hidden[..., 2].double().mean()) < 0.37
+    assert torch.equal(found[~hidden], known[~hidden])
+
+
+def test_batches_made_together_are_parts_of_one_draw(dump: str) -> None:
+    """Whatever the order in which they are asked for: a run that goes on begins anywhere."""
+    settings = BatchConfig(
+        dumps=(dump,), matches=1600, sizes=(40, 80), synthetic=0.4, fill=False, together=5
+    )
+    source, other = BatchSource(settings, seed=1), BatchSource(settings, seed=1)
+    batches = [source.batch(iteration) for iteration in range(10)]
+    for iteration in (7, 2, 9):
+        again = other.batch(iteration)
+        for one, two in zip(batches[iteration].tensors(), again.tensors(), strict=True):
+            assert torch.allclose(one, two, rtol=0, atol=0, equal_nan=True)
+    for batch in batches:
+        size = batch.valid.shape[1]
+        assert batch.samples == 1600 // size
+    assert len({float(batch.rotation.sum()) for batch in batches}) == 10
+
+
+def test_batches_made_together_have_synthetic_samples_each(dump: str) -> None:
+    settings = BatchConfig(
+        dumps=(dump,),
+        matches=1600,
+        sizes=(40,),
+        synthetic=0.5,
+        augment=False,
+        unknown_evidence=0.0,
+        together=4,
+    )
+    source = BatchSource(settings, seed=0)
+    for iteration in range(4):
+        ratio = source.batch(iteration).evidence[..., 0]
+        low, high = 0.5, 0.95  # those of a synthetic dump's pairs
+        apart = torch.minimum((ratio - low).abs(), (ratio - high).abs()).amax(1)
+        assert 8 <= int((apart > 1e-6).sum()) <= 32  # of 40
+
+
 def test_ratios_of_a_sample_are_spread_otherwise_in_their_order(dump: str) -> None:
     settings = BatchConfig(
         dumps=(dump,),
@@ -232,18 +289,25 @@ def test_no_batch_waits_for_the_device(dump: str) -> None:
     settings = BatchConfig(
         dumps=(dump,), matches=1000, sizes=(100,), synthetic=0.5, crops=0.5, focal_error=0.1
     )
-    for fill in (True, False):
-        source = BatchSource(replace(settings, fill=fill), seed=0)
+    for fill, together in ((True, 1), (False, 1), (True, 2)):
+        source = BatchSource(replace(settings, fill=fill, together=together), seed=0)
         assert source._pairs is not None
         with HostAccess(vars(source._pairs).values()) as access:
             source.batch(0)
             access.found.clear()
-            source.batch(1)
+            source.batch(together)
         assert access.found == []
 
 
 def test_wrong_settings_are_refused() -> None:
-    for wrong in ({"filters": (1.0,)}, {"filters": (0.0,) * 5}, {"sizes": ()}, {"sizes": (0,)}):
+    for wrong in (
+        {"filters": (1.0,)},
+        {"filters": (0.0,) * 5},
+        {"sizes": ()},
+        {"sizes": (0,)},
+        {"hidden_together": 1.5},
+        {"together": 0},
+    ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             BatchConfig(**wrong)
 
