@@ -17,17 +17,27 @@ class MovingAverage:
 
     def __init__(self, net: nn.Module) -> None:
         self.net = copy.deepcopy(net).requires_grad_(False)
+        # Listing a network's tensors takes longer than averaging them does on a GPU.
+        self._of: nn.Module | None = None
+        self._pairs: dict[bool, tuple[list[Tensor], list[Tensor]]] = {}
 
     @torch.no_grad()
     def update(self, net: nn.Module, decay: float) -> None:
         """Keep the share `decay` of the average, take the rest from `net`."""
-        pairs = list(zip(_tensors(self.net), _tensors(net), strict=True))
-        weights = [pair for pair in pairs if pair[0].is_floating_point()]
-        average, current = ([pair[place] for pair in weights] for place in (0, 1))
-        torch._foreach_lerp_(average, current, 1 - decay)
-        for mine, other in pairs:
-            if not mine.is_floating_point():
-                mine.copy_(other)
+        if self._of is not net:
+            self._of, self._pairs = net, _pairs(self.net, net)
+        torch._foreach_lerp_(*self._pairs[True], 1 - decay)
+        if self._pairs[False][0]:
+            torch._foreach_copy_(*self._pairs[False])
+
+
+def _pairs(average: nn.Module, net: nn.Module) -> dict[bool, tuple[list[Tensor], list[Tensor]]]:
+    """Tensors of both networks, in one order: those with fractions (True), and the others."""
+    result: dict[bool, tuple[list[Tensor], list[Tensor]]] = {True: ([], []), False: ([], [])}
+    for mine, other in zip(_tensors(average), _tensors(net), strict=True):
+        for part, tensor in zip(result[mine.is_floating_point()], (mine, other), strict=True):
+            part.append(tensor)
+    return result
 
 
 def _tensors(net: nn.Module) -> list[Tensor]:

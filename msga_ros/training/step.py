@@ -59,9 +59,9 @@ class Step:
         self._backward(total)
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._clip)
         gradients = [p.grad for p in self._parameters if p.grad is not None]
-        whole = torch.isfinite(norm)
+        broken = ~torch.isfinite(norm)
         for gradient in gradients:
-            gradient.masked_fill_(~whole, 0.0)
+            gradient.masked_fill_(broken, 0.0)
         self._optimiser.step()
         return {"total": total.detach(), **parts, "gradient_norm": norm.detach()}
 
