@@ -207,7 +207,6 @@ class OwnOdometry:
     def __init__(self, replayer: Replayer, odometry: ResumableOdometry) -> None:
         self._replayer = replayer
         self._odometry = odometry
-        self._reference: RecordedSet | None = None  # of an interrupted run
         self.session = self.missing = self.guessed = 0
 
     def at(self, one: RecordedSet, header: Header) -> Pose | None:
@@ -225,14 +224,12 @@ class OwnOdometry:
         return Pose(result.update.pose.rotation, result.update.pose.position).inverse()
 
     def pass_by(self, one: RecordedSet, header: Header, state: Mapping[str, Any] | None) -> None:
-        """See `CameraOdometry`."""
-        if state is not None and one.number == state["replayer"]["reference"]:
-            self._reference = one
+        """See `CameraOdometry`. The pairs that the replayer relates are of one set in mode stereo,
+        and in mode rgbd the odometry relates what the replayer has not: nothing to take up."""
 
     def state_dict(self) -> dict[str, object]:
         """See `CameraOdometry`."""
         return {
-            "replayer": self._replayer.state(),
             "odometry": np.frombuffer(self._odometry.state(), np.uint8),
             "counts": [self.session, self.missing, self.guessed],
         }
@@ -241,10 +238,8 @@ class OwnOdometry:
         """See `CameraOdometry`."""
         if state is None:
             raise StateError("not the state of an odometry")
-        self._replayer.restore(state["replayer"], self._reference)
         self._odometry.restore(state["odometry"].tobytes())
         self.session, self.missing, self.guessed = state["counts"]
-        self._reference = None
 
 
 class NoOdometry(NoState):

@@ -66,6 +66,11 @@ def test_the_command_without_odometry(kitti: Path, tmp_path: Path) -> None:
     for row in rows:  # the same images: no motion, and no direction of it
         assert row["status"] == "DEGENERATE" and row["tx"] == "nan" and row["scale"] == "none"
         assert float(row["r00"]) == pytest.approx(1.0, abs=1e-6)
+    # The loops of a run alone are said and written, though the map holds those before it.
+    third = runner.invoke(app, [*arguments, "-o", str(output)])
+    assert "2 loops among 6 keyframes, 4 of them from before" in third.output, third.output
+    with output.open() as file:
+        assert len(list(csv.DictReader(file))) == 2
     orb = runner.invoke(app, [*arguments, "--set", "frontend.name=orb"])
     assert orb.exit_code == 2 and "features of sift, not of orb" in " ".join(orb.output.split())
     nothing = runner.invoke(app, [*arguments, "--picture", str(tmp_path / "path.png")])
