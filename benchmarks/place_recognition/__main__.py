@@ -2,11 +2,12 @@ r"""Place recognition and verification judged, beside the verification that othe
 
     places=../shared/data
     python benchmarks/place_recognition $places --split train --queries 200 --output train.jsonl
-    python benchmarks/place_recognition $places --split val --output val.jsonl
+    python benchmarks/place_recognition $places --split val --among all --output val.jsonl
     python benchmarks/place_recognition/report.py train.jsonl val.jsonl
 
 Every photograph (`--queries`: so many, drawn at random) is a query against all others of all
-places. The `--proposals` most similar ones by the global descriptor are verified by each method;
+places of its split, with `--among all` of both splits. The `--proposals` most similar ones by the
+global descriptor are verified by each method;
 `--learned N`: those of the first N queries by LightGlue, too (extra `learned`; seconds a pair). A
 pair is verified once, whichever of the two was the query. Records are written as they come; what
 lies in `--output` is not done again.
@@ -41,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("data", type=Path)
     parser.add_argument("--split", choices=("val", "train"), required=True)
+    parser.add_argument("--among", choices=("split", "all"), default="split", help="are searched")
     parser.add_argument("--queries", type=int, default=0, help="drawn at random; 0: all")
     parser.add_argument("--proposals", type=int, default=20, help="of each query")
     parser.add_argument("--learned", type=int, default=0, metavar="N", help="queries")
@@ -52,15 +54,18 @@ def main() -> None:
     vocabulary = packaged_vocabulary()
     sift = TwoViewPipeline.from_config(**{"frontend.name": vocabulary.frontend})
     views = views_of(asked.data, asked.split)
+    other = "train" if asked.split == "val" else "val"
+    distractors = views_of(asked.data, other) if asked.among == "all" else []
     kept = FeatureFolder(asked.cache / vocabulary.frontend, sift)
     records = Records(asked.output)
     # In random order, so that a run that was interrupted has judged a fair sample.
     drawn = np.random.default_rng(0).permutation(len(views))
     queries = [int(one) for one in drawn[: asked.queries or len(views)]]
     if not records.known("header"):
-        records.write(described(views, queries, kept, vocabulary, asked.proposals))
+        records.write(described(views, distractors, queries, kept, vocabulary, asked.proposals))
     (header,) = records.known("header")
     proposals = dict(itertools.islice(header["proposals"].items(), asked.queries or None))
+    views += distractors
     verify(records, views, proposals, kept, sift, of_sift)
     if asked.learned:
         wide = TwoViewPipeline(PipelineConfig.load("wide"))
@@ -89,11 +94,18 @@ class Records:
 
 
 def described(
-    views: list[View], queries: list[int], kept: FeatureFolder, vocabulary: Vocabulary, count: int
+    views: list[View],
+    distractors: list[View],
+    queries: list[int],
+    kept: FeatureFolder,
+    vocabulary: Vocabulary,
+    count: int,
 ) -> dict:
-    """What is proposed for each query and how much photographs of one place have in common."""
+    """What of `views` and `distractors` is proposed for each query of `views`, and how much
+    photographs of one place have in common."""
     table, described_ms, searched_ms = [], [], []
-    for view in views:
+    searched = [*views, *distractors]
+    for view in searched:
         features, _ = kept.of(view)
         started = time.process_time()
         table.append(vocabulary.describe(features.descriptors))
@@ -106,7 +118,7 @@ def described(
         similarity[query] = -np.inf
         order = np.argsort(-similarity, kind="stable")[:count]
         searched_ms.append(1e3 * (time.process_time() - started))
-        proposals[views[query].key] = [views[one].key for one in order]
+        proposals[views[query].key] = [searched[one].key for one in order]
     shared: dict[str, dict[str, float]] = {}
     for place, group in itertools.groupby(views, key=lambda one: one.place):
         members = list(group)
@@ -117,8 +129,8 @@ def described(
             shared[view.key] = {one.key: round(float(x), 3) for one, x in known if np.isfinite(x)}
     return {
         "kind": "header",
-        "shows": {one.key: one.shows for one in views},
-        "places": {one.key: one.place for one in views},
+        "shows": {one.key: one.shows for one in searched},
+        "places": {one.key: one.place for one in searched},
         "proposals": proposals,
         "overlap": shared,
         "extract_ms": [kept.of(view)[1] for view in views],

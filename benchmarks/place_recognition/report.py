@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,8 +36,9 @@ class Judged:
     """Rows of one method over the proposals, a query and a candidate each: `inliers` (N,), `true`
     (N,) bool, a true pair, `right` (N,) one whose acceptance is right, `false` (N,) wrong; `errors`
     (N, 2) degrees, NaN where unknown, `ok` (N,) the direction is known; `overlap` (N,) share of the
-    points, NaN where unknown; `query` (N,) number of the query. `all_true`: pairs of the data,
-    proposed or not; `milliseconds` of each verification that was computed."""
+    points, NaN where unknown; `mate` (N,) of the same place, whatever they share; `query` (N,)
+    number of the query. `all_true`, `all_mates`: pairs of the data, proposed or not; `milliseconds`
+    of each verification that was computed."""
 
     inliers: np.ndarray
     true: np.ndarray
@@ -45,8 +47,10 @@ class Judged:
     errors: np.ndarray
     ok: np.ndarray
     overlap: np.ndarray
+    mate: np.ndarray
     query: np.ndarray
     all_true: int
+    all_mates: int
     queries: int
     milliseconds: list[float] = field(default_factory=list)
 
@@ -107,6 +111,7 @@ def judged(header: dict, answers: dict, poses: bool) -> Judged:
             turned = errors[:, 0] > WRONG_DEG
         right, false = right & ~turned, false | turned
         inliers = np.where(known, inliers, 0)
+    places = Counter(header["places"].values())
     numbers = {query: number for number, query in enumerate(asked)}
     mates = {query: sum(x >= LEAST for x in overlap[query].values()) for query in asked}
     return Judged(
@@ -117,8 +122,10 @@ def judged(header: dict, answers: dict, poses: bool) -> Judged:
         errors,
         known,
         shared,
+        np.array([header["places"][a] == header["places"][b] for a, b in pairs]),
         np.array([numbers[query] for query, _ in pairs]),
         sum(mates.values()),
+        sum(places[header["places"][query]] - 1 for query in asked),
         sum(count > 0 for count in mates.values()),
         [one["ms"] for one in answers.values()],
     )
@@ -173,6 +180,20 @@ def by_overlap(train: dict[str, Judged], val: dict[str, Judged]) -> None:
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 
+def ceilings(train: dict[str, Judged], val: dict[str, Judged]) -> None:
+    """How many times the recall of each method one would have that accepts all pairs of one place,
+    thresholds of 100 %: all true pairs, and all whatever they share."""
+    print("\n| method | true pairs over accepted ones | pairs of one place over accepted ones |")
+    print("|---|---|---|")
+    for name, one in shown(train, val):
+        held = one.inliers >= train[name].threshold(1.0)
+        cells = (
+            f"{count} / {int((held & which).sum())} = {count / max((held & which).sum(), 1):.3f}"
+            for count, which in ((one.all_true, one.right), (one.all_mates, one.mate))
+        )
+        print(f"| {name} | " + " | ".join(cells) + " |")
+
+
 def curve(methods: dict[str, Judged]) -> None:
     """Recall of the proposed true pairs at each precision, thresholds in hindsight."""
     print("\n| method | " + " | ".join(f"{100 * one:g} %" for one in CURVE) + " |")
@@ -215,6 +236,7 @@ def main() -> None:
     for precision in (1.0, 0.99):
         table(frozen, methods, precision)
     by_overlap(frozen, methods)
+    ceilings(frozen, methods)
     curve(methods)
     times(val, methods)
 

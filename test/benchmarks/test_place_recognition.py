@@ -26,6 +26,7 @@ def records(inliers: list[int], turned: float, status: str = "OK") -> list[dict]
     header = {
         "kind": "header",
         "shows": SHOWS,
+        "places": {key: key.partition("/")[0] for key in SHOWS},
         "proposals": {"a/1": OTHERS},
         "overlap": {"a/1": {"a/2": 0.5, "a/3": 0.1, "b/9": 0.9}},
         "extract_ms": [1.0],
@@ -74,6 +75,18 @@ def test_another_place_alone_sets_the_threshold(
     assert found == (50, 0, 1, 1.0, 0.5)
     found = counted(report, tmp_path, records([50, 0, 0, 60], turned=2.0), poses)
     assert found == (61, 0, 1, 0.0, 0.0)
+
+
+def test_what_any_verification_could_reach(
+    report: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two true pairs in the data, of which one was proposed and held; two other photographs of the
+    place, of which both held."""
+    path = tmp_path / "records.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in records([50, 90, 95, 40], 2.0)))
+    methods = report.load(path, False)
+    report.ceilings(methods, methods)
+    assert "| one | 2 / 1 = 2.000 | 2 / 2 = 1.000 |" in capsys.readouterr().out
 
 
 def test_a_pose_that_is_wrong_is_false_and_one_that_is_not_claimed_is_not_accepted(
