@@ -11,9 +11,9 @@ import pytest
 pytest.importorskip("rosbags", reason="the library rosbags is not installed")
 
 from bags.bag_maker import Drive, Item, write
+from bags.test_loops_of_bags import chain, command, images, in_order, odometry, robot
 from bags.test_rgbd_bag import items as rgbd_items
 from bags.test_rgbd_bag import scene as scene
-from bags.test_loops_of_bags import chain, command, images, in_order, odometry, robot
 
 from msga_ros.cli import loops_resume
 from msga_ros.datasets.sequences.synthetic import SyntheticSequence
