@@ -39,7 +39,7 @@ class FlatMap:
         x = cells[..., 0].clamp(0, self.width - 1)
         y = cells[..., 1].clamp(0, self.height - 1)
         index = (images * self.height + y) * self.width + x
-        return self.rows.index_select(0, index.flatten()).view(*index.shape, -1)
+        return self.rows.index_select(0, index.flatten()).view(*index.shape, self.rows.shape[1])
 
     def between(self, images: Tensor, points: Tensor) -> Tensor:
         """Values `(..., C)` at `points` `(..., 2)` in pixels, bilinear between four cells."""
@@ -71,7 +71,7 @@ class FlatMap:
         rows = (images.unsqueeze(1) * self.height + y) * self.width
         index = rows.unsqueeze(2) + x.unsqueeze(1)  # (M, side, side)
         seen = self.rows.index_select(0, index.flatten())
-        seen = seen.view(*index.shape, -1).permute(0, 3, 1, 2).contiguous()
+        seen = seen.view(*index.shape, self.rows.shape[1]).permute(0, 3, 1, 2).contiguous()
         share = (place - corner)[:, :, None, None, None]
         across = torch.lerp(seen[..., :-1], seen[..., 1:], share[:, 0])
         return torch.lerp(across[..., :-1, :], across[..., 1:, :], share[:, 1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,7 @@ class DenseBatchConfig:
     # How often a pair is of each kind: homographies, depth, epipolar band, a teacher's.
     shares: tuple[float, ...] = (0.5, 0.5, 0.0, 0.0)
     homography_strength: float = 1.0  # how much views differ: times turn, scale, tilt, stretch
+    roll_deg: float = 0.0  # half of the second views, but those with depth, turn by up to that
     photometric: bool = True
 
     def __post_init__(self) -> None:
@@ -58,6 +60,8 @@ class DenseBatchConfig:
             raise ValueError(
                 f"homography_strength must be from 0 to 3, not {self.homography_strength}"
             )
+        if not 0 <= self.roll_deg <= 180:
+            raise ValueError(f"roll_deg must be from 0 to 180, not {self.roll_deg}")
         if min(self.shares) < 0 or sum(self.shares) <= 0:
             raise ValueError(f"shares must not be negative, nor all zero, not {self.shares}")
         for share, entry in zip(self.shares, _NEEDED, strict=False):
@@ -98,19 +102,22 @@ class DenseBatchSource:
         counts = [*host.multinomial(config.pairs, shares).tolist(), 0, 0, 0]
         of_homographies, of_depth, of_bands, of_lessons = counts[: len(_NEEDED)]
         size = (config.height, config.width)
+        roll = math.radians(config.roll_deg)
         parts = []
         if of_homographies and self._photographs:
             strength = config.homography_strength
             parts.append(
-                homography_pairs(self._photographs[0], of_homographies, *size, draws, strength)
+                homography_pairs(
+                    self._photographs[0], of_homographies, *size, draws, strength, roll
+                )
             )
         if of_depth and self._with_depth:
             parts.append(depth_pairs(*self._with_depth, of_depth, *size, draws))
         if of_bands and self._photographs:
-            parts.append(band_pairs(*self._photographs, of_bands, *size, draws))
+            parts.append(band_pairs(*self._photographs, of_bands, *size, draws, roll))
         if of_lessons and self._photographs and self._lessons:
             parts.append(
-                taught_pairs(self._photographs[0], self._lessons, of_lessons, *size, draws)
+                taught_pairs(self._photographs[0], self._lessons, of_lessons, *size, draws, roll)
             )
         batch = DenseBatch.joined(parts)
         if not config.photometric:

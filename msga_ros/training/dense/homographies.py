@@ -17,9 +17,11 @@ from msga_ros.training.dense.views import (
     VISIBLE,
     Album,
     DenseBatch,
+    about_the_middle,
     in_view,
     moved,
     pixel_grid,
+    turns,
 )
 from msga_ros.training.synthetic_scenes.draws import Draws, constant
 
@@ -31,15 +33,24 @@ _OCCLUDED = 0.4  # share of the pairs with something in front
 
 
 def homography_pairs(
-    album: Album, count: int, height: int, width: int, draws: Draws, strength: float = 1.0
+    album: Album,
+    count: int,
+    height: int,
+    width: int,
+    draws: Draws,
+    strength: float = 1.0,
+    roll: float = 0.0,
 ) -> DenseBatch:
-    """`count` pairs of views of `height` x `width` pixels; `strength`: see `_between_views`."""
+    """`count` pairs of views of `height` x `width` pixels; `strength`: see `_between_views`;
+    `roll`: by how many radians half of the second views are turned on top, at most."""
     device = album.grey.device
     chosen = draws.integer(count, count=len(album.grey))
     to_photograph = framing(album.sizes[chosen], height, width, draws)
     back = _between_views(
         count, height, width, draws, strength
     )  # pixels of view 1 to pixels of view 0
+    if roll:
+        back = back @ about_the_middle(turns(count, roll, draws), height, width)
     forth = torch.linalg.inv(back)
     image0 = album.view(chosen, to_photograph, height, width)
     image1 = album.view(chosen, to_photograph @ back, height, width)
@@ -104,9 +115,7 @@ def _between_views(count: int, height: int, width: int, draws: Draws, strength: 
     matrix[:, :2, 2] = shift * constant((width, height), shift.device)
     matrix[:, 2, :2] = tilt
     matrix[:, 2, 2] = 1
-    middle = torch.eye(3, device=draws.device)
-    middle[0, 2], middle[1, 2] = (width - 1) / 2, (height - 1) / 2
-    return middle @ matrix @ torch.linalg.inv(middle)
+    return about_the_middle(matrix, height, width)
 
 
 def _state(seen: Tensor, known: Tensor) -> Tensor:

@@ -37,26 +37,33 @@ class Lessons:
 
 
 def taught_pairs(
-    album: Album, lessons: Lessons, count: int, height: int, width: int, draws: Draws
+    album: Album,
+    lessons: Lessons,
+    count: int,
+    height: int,
+    width: int,
+    draws: Draws,
+    roll: float = 0.0,
 ) -> DenseBatch:
     """`count` of them, half of them the other way round, each image cut as `posed_pairs` does.
 
     A cell that has a match corresponds to where that lies, moved by as much as the cell's centre
-    is beside it. Of all other cells nothing but the epipolar band is known, and the four pixels
+    is beside it and turned as the view is. Of all other cells nothing but the epipolar band is known, and the four pixels
     around a cell's centre are all that the batch says of it: too little for anything but 1/8.
     """
     chosen = draws.integer(count, count=len(lessons.pairs))
-    turned = draws.chance(0.5, count)
-    pairs = torch.where(turned[:, None], lessons.pairs[chosen].flip(1), lessons.pairs[chosen])
+    swapped = draws.chance(0.5, count)
+    pairs = torch.where(swapped[:, None], lessons.pairs[chosen].flip(1), lessons.pairs[chosen])
     matches = lessons.matches[chosen]
-    matches = torch.where(turned[:, None, None], matches.roll(2, 2), matches)
-    batch, frames = posed_pairs(album, pairs, height, width, draws)
+    matches = torch.where(swapped[:, None, None], matches.roll(2, 2), matches)
+    batch, frames, turn = posed_pairs(album, pairs, height, width, draws, roll)
     points = [
         _in_the_view(matches[..., 2 * side : 2 * side + 2], frames[side]) for side in range(2)
     ]
     inside = in_view(points[0], height, width) & in_view(points[1], height, width)
-    target0, state0 = _of_cells(points[0], points[1], inside, batch.target0, batch.state0)
-    target1, state1 = _of_cells(points[1], points[0], inside, batch.target1, batch.state1)
+    target0, state0 = _of_cells(points[0], points[1], turn, inside, batch.target0, batch.state0)
+    back = turn.transpose(1, 2)
+    target1, state1 = _of_cells(points[1], points[0], back, inside, batch.target1, batch.state1)
     return dataclasses.replace(
         batch, target0=target0, target1=target1, state0=state0, state1=state1
     )
@@ -70,10 +77,10 @@ def _in_the_view(points: Tensor, to_photograph: Tensor) -> Tensor:
 
 
 def _of_cells(
-    here: Tensor, there: Tensor, inside: Tensor, target: Tensor, state: Tensor
+    here: Tensor, there: Tensor, turn: Tensor, inside: Tensor, target: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor]:
     """`target` and `state` with what M matches `here` `(B, M, 2)` say of the cells they lie in; of
-    several in one cell the last."""
+    several in one cell the last. `turn` `(B, 2, 2)`: of what lies beside a match."""
     count, height, width = state.shape
     rows, columns = height // COARSE, width // COARSE
     cells = torch.where(inside.unsqueeze(2), here, 0.0).add(0.5).div(COARSE).floor().long()
@@ -83,13 +90,16 @@ def _of_cells(
     last = torch.full((count, rows * columns), -1, dtype=torch.int64, device=here.device)
     last = last.scatter_reduce(1, index, number, "amax")
     known = (last >= 0).unflatten(1, (rows, columns))
-    shift = (there - here).gather(1, last.clamp(min=0).unsqueeze(2).expand(-1, -1, 2))
-    shift = shift.transpose(1, 2).unflatten(2, (rows, columns))
+    chosen = last.clamp(min=0).unsqueeze(2).expand(-1, -1, 2)
+    match0, match1 = (
+        one.gather(1, chosen).transpose(1, 2).unflatten(2, (rows, columns)) for one in (here, there)
+    )
     target, state = target.clone(), state.clone()
     for y in (COARSE // 2 - 1, COARSE // 2):
         for x in (COARSE // 2 - 1, COARSE // 2):
             corner = constant((x, y), target.device).view(1, 2, 1, 1)
-            place = _corners(rows, columns, target.device) + corner + shift
+            beside = _corners(rows, columns, target.device) + corner - match0
+            place = match1 + torch.einsum("bij,bjhw->bihw", turn, beside)
             now = target[..., y::COARSE, x::COARSE]
             target[..., y::COARSE, x::COARSE] = torch.where(known.unsqueeze(1), place, now)
             state[:, y::COARSE, x::COARSE] = torch.where(

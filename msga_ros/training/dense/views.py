@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from msga_ros.datasets.photographs.pack import Photograph
-from msga_ros.training.synthetic_scenes.draws import constant
+from msga_ros.training.synthetic_scenes.draws import Draws, constant
 
 _ROUNDING = 1e-3  # pixels
 VISIBLE, HIDDEN, UNKNOWN = 1, 0, -1  # of a pixel: whether the other view sees the same
@@ -132,6 +132,24 @@ def sample(images: Tensor, places: Tensor) -> Tensor:
     size = constant((float(width), float(height)), images.device).to(places.dtype)
     grid = (2 * places + 1) / size - 1
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def about_the_middle(matrix: Tensor, height: int, width: int) -> Tensor:
+    """Homographies `(B, 3, 3)` of coordinates from the middle of a view, as those of its pixels."""
+    middle = torch.eye(3, device=matrix.device)
+    middle[0, 2], middle[1, 2] = (width - 1) / 2, (height - 1) / 2
+    return middle @ matrix @ torch.linalg.inv(middle)
+
+
+def turns(count: int, largest: float, draws: Draws) -> Tensor:
+    """`(B, 3, 3)`: half of them turn by up to `largest` radians either way, the others do not."""
+    turned = draws.chance(0.5, count)
+    angle = torch.where(turned, draws.uniform(count, low=-largest, high=largest), 0.0)
+    matrix = torch.eye(3, device=draws.device).repeat(count, 1, 1)
+    matrix[:, 0, 0] = matrix[:, 1, 1] = angle.cos()
+    matrix[:, 1, 0] = angle.sin()
+    matrix[:, 0, 1] = -matrix[:, 1, 0]
+    return matrix
 
 
 def in_view(places: Tensor, height: int, width: int) -> Tensor:

@@ -23,7 +23,7 @@ from msga_ros.frontend.base import Features, Matches
 from msga_ros.network.dense.config import COARSE
 from msga_ros.training.dense.batches import DenseBatchConfig, DenseBatchSource
 from msga_ros.training.dense.truth import cell_truth
-from msga_ros.training.dense.views import VISIBLE
+from msga_ros.training.dense.views import VISIBLE, DenseBatch
 
 CAMERA = np.array([[150.0, 0, 79.5], [0, 150.0, 59.5], [0, 0, 1]])
 
@@ -152,12 +152,63 @@ def test_taught_cells_correspond_to_where_their_matches_lie(tmp_path: Path) -> N
     # There and back again.
     assert (shifts[0] + shifts[1]).abs().max() < 8
     # Epipolar lines say the same: rows of the photographs.
-    homogeneous = torch.nn.functional.pad(centres, (0, 1), value=1.0)
+    assert _from_their_lines(batch).max() < 4  # cells are 8 wide, views differ in scale
+
+
+def test_what_is_taught_turns_with_the_view(tmp_path: Path) -> None:
+    """Matches that do not move at all: neither do the cells, but for how the view is turned."""
+    path = tmp_path / "turned.h5"
+    images = [replace(one, translation=np.array([0.1 * i, 0, 0])) for i, one in enumerate(posed(2))]
+    write_photographs(path, images, [(0, 1)])
+    y, x = np.mgrid[4:116:5, 4:156:5].reshape(2, -1).astype(np.float32)
+    add_taught(path, TaughtPair(0, 1, np.stack((x, y, x, y), 1)))
+    config = DenseBatchConfig(
+        photographs=(str(path),),
+        pairs=12,
+        width=SIZE[0],
+        height=SIZE[1],
+        shares=(0, 0, 0, 1),
+        roll_deg=60,
+        photometric=False,
+    )
+    batch = DenseBatchSource(config, seed=2).batch(0)
+    truths = (
+        cell_truth(batch.target0, batch.state0),
+        cell_truth(batch.target1, batch.state1),
+    )
+    all_places = torch.cat([truth.places for truth in truths])
+    all_states = torch.cat([truth.state for truth in truths])
+    cells = torch.arange(all_states.shape[1])
+    columns = SIZE[0] // COARSE
+    centres = torch.stack((cells % columns, cells // columns), 1) * COARSE + 3.5
+    angles = []
+    for places, state in zip(all_places, all_states, strict=True):
+        known = state == VISIBLE
+        if known.sum() < 20:
+            continue
+        one, two = (points[known] - points[known].mean(0) for points in (centres, places))
+        # One similarity maps all cells of a pair, as both views are cuts of one plane.
+        u, sizes, vh = torch.linalg.svd(one.T @ two)
+        turn = (u @ vh).T
+        scale = sizes.sum() / one.square().sum()
+        assert (two - scale * one @ turn.T).norm(dim=1).max() < 3
+        angles.append(torch.atan2(turn[1, 0], turn[0, 0]).rad2deg().abs())
+    turned = torch.stack(angles)
+    assert (turned < 2).any() and (turned > 20).any() and turned.max() < 61
+    assert _from_their_lines(batch).max() < 4
+
+
+def _from_their_lines(batch: DenseBatch) -> torch.Tensor:
+    """Pixels that the partners of known cells are from their epipolar lines."""
     truth = cell_truth(batch.target0, batch.state0)
+    cells = torch.arange(truth.state.shape[1])
+    columns = SIZE[0] // COARSE
+    centres = torch.stack((cells % columns, cells // columns), 1) * COARSE + 3.5
+    homogeneous = torch.nn.functional.pad(centres, (0, 1), value=1.0)
     there = torch.nn.functional.pad(truth.places, (0, 1), value=1.0)
     lines = torch.einsum("bij,nj->bni", batch.fundamental, homogeneous)
     distance = (lines * there).sum(2).abs() / lines[..., :2].norm(dim=2)
-    assert distance[truth.state == VISIBLE].max() < 4  # cells are 8 wide, views differ in scale
+    return distance[truth.state == VISIBLE]
 
 
 def test_no_lessons_without_a_teacher(tmp_path: Path) -> None:
