@@ -48,8 +48,9 @@ def taught_pairs(
     """`count` of them, half of them the other way round, each image cut as `posed_pairs` does.
 
     A cell that has a match corresponds to where that lies, moved by as much as the cell's centre
-    is beside it and turned as the view is. Of all other cells nothing but the epipolar band is known, and the four pixels
-    around a cell's centre are all that the batch says of it: too little for anything but 1/8.
+    is beside it and turned as the view is. Of all other cells nothing but the epipolar band is
+    known, and the four pixels around a cell's centre are all that the batch says of it: too little
+    for anything but 1/8.
     """
     chosen = draws.integer(count, count=len(lessons.pairs))
     swapped = draws.chance(0.5, count)
