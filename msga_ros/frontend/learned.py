@@ -37,19 +37,31 @@ Detect = Callable[[Any, Tensor, int], Detected]
 
 @dataclass(frozen=True)
 class PlacedModule:
-    """A network and the device that it is on."""
+    """A network, the device that it is on, and the order in memory of the images that it takes."""
 
     module: torch.nn.Module
     device: torch.device
+    layout: torch.memory_format = torch.preserve_format
 
     def on(self, device: torch.device) -> PlacedModule:
-        """A copy on `device`."""
-        return PlacedModule(copy.deepcopy(self.module).to(device), device)
+        """A copy on `device`; the layout that suits the CPU stays there."""
+        module = copy.deepcopy(self.module)
+        if self.layout is torch.channels_last:
+            module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        return PlacedModule(module.to(device), device)
 
 
-def placed(what: str, module: torch.nn.Module, device: str) -> DeviceFallback[PlacedModule]:
-    """`module` on the device that `frontend.device` names, with a way back to the CPU."""
-    on_cpu = PlacedModule(module, torch.device("cpu"))
+def placed(
+    what: str, module: torch.nn.Module, device: str, channels_last: bool = False
+) -> DeviceFallback[PlacedModule]:
+    """`module` on the device that `frontend.device` names, with a way back to the CPU.
+
+    `channels_last`: on the CPU, the channels of a pixel lie beside each other, which is quicker for
+    some networks (`benchmarks/learned_speed.py`); what they find is the same but for rounding.
+    """
+    layout = torch.channels_last if channels_last else torch.preserve_format
+    module.to(memory_format=layout)  # type: ignore[call-overload]
+    on_cpu = PlacedModule(module, torch.device("cpu"), layout)
     return DeviceFallback(what, on_cpu, PlacedModule.on, device, "frontend.device")
 
 
@@ -94,7 +106,7 @@ class LearnedFrontend(NetworkOnDevice):
         # An image that is a view of a message cannot be written to, which torch complains about.
         pixels = torch.from_numpy(np.require(scaled.pixels, requirements="W")).to(network.device)
         channels = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
-        padded = _padded(channels[None].float() / 255.0)
+        padded = _padded(channels[None].float() / 255.0).to(memory_format=network.layout)
         most = self._config.max_keypoints
         found = self._detect(network.module, padded, most)
         height, width = scaled.pixels.shape[:2]

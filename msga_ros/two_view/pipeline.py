@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from pathlib import Path
 
@@ -19,9 +18,10 @@ from msga_ros.network.match_scores import Network
 from msga_ros.two_view import relation
 from msga_ros.two_view.config import NO_REFINEMENT, PipelineConfig
 from msga_ros.two_view.continuation import Continuation
-from msga_ros.two_view.relation import Clock, Stages
+from msga_ros.two_view.relation import Stages
 from msga_ros.two_view.result import Counts, Status, TwoViewResult
 from msga_ros.two_view.sieves.msga import MSGASieve
+from msga_ros.two_view.stage_clock import StageClock
 from msga_ros.two_view.stages import (
     Frontend,
     OnDevice,
@@ -190,12 +190,11 @@ class TwoViewPipeline:
         camera1: Camera,
     ) -> TwoViewResult:
         """Relate two images; see `extract` and `relate`."""
-        stages, clock = self._stages, Clock()
+        stages, clock = self._stages, StageClock()
         features0 = stages.frontend.extract(image0)
         features1 = follow(stages.frontend, features0, image1)
-        extraction = clock.lap()
-        result = relation.relate(stages, features0, features1, camera0, camera1)
-        return dataclasses.replace(result, timings={"extract": extraction, **result.timings})
+        clock.lap("extract")
+        return relation.relate(stages, features0, features1, camera0, camera1, clock=clock)
 
     def relate(
         self,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ from msga_ros.two_view.continuation import Continuation
 from msga_ros.two_view.motion import motion_status, unknown_motion
 from msga_ros.two_view.relative_pose import estimate_motion, unsought_motion
 from msga_ros.two_view.result import Counts, Status, TwoViewResult
+from msga_ros.two_view.stage_clock import StageClock
 from msga_ros.two_view.stages import (
     Frontend,
     MatchedFrontend,
@@ -33,19 +33,6 @@ class Stages:
     frontend: Frontend
     sieve: Sieve
     sieve_name: str
-
-
-class Clock:
-    """Milliseconds between laps."""
-
-    def __init__(self) -> None:
-        self._last = time.perf_counter()
-
-    def lap(self) -> float:
-        """Since the last one, or since the beginning."""
-        now = time.perf_counter()
-        elapsed, self._last = now - self._last, now
-        return 1e3 * elapsed
 
 
 def by_front_end(stages: Stages, features0: Features, features1: Features) -> Matches:
@@ -69,21 +56,22 @@ def relate(
     match: Callable[[Stages, Features, Features], Matches] = by_front_end,
     continuation: Continuation | None = None,
     fewest: int = 0,
+    clock: StageClock | None = None,
 ) -> TwoViewResult:
     """Matches, then sieve and solver. `CameraError` where a camera is of another image size.
 
     With fewer candidates than `fewest` no motion is looked for. `continuation`: of a stream, what
     is known of the pairs before. Points that a front end follows and that do not agree with the
-    motion end here.
+    motion end here. `clock` has the times of the work before.
     """
     _check_size(0, features0, camera0)
     _check_size(1, features1, camera1)
-    clock = Clock()
+    clock = clock or StageClock()
     matches = match(stages, features0, features1)
-    timings = {"match": clock.lap()}
+    clock.lap("match")
     detected = (len(features0), len(features1))
     result = relate_matches(
-        stages, matches, camera0, camera1, detected, timings, continuation, fewest
+        stages, matches, camera0, camera1, detected, clock, continuation, fewest
     )
     if isinstance(stages.frontend, TrackingFrontend) and matches.followed is not None:
         stages.frontend.end(features1, matches.feature_indices[1][result.rejected])
@@ -96,31 +84,33 @@ def relate_matches(
     camera0: Camera,
     camera1: Camera,
     detected: tuple[int, int] = (0, 0),
-    timings: Mapping[str, float] | None = None,
+    clock: StageClock | None = None,
     continuation: Continuation | None = None,
     fewest: int = 0,
 ) -> TwoViewResult:
-    """Sieve and solver; `timings` are those of the work before; `fewest`: see `relate`."""
-    config, clock = stages.config, Clock()
+    """Sieve and solver; `clock` and `fewest`: see `relate`."""
+    config, clock = stages.config, clock or StageClock()
     normalised = NormalisedMatches.without_evidence(matches, camera0, camera1)
     rows, valid, pair = normalised.correspondences, normalised.valid, matches.followed
     mean_focal = (camera0.mean_focal + camera1.mean_focal) / 2
-    motion, sieving = None, 0.0
+    motion = None
     if continuation is not None and pair is not None:
         motion = continuation.motion(pair, valid, rows, config, mean_focal)
     if motion is None:
-        clock.lap()
+        clock.skip()
         scores = stages.sieve(normalised.described(matches, camera0, camera1))
-        sieving = clock.lap()
+        clock.lap("network")
         enough = scores.candidates(config.network.score_threshold).sum() >= fewest
         estimate = estimate_motion if enough else unsought_motion
         motion = estimate(scores, rows, config, mean_focal, matches.independent)
         if continuation is not None and pair is not None:
             continuation.asked(pair, valid, rows, motion)
+    else:
+        clock.unneeded("network")
     status = motion_status(motion, config.pose)
     if status is Status.TOO_FEW_MATCHES:
         motion = unknown_motion(motion)
-
+    clock.lap("pose")
     return TwoViewResult(
         keypoints0=matches.keypoints0,
         keypoints1=matches.keypoints1,
@@ -141,7 +131,8 @@ def relate_matches(
             network_inliers=int(motion.candidate.sum()),
             geometric_inliers=int(motion.inlier.sum()),
         ),
-        timings={**(timings or {}), "network": sieving, "pose": clock.lap()},
+        timings=clock.wall,
+        cpu_timings=clock.cpu,
         sieve=stages.sieve_name,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,8 @@ class TwoViewResult:
 
     `timings`: milliseconds of the stages `match` (but for given matches), `network` (the sieve),
     `pose`, and `extract` (both views) where the pipeline did the extraction; the work of the device
-    is included.
+    is included. `cpu_timings`: CPU milliseconds of the same, of all threads of the process;
+    empty where another process computed.
     """
 
     keypoints0: NDArray[np.float32]
@@ -72,6 +73,7 @@ class TwoViewResult:
     counts: Counts
     timings: dict[str, float]
     sieve: str = ""
+    cpu_timings: dict[str, float] = field(default_factory=dict)
 
     @property
     def rejected(self) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shutil
 from pathlib import Path
 
 import cv2
@@ -30,6 +31,7 @@ from msga_ros.evaluation.comparison.run import compare
 from msga_ros.evaluation.records import RecordError
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.camera_pose import Pose
+from msga_ros.network import packaged_weights
 from msga_ros.two_view.config import PipelineConfig
 from msga_ros.two_view.pipeline import TwoViewPipeline
 from msga_ros.two_view.presets import PRESETS, preset_path
@@ -71,8 +73,8 @@ class Scripted:
             inlier=np.array([True, True, False, True]),
             cpu_ms=10.0,
             wall_ms=20.0,
-            extract_cpu_ms=4.0,
             stages={"match": 3.0},
+            cpu_stages={"extract": 4.0, "match": 2.5},
         )
 
 
@@ -109,6 +111,7 @@ def test_rows_count_what_a_user_asks() -> None:
     assert first.agreeing == 100.0 and second.agreeing == 100.0
     assert (first.cpu_ms, first.wall_ms, first.extract_cpu_ms) == (10.0, 20.0, 4.0)
     assert second.cpu_ratio == 1.0 and first.inliers == 3 and first.stages == {"match": 3.0}
+    assert first.cpu_stages == {"extract": 4.0, "match": 2.5}
 
 
 def test_rows_by_angle_scene_and_domain() -> None:
@@ -122,6 +125,46 @@ def test_rows_by_angle_scene_and_domain() -> None:
     assert {row.group for row in rows(records, ways["domain"])} == {"indoor", "outdoor"}
     assert {row.group for row in rows(records, ways["scene"])} == {"a", "b"}
     assert angle_class(math.nan) == "" and angle_class(60.0) == "over 60°"
+
+
+def test_a_pair_is_as_difficult_as_the_matches_of_the_first_method_are_false() -> None:
+    class Matching(Scripted):
+        """Five matches, the given number of them true."""
+
+        def __init__(self, name: str, true: int) -> None:
+            super().__init__(name, [1.0], [True], [])
+            self._true = true
+
+        def __call__(self, image0: object, *rest: object) -> Answer:
+            x, y, depth = np.linspace(-0.2, 0.2, 5), np.linspace(0.1, -0.1, 5), 5.0
+            points = depth * np.stack((x, y, np.ones(5)), axis=1)
+            moved = points @ TRUTH.rotation.T + TRUTH.translation
+            seen = [CAMERA.project(one[:, :2] / one[:, 2:]) for one in (points, moved)]
+            seen[1][self._true :] += (0.0, 20.0)  # across the epipolar lines
+            first, second = (one.astype(np.float32) for one in seen)
+            answer = super().__call__(image0)
+            inlier = np.zeros(5, dtype=bool)
+            return dataclasses.replace(answer, keypoints0=first, keypoints1=second, inlier=inlier)
+
+    for true, group in ((0, "under 10 % true"), (2, "30-60 % true"), (5, "over 60 % true")):
+        records = compare([pair("a 0 1")], [Matching("first", true), Matching("second", 4)])
+        assert [one.true_share for one in records] == [true / 5, 4 / 5]
+        by_difficulty = rows(records, groupings({}, records)["difficulty"])
+        assert [(row.group, row.method) for row in by_difficulty] == [
+            (group, "first"),
+            (group, "second"),
+        ]
+    unrelated = compare([pair("a 0 1", related=False)], [Matching("first", 3)])
+    assert math.isnan(unrelated[0].true_share)
+
+
+def test_other_weights_under_the_same_name_are_another_method(tmp_path: Path) -> None:
+    made = [packaged_weights(name) for name in ("msga_net_lite", "msga_net_lite_open")]
+    path, digests = tmp_path / "mine.safetensors", []
+    for weights in made:
+        shutil.copy(weights, path)
+        digests.append(method(f"orb,network.weights={path}").digest)
+    assert digests[0] != digests[1]
 
 
 def test_records_are_kept_and_not_made_again(tmp_path: Path) -> None:
@@ -183,6 +226,12 @@ def test_methods_find_the_motion_of_a_rendered_scene(name: str) -> None:
     (record,) = compare([known], [method(name)])
     assert record.ok and record.error < 3.0
     assert record.inliers > 30 and record.cpu_ms > record.extract_cpu_ms > 0
+    # The stages are all of the time, but for what lies between them.
+    assert {"extract", "match", "pose"} <= record.cpu_stages.keys() == record.stages.keys()
+    assert sum(record.cpu_stages.values()) <= record.cpu_ms + 1e-6
+    assert sum(record.stages.values()) <= record.wall_ms + 1e-6
+    # Most of what passes the ratio test is true, and the inliers of a right pose are.
+    assert record.true_share > 0.9 * record.inliers / record.matches
 
 
 @pytest.mark.parametrize("name", ["opencv-orb", "opencv-sift"])

@@ -20,6 +20,7 @@ from msga_ros.configuration.yaml_dataclass import ConfigError
 from msga_ros.frontend import Features, FrontendError
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.device_matching import DeviceDescriptors
+from msga_ros.frontend.images import prepare, prepare_colour
 from msga_ros.two_view.stages import Frontend, create_frontend
 
 WIDTHS = {"xfeat": 64, "disk": 128, "aliked": 128}
@@ -163,6 +164,22 @@ def test_colours_come_in_the_order_of_the_weights(name: str, fountain: np.ndarra
         found = network(rgb)[0].keypoints.float().numpy()
     known = {tuple(point) for point in np.round(found, 2)}
     assert np.mean([tuple(point) in known for point in np.round(usual.keypoints, 2)]) > 0.95
+
+
+@pytest.mark.parametrize("name", ["xfeat", "aliked"])
+def test_the_layout_in_memory_changes_nothing_but_time(name: str, fountain: np.ndarray) -> None:
+    need(name)
+    front_end = make(name, max_keypoints=200)
+    network = front_end._extractor._network._on_cpu  # type: ignore[attr-defined]
+    assert network.layout is torch.channels_last
+    usual = network.on(torch.device("cpu"))  # as it goes to another device
+    kernels = [one for one in usual.module.parameters() if one.ndim == 4]
+    assert kernels and all(one.is_contiguous() for one in kernels)
+    quick = front_end.extract(fountain)
+    scaled = (prepare_colour if name == "aliked" else prepare)(fountain, 0)
+    plain = front_end._extractor._run(usual, scaled)  # type: ignore[attr-defined]
+    np.testing.assert_allclose(quick.keypoints, plain.keypoints, atol=1e-2)
+    np.testing.assert_allclose(quick.descriptors, plain.descriptors, atol=1e-3)
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -32,11 +32,14 @@ from msga_ros.frontend import FRONTENDS
 from msga_ros.frontend.matchers import MATCHERS
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.robust import SOLVERS
+from msga_ros.network import find_weights
 from msga_ros.two_view.config import NO_REFINEMENT, PipelineConfig
 from msga_ros.two_view.pipeline import TwoViewPipeline
 from msga_ros.two_view.presets import PRESETS, preset_path
 from msga_ros.two_view.result import Status
 from msga_ros.two_view.sieves import SIEVES
+from msga_ros.two_view.stage_clock import StageClock
+from msga_ros.two_view.stages import fitting_sieve
 
 Image = NDArray[np.uint8]
 
@@ -63,8 +66,7 @@ class Answer:
         keypoints0, keypoints1, inlier: (N, 2) pixels twice and (N,) bool: all matches, and those
             that agree with the pose.
         cpu_ms, wall_ms: all threads of this process, and the clock: from images to pose.
-        extract_cpu_ms: the part of `cpu_ms` in which features were found.
-        stages: wall milliseconds of each stage.
+        stages, cpu_stages: wall and CPU milliseconds of each stage.
     """
 
     ok: bool
@@ -75,8 +77,8 @@ class Answer:
     inlier: NDArray[np.bool_]
     cpu_ms: float
     wall_ms: float
-    extract_cpu_ms: float
     stages: Mapping[str, float]
+    cpu_stages: Mapping[str, float]
 
 
 class Method(Protocol):
@@ -89,7 +91,7 @@ class Method(Protocol):
 
     @property
     def digest(self) -> str:
-        """Differs where a setting, a file of weights or the package's version does."""
+        """Differs where a setting, the sieve's weights or the package's version does."""
         ...
 
     def __call__(
@@ -174,17 +176,18 @@ class _PipelineMethod:
 
     def __init__(self, name: str, config: PipelineConfig) -> None:
         self.name = name
-        self.digest = digest([msga_ros.__version__, json.dumps(dataclasses.asdict(config))])
+        parts = [msga_ros.__version__, json.dumps(dataclasses.asdict(config))]
+        self.digest = digest([*parts, *_weights(config)])
         self._pipeline = TwoViewPipeline(config)
         self._judged = config.pose.refine != NO_REFINEMENT
 
     def __call__(self, image0: Image, image1: Image, camera0: Camera, camera1: Camera) -> Answer:
-        wall, cpu = time.perf_counter(), time.process_time()
+        clock = StageClock()
         features0 = self._pipeline.extract(image0)
         features1 = self._pipeline.extract(image1)
-        extract_wall, extract_cpu = time.perf_counter(), time.process_time()
+        clock.lap("extract")
         result = self._pipeline.relate(features0, features1, camera0, camera1)
-        end_wall, end_cpu = time.perf_counter(), time.process_time()
+        clock.lap("relate")
         return Answer(
             ok=result.status is Status.OK,
             rotation=result.rotation,
@@ -192,10 +195,10 @@ class _PipelineMethod:
             keypoints0=result.keypoints0,
             keypoints1=result.keypoints1,
             inlier=result.inlier,
-            cpu_ms=1e3 * (end_cpu - cpu),
-            wall_ms=1e3 * (end_wall - wall),
-            extract_cpu_ms=1e3 * (extract_cpu - cpu),
-            stages={"extract": 1e3 * (extract_wall - wall), **result.timings},
+            cpu_ms=sum(clock.cpu.values()),
+            wall_ms=sum(clock.wall.values()),
+            stages={"extract": clock.wall["extract"], **result.timings},
+            cpu_stages={"extract": clock.cpu["extract"], **result.cpu_timings},
         )
 
 
@@ -219,9 +222,17 @@ class _OpenCVMethod:
             inlier=found.inlier,
             cpu_ms=1e3 * (time.process_time() - cpu),
             wall_ms=1e3 * (time.perf_counter() - wall),
-            extract_cpu_ms=1e3 * found.extract_cpu_s,
-            stages={},
+            stages=found.clock.wall,
+            cpu_stages=found.clock.cpu,
         )
+
+
+def _weights(config: PipelineConfig) -> list[str]:
+    """What is in the file of weights of the sieve, if it has one."""
+    if fitting_sieve(config) != "msga":
+        return []
+    path = find_weights(config.network.weights, config.network.device)
+    return [hashlib.sha256(path.read_bytes()).hexdigest()]
 
 
 def digest(parts: list[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from msga_ros.frontend.images import to_grey
 from msga_ros.geometry.camera import Camera
+from msga_ros.two_view.stage_clock import StageClock
 
 OPENCV_BASELINES = ("opencv-sift", "opencv-orb")
 
@@ -27,6 +27,7 @@ class OpenCVResult:
     """Matches after the ratio test and what RANSAC makes of them; pose NaN without one.
 
     `success`: at least 15 inliers in front of both cameras, the bound that users set themselves.
+    `clock`: times of the stages `extract`, `match` and `pose`.
     """
 
     success: bool
@@ -35,7 +36,7 @@ class OpenCVResult:
     keypoints0: NDArray[np.float32]
     keypoints1: NDArray[np.float32]
     inlier: NDArray[np.bool_]
-    extract_cpu_s: float
+    clock: StageClock
 
 
 def relate_by_opencv(
@@ -49,15 +50,16 @@ def relate_by_opencv(
 
     `name` is one of `OPENCV_BASELINES`; images are mono or BGR of 8 or 16 bits.
     """
-    cpu = time.process_time()
+    clock = StageClock()
     if name == "opencv-sift":
         detector: cv2.Feature2D = cv2.SIFT.create(_KEYPOINTS)
         norm = cv2.NORM_L2
     else:
         detector, norm = cv2.ORB.create(_KEYPOINTS), cv2.NORM_HAMMING
     found = [detector.detectAndCompute(to_grey(image), None) for image in (image0, image1)]
-    extracted = time.process_time() - cpu
+    clock.lap("extract")
     points0, points1 = _matched(found[0], found[1], norm)
+    clock.lap("match")
     rows0, rows1 = camera0.normalize(points0), camera1.normalize(points1)
     usable = np.isfinite(rows0).all(1) & np.isfinite(rows1).all(1)
     nothing = OpenCVResult(
@@ -67,8 +69,9 @@ def relate_by_opencv(
         points0,
         points1,
         np.zeros(len(points0), dtype=bool),
-        extracted,
+        clock,
     )
+    clock.unneeded("pose")
     if usable.sum() < 5:
         return nothing
     threshold = _THRESHOLD_PX / (0.5 * (camera0.mean_focal + camera1.mean_focal))
@@ -82,6 +85,7 @@ def relate_by_opencv(
     count, rotation, translation, mask = cv2.recoverPose(essential, rows0, rows1, mask=mask)
     inlier = np.zeros(len(points0), dtype=bool)
     inlier[usable] = mask[:, 0] > 0
+    clock.lap("pose")
     return OpenCVResult(
         count >= _MIN_INLIERS,
         np.asarray(rotation, np.float64),
@@ -89,7 +93,7 @@ def relate_by_opencv(
         points0,
         points1,
         inlier,
-        extracted,
+        clock,
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from msga_ros.evaluation.records import RecordError, finite, whole_lines
 from msga_ros.whole_files import append_whole
 
-_NUMBERS = ("rotation_error", "translation_error", "angle_deg", "memory_mb")
+_NUMBERS = ("rotation_error", "translation_error", "angle_deg", "memory_mb", "true_share")
 
 Key = tuple[str, str, str]
 
@@ -22,7 +22,8 @@ class ComparisonRecord:
 
     `ok`: the method stands by its pose. `related`: the images show the same place. `rotation` (nine
     numbers) and `translation` (three): the pose, empty without one. `memory_mb`: peak on top of the
-    loaded process; NaN: not measured on this pair.
+    loaded process; NaN: not measured on this pair. `true_share`: of the matches before the
+    solver those that agree with the true motion; NaN: no truth.
     """
 
     pair: str
@@ -44,6 +45,8 @@ class ComparisonRecord:
     rotation: list[float] = field(default_factory=list)
     translation: list[float] = field(default_factory=list)
     memory_mb: float = math.nan
+    cpu_stages: dict[str, float] = field(default_factory=dict)
+    true_share: float = math.nan
 
     @property
     def error(self) -> float:

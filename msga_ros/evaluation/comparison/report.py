@@ -23,6 +23,7 @@ EXAMPLES = 4  # best and worst pairs that are shown
 _PICTURE_WIDTH = 960  # pixels
 _TITLES = {
     "angle": "By angle between the views",
+    "difficulty": "By difficulty: share of the first method's matches that are true",
     "domain": "By domain",
     "scene": "By scene",
 }
@@ -80,7 +81,8 @@ def report(
             (plots.svg(plots.recall_over_error(series)), "Share of pairs with a smaller error."),
             (plots.svg(plots.accuracy_over_time(series)), "Accuracy over CPU time."),
         ]
-    grouped = [(_TITLES[name], rows(records, group)) for name, group in groupings(domains).items()]
+    ways = groupings(domains, records)
+    grouped = [(_TITLES[name], rows(records, group)) for name, group in ways.items()]
     tables = [
         (title, _table(made, True))
         for title, made in grouped
@@ -126,8 +128,8 @@ def _areas(row: ComparisonRow) -> str:
     return text
 
 
-def _stages(row: ComparisonRow) -> str:
-    return " ".join(f"{name} {milliseconds:.0f}" for name, milliseconds in row.stages.items())
+def _stages(times: Mapping[str, float]) -> str:
+    return " ".join(f"{name} {milliseconds:.0f}" for name, milliseconds in times.items())
 
 
 # Heading, and the text of a row: the table on the terminal has the same.
@@ -144,5 +146,6 @@ COLUMNS: tuple[tuple[str, Callable[[ComparisonRow], str]], ...] = (
     ("x", lambda row: _number(row.cpu_ratio, 2)),
     ("wall ms", lambda row: _number(row.wall_ms, 0)),
     ("MiB", lambda row: _number(row.memory_mb, 0)),
-    ("stages, wall ms", _stages),
+    ("stages, CPU ms", lambda row: _stages(row.cpu_stages)),
+    ("stages, wall ms", lambda row: _stages(row.stages)),
 )

@@ -20,6 +20,10 @@ from msga_ros.geometry.pose import pose_error_deg
 RIGHT_DEG = 5.0  # an error up to this: the pose is right
 WRONG_DEG = 10.0  # above this: it is wrong
 
+DIFFICULTY_CLASSES = ("under 10 % true", "10-30 % true", "30-60 % true", "over 60 % true")
+_DIFFICULTY_LIMITS = (0.1, 0.3, 0.6)
+_ORDERED = (*ANGLE_CLASSES, *DIFFICULTY_CLASSES)
+
 
 @dataclass(frozen=True)
 class ComparisonRow:
@@ -52,11 +56,13 @@ class ComparisonRow:
     cpu_ratio: float  # of the first method's
     memory_mb: float
     stages: Mapping[str, float]
+    cpu_stages: Mapping[str, float]
 
     def as_json(self) -> dict[str, object]:
         """All entries, rounded; None for what is unknown."""
         values = dataclasses.asdict(self)
-        values["stages"] = {name: round(ms, 3) for name, ms in self.stages.items()}
+        for entry in ("stages", "cpu_stages"):
+            values[entry] = {name: round(ms, 3) for name, ms in values[entry].items()}
         values["intervals"] = [[round(end, 3) for end in ends] for ends in self.intervals]
         return {
             name: finite(round(value, 3)) if isinstance(value, float) else value
@@ -65,12 +71,17 @@ class ComparisonRow:
 
 
 def groupings(
-    domains: Mapping[str, str] | None = None,
+    domains: Mapping[str, str] | None = None, records: Sequence[ComparisonRecord] = ()
 ) -> dict[str, Callable[[ComparisonRecord], str]]:
-    """Functions that name the group of a record; `domains` names that of each scene."""
+    """Functions that name the group of a record; `domains` names that of each scene.
+
+    `difficulty`: by the share of the first method's matches that are true, of `records`.
+    """
     known = domains or {}
+    first = {one.pair: one.true_share for one in records if one.method == records[0].method}
     made: dict[str, Callable[[ComparisonRecord], str]] = {
         "angle": lambda record: angle_class(record.angle_deg),
+        "difficulty": lambda record: _difficulty_class(first.get(record.pair, math.nan)),
         "scene": lambda record: record.scene,
     }
     if known:
@@ -78,12 +89,20 @@ def groupings(
     return made
 
 
+def _difficulty_class(true_share: float) -> str:
+    """One of `DIFFICULTY_CLASSES`; "" for NaN."""
+    if math.isnan(true_share):
+        return ""
+    return DIFFICULTY_CLASSES[int(np.searchsorted(_DIFFICULTY_LIMITS, true_share, side="right"))]
+
+
 def rows(
     records: Sequence[ComparisonRecord],
     group: Callable[[ComparisonRecord], str] = lambda _: "",
     intervals: bool = False,
 ) -> list[ComparisonRow]:
-    """Rows by group and method, in the order of the records (angles from the smallest on).
+    """Rows by group and method, in the order of the records (angles from the smallest on,
+    difficulty from the hardest).
 
     Records whose group is "" are left out, but where no groups are asked for.
     """
@@ -107,7 +126,7 @@ def rows(
 
 
 def _place(name: str) -> int:
-    return ANGLE_CLASSES.index(name) if name in ANGLE_CLASSES else len(ANGLE_CLASSES)
+    return _ORDERED.index(name) if name in _ORDERED else len(_ORDERED)
 
 
 def _row(
@@ -122,10 +141,6 @@ def _row(
     ends = 100 * bootstrap_auc(errors) if intervals and len(errors) else np.empty((0, 2))
     refused = [record for record in own if not record.ok]
     memories = [record.memory_mb for record in own if not math.isnan(record.memory_mb)]
-    stages: dict[str, list[float]] = defaultdict(list)
-    for record in own:
-        for name, milliseconds in record.stages.items():
-            stages[name].append(milliseconds)
     cpu = _mean([record.cpu_ms for record in own])
     return ComparisonRow(
         group=group,
@@ -146,7 +161,8 @@ def _row(
         wall_ms=_mean([record.wall_ms for record in own]),
         cpu_ratio=cpu / _mean([record.cpu_ms for record in first]),
         memory_mb=max(memories, default=math.nan),
-        stages={name: _mean(values) for name, values in stages.items()},
+        stages=_means([record.stages for record in own]),
+        cpu_stages=_means([record.cpu_stages for record in own]),
     )
 
 
@@ -180,3 +196,12 @@ def _between(one: ComparisonRecord, other: ComparisonRecord) -> tuple[float, flo
 
 def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else math.nan
+
+
+def _means(made: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of each entry, over those that have it."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for one in made:
+        for name, value in one.items():
+            values[name].append(value)
+    return {name: _mean(found) for name, found in values.items()}

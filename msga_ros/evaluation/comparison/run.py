@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from msga_ros.datasets.dumps import INLIER_THRESHOLD, true_residual
 from msga_ros.evaluation.comparison.methods import Answer, Method
 from msga_ros.evaluation.comparison.pairs import ImagePair
 from msga_ros.evaluation.comparison.records import ComparisonFile, ComparisonRecord
@@ -78,9 +79,27 @@ def _record(pair: ImagePair, method: Method, answer: Answer, memory: float) -> C
         inliers=int(answer.inlier.sum()),
         cpu_ms=answer.cpu_ms,
         wall_ms=answer.wall_ms,
-        extract_cpu_ms=answer.extract_cpu_ms,
+        extract_cpu_ms=answer.cpu_stages.get("extract", math.nan),
         stages=dict(answer.stages),
+        cpu_stages=dict(answer.cpu_stages),
         rotation=np.ravel(answer.rotation).tolist() if posed else [],
         translation=np.ravel(answer.translation).tolist() if posed else [],
         memory_mb=memory,
+        true_share=_true_share(pair, answer),
     )
+
+
+def _true_share(pair: ImagePair, answer: Answer) -> float:
+    """Of the putative matches those that the true motion explains, by the bound of the dumps."""
+    if pair.motion is None:
+        return math.nan
+    if not len(answer.keypoints0):
+        return 0.0
+    points = (
+        pair.camera0.normalize(answer.keypoints0),
+        pair.camera1.normalize(answer.keypoints1),
+    )
+    direction = pair.motion.translation / np.linalg.norm(pair.motion.translation)
+    rows = np.hstack(points).astype(np.float32)
+    residual = true_residual(rows, pair.motion.rotation, direction)
+    return float((residual < INLIER_THRESHOLD).mean())
