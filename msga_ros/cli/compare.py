@@ -16,19 +16,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from msga_ros.cli.cameras import calibrated_camera
+from msga_ros.bags.storage_files import is_bag
 from msga_ros.cli.errors import (
     UsageError,
     existing_file,
-    not_a_bag,
     reported_errors,
     writable_file,
 )
-from msga_ros.cli.settings import overrides
+from msga_ros.cli.footage import footage
+from msga_ros.cli.settings import overrides, parse_settings
 from msga_ros.cli.shared import Device, Settings, console
 from msga_ros.datasets.posed.selection import Selection
 from msga_ros.datasets.posed.sources import KINDS, open_scene
-from msga_ros.datasets.sequences.source import open_footage
 from msga_ros.evaluation.comparison.methods import Method, MethodError, method
 from msga_ros.evaluation.comparison.pairs import FootagePairs, PosedPairs
 from msga_ros.evaluation.comparison.records import ComparisonFile, ComparisonRecord
@@ -66,8 +65,8 @@ def command(
     sources: Annotated[
         list[Path],
         typer.Argument(
-            help="Folders of posed images (scene.json, COLMAP, TUM, KITTI, EuRoC, ...); or a video "
-            "or a folder of images without poses."
+            help="Folders of posed images (scene.json, COLMAP, TUM, KITTI, EuRoC, ...); or, without "
+            "poses, a video, a folder of images or a bag."
         ),
     ],
     methods: Annotated[
@@ -94,7 +93,15 @@ def command(
         int, typer.Option(min=1, help="Without poses: frames between the images of a pair.")
     ] = 5,
     camera: Annotated[
-        str | None, typer.Option(help="Without poses: fx,fy,cx,cy or a calibration file.")
+        str | None,
+        typer.Option(
+            help="Without poses: fx,fy,cx,cy or a calibration file; a bag has camera_info, or a "
+            "file takes its place."
+        ),
+    ] = None,
+    topic: Annotated[
+        list[str] | None,
+        typer.Option("--topic", help="INPUT=TOPIC of a bag, as image=/cam0; repeatable."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the choice of pairs.")] = 0,
     by: Annotated[Grouping, typer.Option(help="Add rows by what pairs share.")] = (Grouping.all),
@@ -123,7 +130,7 @@ def command(
         given = {"network.device": device, "frontend.device": device}
         entries = overrides(settings or (), given)
         made = [method(text, entries) for text in dict.fromkeys(methods or DEFAULT_METHODS)]
-        posed = all(_is_posed(not_a_bag(source)) for source in sources)
+        posed = all(_is_posed(source) for source in sources)
         if posed:
             chosen: Sequence[PosedPairs | FootagePairs] = [
                 PosedPairs(
@@ -138,9 +145,9 @@ def command(
         else:
             if pair_list or unrelated:
                 raise UsageError("--pair-list and --unrelated are for posed images")
-            known = calibrated_camera(camera) if camera else None
+            topics = {name: str(value) for name, value in parse_settings(topic or ()).items()}
             chosen = [
-                FootagePairs(source.name, open_footage(source, known), gap, pairs)
+                FootagePairs(source.name, footage(source, camera, topics, _warn), gap, pairs)
                 for source in sources
             ]
         run(
@@ -238,8 +245,16 @@ def table(found: Sequence[ComparisonRow]) -> Table:
     return result
 
 
+def _warn(text: str) -> None:
+    console().print(f"[yellow]warning[/] {escape(text)}", highlight=False)
+
+
 def _is_posed(source: Path) -> bool:
-    return source.is_dir() and any(kind.is_scene(source) for kind in KINDS.values())
+    return (
+        source.is_dir()
+        and not is_bag(source)
+        and any(kind.is_scene(source) for kind in KINDS.values())
+    )
 
 
 def _domains(path: Path) -> dict[str, str]:
