@@ -65,8 +65,8 @@ def command(
     sources: Annotated[
         list[Path],
         typer.Argument(
-            help="Folders of posed images (scene.json, COLMAP, TUM, KITTI, EuRoC, ...); or, without "
-            "poses, a video, a folder of images or a bag."
+            help="Folders of posed images (scene.json, COLMAP, TUM, KITTI, EuRoC, ...); or "
+            "without poses a video, a folder of images or a bag."
         ),
     ],
     methods: Annotated[
