@@ -15,7 +15,7 @@ from msga_ros.datasets.dumps import DumpFile, Pair
 from msga_ros.geometry.epipolar import essential_from_pose, symmetric_epipolar_distance_squared
 from msga_ros.network.evidence import EVIDENCE
 from msga_ros.training.augmentation import Samples, augmented, swap_views, windows
-from msga_ros.training.padded_pairs import FEWEST, FILTERS, PaddedPairs, choose_matches
+from msga_ros.training.padded_pairs import FEWEST, FILTERS, PaddedPairs, choose_matches, thinned
 from msga_ros.training.synthetic_scenes import synthetic_batch
 from msga_ros.training.synthetic_scenes.draws import Draws
 
@@ -37,6 +37,7 @@ class BatchConfig:
     filters: tuple[float, ...] = FILTERS  # how often each prefilter is chosen
     augment: bool = True
     crops: float = 0.0  # share of the dumps' samples that see a part of both images only
+    thinned: float = 0.0  # share of the dumps' samples that lack some of their true matches
     focal_error: float = 0.0  # deviation of the logarithm of both focal lengths; not exact
     # How much more often pairs with few true matches are drawn: pairs are as likely as their share
     # of those, at least 2 %, to the power of minus this.
@@ -56,7 +57,7 @@ class BatchConfig:
             raise ValueError(f"sizes must be positive, not {self.sizes}")
         if not 0 <= self.hard <= 2:
             raise ValueError(f"hard must be between 0 and 2, not {self.hard}")
-        for name in ("unknown_evidence", "hidden_evidence", "hidden_together"):
+        for name in ("thinned", "unknown_evidence", "hidden_evidence", "hidden_together"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be a share, not {getattr(self, name)}")
         if self.together < 1:
@@ -170,6 +171,8 @@ class BatchSource:
             enough = inside.sum(1) >= FEWEST
             cropped = (draws.chance(config.crops, samples) & enough).unsqueeze(1)
             candidates = torch.where(cropped, inside, every.valid)
+        if config.augment and config.thinned:
+            candidates = thinned(every.right, candidates, config.thinned, draws)
         chosen, valid = choose_matches(
             every.evidence, candidates, count, draws, config.filters, config.fill
         )

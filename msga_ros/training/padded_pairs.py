@@ -11,22 +11,25 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from msga_ros.datasets.dumps import INLIER_THRESHOLD, Pair
-from msga_ros.geometry.epipolar import essential_from_pose, symmetric_epipolar_distance_squared
 from msga_ros.network.evidence import EVIDENCE
 from msga_ros.training.synthetic_scenes.draws import Draws
 
 # How often matches are filtered by: nothing, mutual check, ratio < 0.95, both, both with 0.9.
 FILTERS = (0.1, 0.25, 0.15, 0.3, 0.2)
 FEWEST = 64  # matches that a crop and a filter must leave to be applied
+_FEWEST_TRUE = 16  # that thinning leaves, or about as many
+_LEAST_KEPT = 0.05  # of the true matches of a thinned sample
 
 
 @dataclass(frozen=True)
 class PaddedPairs:
-    """Pairs padded to the longest: `(P, L, ...)`, on one device; `valid` says what is a match."""
+    """Pairs padded to the longest: `(P, L, ...)`, on one device; `valid` says what is a match,
+    `right` which of these lie within the threshold of the pair's motion."""
 
     correspondences: Tensor
     evidence: Tensor
     valid: Tensor
+    right: Tensor
     rotation: Tensor
     translation: Tensor
 
@@ -38,31 +41,24 @@ class PaddedPairs:
         correspondences = torch.zeros(*shape, 4)
         evidence = torch.full((*shape, len(EVIDENCE)), torch.nan)
         valid = torch.zeros(shape, dtype=torch.bool)
+        right = torch.zeros(shape, dtype=torch.bool)
         for place, pair in enumerate(pairs):
             count = len(pair.correspondences)
             correspondences[place, :count] = torch.from_numpy(pair.correspondences)
             known = pair.evidence.shape[1]
             evidence[place, :count, :known] = torch.from_numpy(pair.evidence)
             valid[place, :count] = True
+            right[place, :count] = torch.from_numpy(pair.residual < INLIER_THRESHOLD)
         motion = [
             torch.from_numpy(np.stack([getattr(pair, name) for pair in pairs])).double()
             for name in ("rotation", "translation")
         ]
-        return cls(*(part.to(device) for part in (correspondences, evidence, valid, *motion)))
+        known = (correspondences, evidence, valid, right, *motion)
+        return cls(*(part.to(device) for part in known))
 
     def true_shares(self) -> Tensor:
         """`(P,)`: the share of each pair's matches that lie within the threshold of its motion."""
-        essential = essential_from_pose(self.rotation, self.translation)
-        residual = torch.cat(
-            [
-                symmetric_epipolar_distance_squared(matches.double(), matrices)
-                for matches, matrices in zip(
-                    self.correspondences.split(256), essential.split(256), strict=True
-                )
-            ]
-        )
-        right = (residual < INLIER_THRESHOLD) & self.valid
-        return right.sum(1) / self.valid.sum(1).clamp_min(1)
+        return self.right.sum(1) / self.valid.sum(1).clamp_min(1)
 
     def take(self, index: Tensor) -> PaddedPairs:
         """Those of `index` `(B,)`, in this order."""
@@ -72,6 +68,18 @@ class PaddedPairs:
                 for entry in dataclasses.fields(self)
             )
         )
+
+
+def thinned(right: Tensor, candidates: Tensor, share: float, draws: Draws) -> Tensor:
+    """`candidates` `(B, N)`, in a `share` of the samples without some that are `right` `(B, N)`.
+
+    As if the detector had not found them: what is left is as true. Of such a sample a twentieth of
+    them to all stay, few as likely as many (log-uniform), but about 16 where there are as many.
+    """
+    kept = draws.log_uniform(len(right), 1, low=_LEAST_KEPT, high=1.0)
+    least = _FEWEST_TRUE / (candidates & right).sum(1, keepdim=True).clamp_min(1)
+    kept = torch.where(draws.chance(share, len(right), 1), kept.maximum(least), 1.0)
+    return candidates & ~(right & (draws.uniform(*right.shape) >= kept))
 
 
 def choose_matches(

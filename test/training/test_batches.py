@@ -58,6 +58,18 @@ def test_residuals_are_those_to_the_true_motion(dump: str, fill: bool) -> None:
     assert 0.05 < float((stated < 1e-4).double().mean()) < 0.9
 
 
+def test_thinned_samples_have_fewer_true_matches(dump: str) -> None:
+    settings = BatchConfig(dumps=(dump,), matches=20000, sizes=(100,), synthetic=0.0)
+    plain, thin = (
+        (BatchSource(replace(settings, thinned=share), seed=0).batch(0).residual < 1e-4)
+        .double()
+        .mean(1)
+        for share in (0.0, 1.0)
+    )
+    assert float(thin.median()) < 0.75 * float(plain.median())
+    assert float(thin.min()) > 0
+
+
 def test_filling_up_makes_samples_of_one_size(dump: str) -> None:
     settings = BatchConfig(dumps=(dump,), matches=2000, sizes=(500,), synthetic=0.0)
     batch = BatchSource(settings, seed=0).batch(0)
@@ -287,7 +299,13 @@ def test_only_the_scenes_that_are_named(dump: str) -> None:
 def test_no_batch_waits_for_the_device(dump: str) -> None:
     """Constants are copied there once, with the first batch."""
     settings = BatchConfig(
-        dumps=(dump,), matches=1000, sizes=(100,), synthetic=0.5, crops=0.5, focal_error=0.1
+        dumps=(dump,),
+        matches=1000,
+        sizes=(100,),
+        synthetic=0.5,
+        crops=0.5,
+        thinned=0.5,
+        focal_error=0.1,
     )
     for fill, together in ((True, 1), (False, 1), (True, 2)):
         source = BatchSource(replace(settings, fill=fill, together=together), seed=0)

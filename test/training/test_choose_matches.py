@@ -12,7 +12,7 @@ from synthetic_dump import synthetic_pair
 
 from msga_ros.datasets.dumps import DumpFile, Pair
 from msga_ros.training.batches import BatchConfig
-from msga_ros.training.padded_pairs import choose_matches
+from msga_ros.training.padded_pairs import choose_matches, thinned
 from msga_ros.training.synthetic_scenes.draws import Draws
 
 
@@ -104,3 +104,23 @@ def test_where_nothing_is_known_of_the_descriptors_all_matches_are_alike() -> No
     for fill in (True, False):
         chosen, valid = choose_matches(evidence, every, 100, draws, (0, 0, 0, 0, 1), fill)
         assert bool(valid.all()) and sorted(chosen[0].tolist()) == list(range(100))
+
+
+def test_thinning_takes_true_matches_alone_and_leaves_enough() -> None:
+    generator = torch.Generator().manual_seed(0)
+    right = torch.zeros(600, 200, dtype=torch.bool)
+    right[:300, :100] = True
+    right[300:, :17] = True
+    candidates = torch.rand(600, 200, generator=generator) < 0.9
+    left = thinned(right, candidates, 0.5, Draws(generator))
+    assert not bool((left & ~candidates).any())
+    assert torch.equal(left & ~right, candidates & ~right)
+    before, after = (candidates & right).sum(1).double(), (left & right).sum(1).double()
+    few = before <= 16
+    assert bool(few.any()) and torch.equal(after[few], before[few])
+    share = (after / before)[:300]
+    assert 0.4 < float((share < 1).double().mean()) < 0.6
+    assert float(share.min()) > 0.06 and float(share[share < 1].max()) > 0.9
+    # Log-uniform: the middle of 1/20 and 1 is 0.22, which leaves 20 of 90.
+    assert 0.15 < float(share[share < 1].median()) < 0.35
+    assert torch.equal(thinned(right, candidates, 0.0, Draws(generator)), candidates)
