@@ -53,8 +53,8 @@ class PaddedPairs:
             torch.from_numpy(np.stack([getattr(pair, name) for pair in pairs])).double()
             for name in ("rotation", "translation")
         ]
-        known = (correspondences, evidence, valid, right, *motion)
-        return cls(*(part.to(device) for part in known))
+        parts = (correspondences, evidence, valid, right, *motion)
+        return cls(*(part.to(device) for part in parts))
 
     def true_shares(self) -> Tensor:
         """`(P,)`: the share of each pair's matches that lie within the threshold of its motion."""
