@@ -96,7 +96,7 @@ def _single(records: Records, name: str, net: MSGANet, count: int, all_kinds: bo
     on_host = matches[0].cpu().numpy(), np.ones(count, bool), evidence[0].cpu().numpy()
     kinds = {
         "fused": {"fused": "auto"},
-        "recorded": {},
+        "recorded": {"fused": "off"},
         **({"recorded bfloat16": {"half": True}} if all_kinds else {}),
     }
     for kind, choices in kinds.items():

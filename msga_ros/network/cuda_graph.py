@@ -49,7 +49,7 @@ class RecordedNetwork:
     """`net`, folded and in evaluation mode, on a CUDA device; a thread at a time computes."""
 
     def __init__(
-        self, net: MSGANet, device: torch.device, half: bool = False, fused: str = "off"
+        self, net: MSGANet, device: torch.device, half: bool = False, fused: str = "auto"
     ) -> None:
         """
         Args:

@@ -46,7 +46,7 @@ class Inference:
     device. Thread-safe. `fused`: see `RecordedNetwork`.
     """
 
-    def __init__(self, net: MSGANet | Network, device: str, fused: str = "off") -> None:
+    def __init__(self, net: MSGANet | Network, device: str, fused: str = "auto") -> None:
         network: Network = (
             _TorchNetwork(net, torch.device("cpu"), fused)
             if isinstance(net, torch.nn.Module)

@@ -52,7 +52,7 @@ def on_cpu() -> Inference:
 
 @pytest.fixture(scope="module")
 def on_gpu() -> Inference:
-    return Inference(packaged("msga_net_lite"), "cuda")
+    return Inference(packaged("msga_net_lite"), "cuda", "off")
 
 
 def judged(
@@ -70,7 +70,7 @@ def test_any_number_of_matches(on_cpu: Inference, on_gpu: Inference, count: int)
 
 
 def test_the_published_size() -> None:
-    one, other = (Inference(packaged("msga_net"), device) for device in ("cuda", "cpu"))
+    one, other = (Inference(packaged("msga_net"), device, "off") for device in ("cuda", "cpu"))
     for count in (257, 2000):
         matches = matches_of_a_scene(count, seed=1)
         assert_alike(judged(one, matches), judged(other, matches), matches.everyone)
@@ -109,7 +109,7 @@ def test_as_much_evidence_as_there_is(columns: int) -> None:
     more = generator.normal(size=(400, 3)).astype(np.float32)
     more[generator.random((400, 3)) < 0.2] = np.nan
     evidence = np.hstack((matches.evidence, more))[:, :columns] if columns else None
-    cpu, gpu = (Inference(untrained(RICH), device) for device in ("cpu", "cuda"))
+    cpu, gpu = (Inference(untrained(RICH), device, "off") for device in ("cpu", "cuda"))
     verdicts = [n(matches.correspondences, matches.everyone, evidence) for n in (gpu, cpu)]
     assert_alike(*verdicts, matches.everyone)
     other = gpu(matches.correspondences, matches.everyone, matches.evidence[:, ::-1].copy())
@@ -158,7 +158,7 @@ def test_waiting_is_noticed() -> None:
 def test_half_precision_decides_as_single(name: str) -> None:
     """Over eight scenes: correlation of the scores above 0.99, 97 % of the decisions equal."""
     half = RecordedNetwork(packaged(name), CUDA, half=True)
-    single = RecordedNetwork(packaged(name), CUDA)
+    single = RecordedNetwork(packaged(name), CUDA, fused="off")
     scores: list[tuple[NDArray[np.float32], ...]] = []
     for seed in range(8):
         matches = matches_of_a_scene(1000, seed, config=None)
@@ -175,7 +175,7 @@ def test_half_precision_decides_as_single(name: str) -> None:
 def test_to_the_cpu_and_back(on_cpu: Inference) -> None:
     matches = matches_of_a_scene(300)
     call = (matches.correspondences, matches.everyone, matches.evidence)
-    first = Inference(packaged("msga_net_lite"), "cuda")._network._active
+    first = Inference(packaged("msga_net_lite"), "cuda", "off")._network._active
     back = first.on(torch.device("cpu"))
     again = back.on(CUDA)
     assert [n.device.type for n in (first, back, again)] == ["cuda", "cpu", "cuda"]
@@ -188,8 +188,8 @@ def test_to_the_cpu_and_back(on_cpu: Inference) -> None:
 def test_threads_at_the_same_time(on_cpu: Inference, shared: bool) -> None:
     """Of several cameras; what each asks first is recorded while the other is computing."""
     net = packaged("msga_net_lite")
-    one = Inference(net, "cuda")
-    networks = [one, one if shared else Inference(net, "cuda")]
+    one = Inference(net, "cuda", "off")
+    networks = [one, one if shared else Inference(net, "cuda", "off")]
     problems: list[BaseException] = []
     start = threading.Barrier(2)
 

@@ -30,9 +30,9 @@ class NetworkConfig:
         "auto", "auto (CUDA where there is one), cpu, cuda or cuda:N.", at_start=True
     )
     fused: str = setting(
-        "off",
-        "On CUDA: off (layer by layer) or auto (by fused kernels where card and network allow it, "
-        "as the log says; they have been checked on a GPU, their speed is not measured yet).",
+        "auto",
+        "On CUDA: auto (by fused kernels where card and network allow it, as the log says; else "
+        "layer by layer) or off (layer by layer).",
         choices=lambda: ("auto", "off"),
         at_start=True,
     )
