@@ -56,7 +56,9 @@ def networks(request: pytest.FixtureRequest) -> Networks:
     if reason := unavailable(net, CUDA):
         pytest.skip(reason)
     exact = MSGANet.load(path).double().to(CUDA)
-    return Networks(RecordedNetwork(net, CUDA, fused="auto"), RecordedNetwork(net, CUDA, fused="off"), exact)
+    return Networks(
+        RecordedNetwork(net, CUDA, fused="auto"), RecordedNetwork(net, CUDA, fused="off"), exact
+    )
 
 
 def in_float64(net: MSGANet, matches: Matches, valid: NDArray[np.bool_]) -> MatchScores:
