@@ -11,7 +11,7 @@ import pytest
 for needed in ("rclpy", "msga_ros.msg"):
     pytest.importorskip(needed, reason="needs the built ROS package")
 
-from learned_extra import need
+from learned_extra import LEARNED, need
 from msga_ros.msg import Correspondences, RelativePose
 from node.harness import STEREO, NodeProcess
 from node.scenes import StereoSequence, direction_error_deg, rotation_error_deg, transform_of
@@ -26,10 +26,12 @@ XFEAT = {
 }
 
 
-def test_poses_of_real_images_come_over_dds(kitti: Path) -> None:
-    need("xfeat")
+@pytest.mark.parametrize("name", LEARNED)
+def test_poses_of_real_images_come_over_dds(name: str, kitti: Path) -> None:
+    need(name)
     sequence = StereoSequence(kitti)
-    with NodeProcess(STEREO, XFEAT) as run:
+    size = {} if name == "xfeat" else {"frontend.max_image_size": 640}  # the others are slower
+    with NodeProcess(STEREO, {**XFEAT, **size, "frontend.name": name}) as run:
         stamp = sequence.stamp(3)
         pose = run.feed(sequence.stereo(3), lambda: run.pose_of(stamp))
         matches = run.wait_for(lambda: run.correspondences_of(stamp))
@@ -40,7 +42,7 @@ def test_poses_of_real_images_come_over_dds(kitti: Path) -> None:
         assert rotation_error_deg(rotation, true_rotation) < 1.5
         assert direction_error_deg(translation, true_translation) < 10.0
         assert matches.network_inliers == matches.matched > 200  # the sieve is none
-        assert "xfeat, none on cpu" in run.log()
+        assert f"{name}, none on cpu" in run.log()
 
 
 def test_a_matcher_that_does_not_fit_is_a_failed_configuration() -> None:
