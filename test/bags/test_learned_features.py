@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from bags.bag_maker import QUICK, Drive, write
 from bags.test_run import raw, read
-from learned_extra import need
+from learned_extra import LEARNED, need
 from shared_data import shared_path
 from typer.testing import CliRunner
 
@@ -21,21 +21,24 @@ from msga_ros.two_view.pipeline import TwoViewPipeline
 XFEAT = {"frontend.name": "xfeat", "frontend.max_keypoints": 800, "frontend.device": "cpu"}
 
 
+@pytest.mark.parametrize("name", LEARNED)
 @pytest.mark.filterwarnings("error")  # images of messages are read-only
-def test_a_bag_gets_matches_poses_and_a_way_in_metres(tmp_path: Path, drive: Drive) -> None:
+def test_a_bag_gets_matches_poses_and_a_way_in_metres(
+    name: str, tmp_path: Path, drive: Drive
+) -> None:
     """Also where the run was interrupted: what a matcher keeps of an image is made again."""
-    need("xfeat")
+    need(name)
     source = write(tmp_path / "in", drive.stereo(range(3)))
-    settings = read_settings(None, {**QUICK, **XFEAT})
+    settings = read_settings(None, {**QUICK, **XFEAT, "frontend.name": name})
     pipeline = TwoViewPipeline(settings.pipeline)
     warnings: list[str] = []
 
-    def processed(name: str, stop_after: int = 1000) -> tuple[Path, Summary]:
+    def processed(folder: str, stop_after: int = 1000) -> tuple[Path, Summary]:
         def progress(done: int, _: int) -> None:
             if done > stop_after:
                 raise KeyboardInterrupt
 
-        request = Request(source, tmp_path / name, settings)
+        request = Request(source, tmp_path / folder, settings)
         return request.target, run(request, lambda: pipeline, warnings.append, progress)
 
     target, summary = processed("out")
