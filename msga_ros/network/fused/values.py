@@ -65,11 +65,16 @@ class Tiles:
     Attributes:
         rows, columns, depth: of linear layers: matches, outputs, inputs at a time.
         edge_rows: matches of a program that holds all outputs of their edges.
-        query_rows: matches of a program that goes through all others, or through all clusters.
-        others: matches that neighbours are looked for among, at a time.
-        chunk: inputs at a time where they come from the edges or the grid.
+        query_rows: matches of a program that goes through all clusters.
+        near_rows, others: matches of a program that looks for their neighbours, and matches that
+            these are looked for among, at a time.
+        near_depth: channels at a time of such a product.
+        near_splits: programs that share the others of the same matches; what they find is merged.
+        near_warps: of such a program.
+        chunk: inputs at a time where they come from the edges.
         parts: blocks whose statistics are merged at a time.
-        cells, outputs: of convolutions on the grid.
+        cells, outputs, grid_depth, grid_warps: of convolutions on the grid: cells, outputs, and
+            inputs at a time; warps of a program.
         precision: of products: ieee, tf32x3 (three products of tensor cores, nearly as exact) or
             tf32 (ten bits).
         warps: of a program that holds a product.
@@ -81,10 +86,16 @@ class Tiles:
     chunk: int = 32
     edge_rows: int = 16
     query_rows: int = 16
-    others: int = 64
+    near_rows: int = 32
+    others: int = 32
+    near_depth: int = 32
+    near_splits: int = 8
+    near_warps: int = 2
     parts: int = 64
     cells: int = 16
     outputs: int = 32
+    grid_depth: int = 64
+    grid_warps: int = 4
     precision: str = "tf32x3"
     warps: int = 8
 
@@ -95,8 +106,19 @@ def tiles_for(batch: int, rows: int) -> Tiles:
     if matches <= 4096:
         return Tiles()
     if matches <= 16384:
-        return Tiles(rows=64, depth=32, edge_rows=32, query_rows=32, parts=32, warps=4)
-    return Tiles(rows=128, depth=32, edge_rows=64, query_rows=32, parts=16, cells=64)
+        return Tiles(
+            rows=64, depth=32, edge_rows=32, query_rows=32, near_splits=4, parts=32, warps=4
+        )
+    return Tiles(
+        rows=64,
+        depth=32,
+        edge_rows=64,
+        query_rows=32,
+        near_splits=1,
+        parts=16,
+        cells=64,
+        warps=4,
+    )
 
 
 def empty_statistics(features: Tensor, blocks: int) -> Statistics:

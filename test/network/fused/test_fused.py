@@ -181,3 +181,21 @@ def test_moments_of_far_points_lose_no_digits(device: str) -> None:
     ]
     assert up_to_sign(*both) < 1e-5
     assert np.allclose(both[0].flatten(1).norm(dim=1).cpu(), 1, atol=1e-5)
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("splits", [1, 2, 16])
+def test_the_others_are_shared_among_programs(device: str, splits: int) -> None:
+    """Each program sees a part of the others, of which some have fewer than are wanted."""
+    from msga_ros.network.fused.operations import kernel, plain
+
+    generator = torch.Generator().manual_seed(3)
+    features = torch.randn(2, 70, 20, generator=generator).to(device)
+    mask = (torch.rand(2, 70, generator=generator) < 0.7).to(torch.int8).to(device)
+    mask[1, 12:] = 0  # of a sample all in the first part
+    tiles = Tiles(near_rows=16, others=16, near_depth=16, near_splits=splits)
+    found = kernel("nearest")(features, mask, 9, tiles)
+    expected = plain("nearest")(features, mask, 9, tiles)
+    for sample in range(2):
+        assert torch.equal(found[sample].sort(-1)[0], expected[sample].sort(-1)[0])
+        assert torch.equal(found[sample, :, 0], expected[sample, :, 0])

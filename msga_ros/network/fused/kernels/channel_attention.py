@@ -73,11 +73,10 @@ def channel_attention_kernel(
     similarity = tl.where(inside[None, :], similarity, -float("inf"))
     power = tl.exp(similarity - tl.max(similarity, 1)[:, None])
     # Rank of each entry in its row, the largest first: how many are before it.
-    rank = tl.zeros((WB, WB), dtype=tl.int32)
-    for other in range(width):
-        theirs = tl.sum(tl.where((lane == other)[None, :], power, 0.0), 1)
-        before = (theirs[:, None] > power) | ((theirs[:, None] == power) & (other < lane)[None, :])
-        rank += before.to(tl.int32)
+    mine, theirs = power[:, :, None], power[:, None, :]
+    earlier = lane[None, None, :] < lane[None, :, None]
+    before = (theirs > mine) | ((theirs == mine) & earlier)
+    rank = tl.sum((before & inside[None, None, :]).to(tl.int32), 2)
     rank = tl.where(inside[None, :], rank, WB)
     share = tl.zeros((WB, WB), dtype=tl.float32)
     for copy in tl.static_range(4):

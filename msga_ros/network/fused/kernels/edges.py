@@ -162,23 +162,25 @@ def edge_output_kernel(
     column = tl.arange(0, CB)
     present = column < C
     best = tl.full((BM, CB), -float("inf"), dtype=tl.float32)
-    for e in range(K):
-        sums = tl.zeros((BM, CB), dtype=tl.float32)
-        for start in range(0, C, BK):
-            channel = start + tl.arange(0, BK)
-            inside = channel < C
-            values = tl.load(
-                attended + (at * K + e)[:, None] * C + channel[None, :],
-                mask=there[:, None] & inside[None, :],
-                other=0.0,
-            )
-            w = tl.load(
-                weight + column[None, :] * C + channel[:, None],
-                mask=inside[:, None] & present[None, :],
-                other=0.0,
-            )
-            sums = tl.dot(values, w, sums, input_precision=PRECISION)
-        best = tl.maximum(best, sums)
+    sums = tl.zeros((BM, CB), dtype=tl.float32)
+    parts: tl.constexpr = (C + BK - 1) // BK
+    for step in range(K * parts):  # one loop: what comes next is loaded meanwhile
+        e, part = step // parts, step % parts
+        channel = part * BK + tl.arange(0, BK)
+        inside = channel < C
+        values = tl.load(
+            attended + (at * K + e)[:, None] * C + channel[None, :],
+            mask=there[:, None] & inside[None, :],
+            other=0.0,
+        )
+        w = tl.load(
+            weight + column[None, :] * C + channel[:, None],
+            mask=inside[:, None] & present[None, :],
+            other=0.0,
+        )
+        sums = tl.where(part == 0, 0.0, sums)
+        sums = tl.dot(values, w, sums, input_precision=PRECISION)
+        best = tl.where(part == parts - 1, tl.maximum(best, sums), best)
     both = there[:, None] & present[None, :]
     place = at[:, None] * C + column[None, :]
     best += tl.load(bias + column, mask=present, other=0.0)[None, :]

@@ -164,5 +164,5 @@ def eight_point(
         num_warps=4,
     )
     essential = matches.new_empty(batch, 3, 3)
-    solution_kernel[(batch,)](moments, sufficient, essential, splits, HARTLEY=hartley, num_warps=8)
+    solution_kernel[(batch,)](moments, sufficient, essential, splits, HARTLEY=hartley, num_warps=1)
     return essential

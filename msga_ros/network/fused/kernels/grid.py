@@ -28,28 +28,29 @@ def _convolved(
     """`sums` and a convolution of 1 or 3 x 3 = TAPS cells, zeros around the grid; weight
     `(TAPS, O, K)`; NORM: of `x scale + shift`."""
     r, c = cell // L, cell % L
-    for tap in range(TAPS):
+    parts: tl.constexpr = (K + BK - 1) // BK
+    for step in range(TAPS * parts):  # one loop: what comes next is loaded meanwhile
+        tap = step // parts
         if TAPS == 9:
             near_r, near_c = r + tap // 3 - 1, c + tap % 3 - 1
         else:
             near_r, near_c = r, c
         there = (near_r >= 0) & (near_r < L) & (near_c >= 0) & (near_c < L)
         at = sample * L * L + near_r * L + near_c
-        for start in range(0, K, BK):
-            channel = start + tl.arange(0, BK)
-            inside = channel < K
-            both = there[:, None] & inside[None, :]
-            values = tl.load(x + at[:, None] * K + channel[None, :], mask=both, other=0.0)
-            if NORM:
-                factor = tl.load(scale + channel, mask=inside, other=0.0)
-                offset = tl.load(shift + channel, mask=inside, other=0.0)
-                values = tl.where(both, values * factor[None, :] + offset[None, :], 0.0)
-            w = tl.load(
-                weight + (tap * O + column)[None, :] * K + channel[:, None],
-                mask=inside[:, None] & (column < O)[None, :],
-                other=0.0,
-            )
-            sums = tl.dot(values, w, sums, input_precision=PRECISION)
+        channel = (step % parts) * BK + tl.arange(0, BK)
+        inside = channel < K
+        both = there[:, None] & inside[None, :]
+        values = tl.load(x + at[:, None] * K + channel[None, :], mask=both, other=0.0)
+        if NORM:
+            factor = tl.load(scale + channel, mask=inside, other=0.0)
+            offset = tl.load(shift + channel, mask=inside, other=0.0)
+            values = tl.where(both, values * factor[None, :] + offset[None, :], 0.0)
+        w = tl.load(
+            weight + (tap * O + column)[None, :] * K + channel[:, None],
+            mask=inside[:, None] & (column < O)[None, :],
+            other=0.0,
+        )
+        sums = tl.dot(values, w, sums, input_precision=PRECISION)
     return sums
 
 
@@ -173,6 +174,11 @@ def mixing_kernel(
     tl.store(y + place, sums, mask=both)
 
 
+def _depth(width: int, tiles: Tiles) -> int:
+    """Inputs at a time of so many."""
+    return min(tiles.grid_depth, max(16, triton.next_power_of_2(width)))
+
+
 def convolution(
     cells: Tensor, layer: Convolution, side: int, tiles: Tiles, shortcut: Tensor | None = None
 ) -> Tensor:
@@ -199,10 +205,10 @@ def convolution(
         RELU=layer.relu,
         SHORTCUT=shortcut is not None,
         BM=tiles.cells,
-        BK=tiles.chunk if width >= tiles.chunk else 16,
+        BK=_depth(width, tiles),
         BO=columns,
         PRECISION=tiles.precision,
-        num_warps=tiles.warps,
+        num_warps=tiles.grid_warps,
     )
     return y
 
@@ -238,10 +244,10 @@ def mixing(
         C=channels,
         H=narrow,
         BM=tiles.cells,
-        BK=tiles.chunk if channels >= tiles.chunk else 16,
-        BH=tiles.chunk if narrow >= tiles.chunk else 16,
+        BK=_depth(channels, tiles),
+        BH=_depth(narrow, tiles),
         BO=columns,
         PRECISION=tiles.precision,
-        num_warps=tiles.warps,
+        num_warps=tiles.grid_warps,
     )
     return y

@@ -60,22 +60,25 @@ def linear_kernel(
         inside = channel < K
         both = there[:, None] & inside[None, :]
         place = at[:, None] * K + channel[None, :]
+        # All loads first: each waits as long as all together.
         values = tl.load(x + place, mask=both, other=0.0)
+        if SHORTCUT:
+            beside = tl.load(shortcut + place, mask=both, other=0.0)
+        w = tl.load(
+            weight + column[None, :] * K + channel[:, None],
+            mask=inside[:, None] & present[None, :],
+            other=0.0,
+        )
         if NORM:
             factor, mean, offset = scale_and_shift(
                 means, squares, counts, scale, shift, sample, parts, channel, K, inside, EPS, PARTS
             )
             values = (values - mean[None, :]) * factor[None, :] + offset[None, :]
             if SHORTCUT:
-                values += tl.load(shortcut + place, mask=both, other=0.0)
+                values += beside
             values = tl.where(both, tl.maximum(values, 0.0), 0.0)
             if KEEP:
                 tl.store(features + place, values, mask=both & (tl.program_id(1) == 0))
-        w = tl.load(
-            weight + column[None, :] * K + channel[:, None],
-            mask=inside[:, None] & present[None, :],
-            other=0.0,
-        )
         sums = tl.dot(values, w, sums, input_precision=PRECISION)
     sums += tl.load(bias + column, mask=present, other=0.0)[None, :]
     if RELU:
