@@ -155,6 +155,18 @@ def test_a_known_solution_is_one_more_start_and_no_more() -> None:
         assert error_of(estimate, scene.rotation, scene.translation) < 1.0
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_matches_that_are_certain_count_more_than_many_that_are_not(seed: int) -> None:
+    """Two motions: 140 matches of which 60 are believed, against 100 that all are."""
+    many, certain = random_scene(2 * seed, 140, NOISE), random_scene(2 * seed + 1, 100, NOISE)
+    points0 = np.vstack([many.points0, certain.points0])
+    points1 = np.vstack([many.points1, certain.points1])
+    for doubtful, expected in ((-6.0, certain), (6.0, many)):
+        score = np.repeat([6.0, doubtful, 6.0], [60, 80, 100])
+        estimate = graduated.estimate(points0, points1, score, THRESHOLD)
+        assert error_of(estimate, expected.rotation, expected.translation) < 2.0
+
+
 @pytest.mark.parametrize("count", range(8))
 def test_fewer_than_eight_matches_fail_without_an_exception(count: int) -> None:
     scene = random_scene(9)

@@ -7,7 +7,9 @@ first on a part of the matches, at last on all. Nothing is drawn at random: the 
 give the same motion, and there is no confidence or number of iterations to choose.
 
 Sources: Blake and Zisserman, Visual Reconstruction, 1987; Yang et al., "Graduated non-convexity for
-robust spatial perception", RA-L 2020. The cost that decides is that of MSAC (see `refinement`).
+robust spatial perception", RA-L 2020. The cost that decides who goes on is that of MSAC (see
+`refinement`); of the last few, the motion wins under which the matches are the most likely, each
+trusted as its score says (see `selection`).
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from msga_ros.geometry.robust.refinement import (
     thinned,
     truncated_costs,
 )
+from msga_ros.geometry.robust.selection import log_likelihoods
 from msga_ros.geometry.robust.starts import starts
 
 MINIMUM = 8  # different matches, as the eight-point starts ask
@@ -53,8 +56,8 @@ _ON_PART = (_Stage("CAUCHY", 2.0, 6, 8), _Stage("CAUCHY", 0.7, 8, 8))
 # At last the closest matches count most: keypoints are mostly more precise than the threshold.
 _ON_ALL = (
     _Stage("TRUNCATED", 2.0, 8, 4),
-    _Stage("TRUNCATED", 1.0, 15, 1),
-    _Stage("CAUCHY", 0.3, 15, 1),
+    _Stage("TRUNCATED", 1.0, 15, 4),
+    _Stage("CAUCHY", 0.3, 15, 4),
 )
 
 
@@ -70,8 +73,8 @@ def estimate(
     Args:
         points0, points1: `(N, 2)`, normalised coordinates. Rows with NaN are never inliers.
         score: `(N,)`, logit of each match of being an inlier; NaN and -inf: never one. It orders
-            the matches and weighs the starts; the motion itself is the best for all of them alike,
-            so hand in the matches that may be right, not every match there is.
+            the matches, weighs the starts and decides between the last few motions, each of which
+            is the best for all matches alike: hand in those that may be right, not every match.
         threshold: largest Sampson distance of an inlier, normalised units (pixels divided by the
             mean focal length).
         essential: `(3, 3)`, one more start, such as the network's own solution; NaN: none.
@@ -94,8 +97,10 @@ def estimate(
     if len(np.unique(rows[order], axis=0)) < MINIMUM:
         return failure(len(first))
     known = None if essential is None else np.asarray(essential, np.float64)
-    motion = _search(rows[order], logit[order], threshold, known)
-    return verified(motion.essential[0], first, second, threshold)
+    found = _search(rows[order], logit[order], threshold, known)
+    # The cost counts a match that is hardly believed as much as one that is certain.
+    likely = log_likelihoods(found.essential, rows[order], logit[order], threshold)
+    return verified(found.essential[likely.argmax()], first, second, threshold)
 
 
 def solve(
@@ -115,7 +120,7 @@ def solve(
 
 
 def _search(rows: Array, logit: Array, threshold: float, essential: Array | None) -> Motions:
-    """The motion `(1,)` of least cost for the matches `rows` (N, 4), the best-scored first."""
+    """The few motions `(S,)` of least cost for the matches `rows` (N, 4), the best-scored first."""
     sure = thinned(rows[: max(len(rows) // 2, min(_FEWEST_SURE, len(rows)))], _MOST_SURE)
     motions = _advanced(starts(rows, logit, essential), sure, threshold, _ON_SURE)
     parts = []
