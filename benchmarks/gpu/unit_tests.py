@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import torch
 from records import Entry, Records
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,12 +22,12 @@ _TRACEBACK = 3000  # characters kept of each, the last ones
 _OUTPUT = 30000  # characters kept of a file that did not come to its end
 # s, by importance; other files come after them.
 _LIMITS = {
-    "test_fused_cuda.py": 120.0,
     "test_cuda.py": 120.0,
-    "test_parity.py": 60.0,
-    "test_cuda_training.py": 120.0,
     "test_cuda_trouble.py": 120.0,
     "test_fixed_shapes.py": 60.0,
+    "test_cuda_training.py": 120.0,
+    "test_parity.py": 60.0,
+    "test_fused_cuda.py": 120.0,
     "test_device_matching.py": 40.0,
     "test_matching_placement.py": 60.0,
 }
@@ -56,7 +57,13 @@ def _of_a_file(file: str, records: Records) -> Entry:
     limit = min(_LIMITS.get(Path(file).name, _LIMIT), records.left())
     if limit < _LEAST:
         raise TimeoutError("no time left")
-    return outcomes_of(file, limit)
+    memory = {"free_gib_before": free_gib(records.device)} if torch.cuda.is_available() else {}
+    return {**memory, **outcomes_of(file, limit)}
+
+
+def free_gib(device: torch.device) -> float:
+    """Memory of the card that no program has: what fails for want of it may be another's fault."""
+    return round(torch.cuda.mem_get_info(device)[0] / 2**30, 1)
 
 
 def outcomes_of(file: str, limit: float) -> Entry:
