@@ -9,8 +9,9 @@ same places: they find what was made of their neighbours among thousands of dist
 lie in `--output` are not measured again; the map goes on growing where it was left. With 2000
 features a keyframe takes 1.1 MB of `--map`.
 
-`--beside HZ`: meanwhile another process relates pairs of images at this rate with the preset
-`realtime`; wall times then say what a robot would wait.
+`--frontend fast_sift`: another map, of features that have the same vocabulary. `--beside HZ`:
+meanwhile another process relates pairs of images at this rate with the preset `realtime`; wall
+times then say what a robot would wait.
 """
 
 from __future__ import annotations
@@ -63,13 +64,14 @@ def main() -> None:
     parser.add_argument("--map", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=Path("place_recognition_features"))
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--frontend", choices=("sift", "fast_sift"), default="sift")
     parser.add_argument("--beside", type=float, default=0.0, metavar="HZ")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     vocabulary = packaged_vocabulary()
-    pipeline = TwoViewPipeline.from_config(**{"frontend.name": vocabulary.frontend})
-    kept = FeatureFolder(asked.cache / vocabulary.frontend, pipeline)
+    pipeline = TwoViewPipeline.from_config(**{"frontend.name": asked.frontend})
+    kept = FeatureFolder(asked.cache / asked.frontend, pipeline)
     views = views_of(asked.data, "train")
     drawn = [views[one] for one in np.random.default_rng(0).permutation(len(views))]
     sources = [(one, kept.of(one)[0]) for one in drawn[:SOURCES]]

@@ -14,6 +14,8 @@ from msga_ros.loops.vlad import VocabularyError, packaged_vocabulary
 from msga_ros.two_view.stages import create_frontend
 
 SIFT = "sift"  # which has a vocabulary in the package
+# Front ends whose descriptors are those of another one, and its vocabulary theirs.
+_DESCRIBED_AS = {"fast_sift": SIFT}
 
 
 class Describes(Protocol):
@@ -61,7 +63,8 @@ def packaged_places(frontend: FrontendConfig) -> Places:
     Raises `VocabularyError` for a front end whose features say nothing by themselves.
     """
     try:
-        return Places(packaged_vocabulary(frontend.name), frontend.name)
+        described_as = _DESCRIBED_AS.get(frontend.name, frontend.name)
+        return Places(packaged_vocabulary(described_as), frontend.name)
     except VocabularyError:
         extractor = create_frontend(FrontendConfig(SIFT, max_pixels=frontend.max_pixels))
         return Places(packaged_vocabulary(SIFT), frontend.name, extractor)

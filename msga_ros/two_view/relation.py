@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from msga_ros.two_view.continuation import Continuation
 from msga_ros.two_view.motion import motion_status, unknown_motion
 from msga_ros.two_view.relative_pose import estimate_motion, unsought_motion
 from msga_ros.two_view.result import Counts, Status, TwoViewResult
+from msga_ros.two_view.robust_pose import sampling_for, widest_limit
 from msga_ros.two_view.stage_clock import StageClock
 from msga_ros.two_view.stages import (
     Frontend,
@@ -60,9 +61,10 @@ def relate(
 ) -> TwoViewResult:
     """Matches, then sieve and solver. `CameraError` where a camera is of another image size.
 
-    With fewer candidates than `fewest` no motion is looked for. `continuation`: of a stream, what
-    is known of the pairs before. Points that a front end follows and that do not agree with the
-    motion end here. `clock` has the times of the work before.
+    With fewer candidates than `fewest` no motion is looked for, and one that fewer agree with is
+    not looked for long. `continuation`: of a stream, what is known of the pairs before. Points that
+    a front end follows and that do not agree with the motion end here. `clock` has the times of the
+    work before.
     """
     _check_size(0, features0, camera0)
     _check_size(1, features1, camera1)
@@ -100,9 +102,14 @@ def relate_matches(
         clock.skip()
         scores = stages.sieve(normalised.described(matches, camera0, camera1))
         clock.lap("network")
-        enough = scores.candidates(config.network.score_threshold).sum() >= fewest
+        limit = config.network.score_threshold
+        enough = scores.candidates(limit).sum() >= fewest
         estimate = estimate_motion if enough else unsought_motion
-        motion = estimate(scores, rows, config, mean_focal, matches.independent)
+        sought = config
+        if fewest:
+            widest = int(scores.candidates(widest_limit(limit)).sum())
+            sought = replace(config, pose=sampling_for(config.pose, widest, fewest))
+        motion = estimate(scores, rows, sought, mean_focal, matches.independent)
         if continuation is not None and pair is not None:
             continuation.asked(pair, valid, rows, motion)
     else:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.geometry.covariance import relative_pose_covariance
-from msga_ros.geometry.robust.base import RobustEstimate, failure, uses_scores
+from msga_ros.geometry.robust.base import (
+    MINIMAL_SAMPLE,
+    RobustEstimate,
+    failure,
+    uses_scores,
+)
 from msga_ros.geometry.robust.rival import strongest_rival
 from msga_ros.geometry.robust.selection import at_most_likely, most_likely
 from msga_ros.network.inference import MatchScores
@@ -25,6 +31,9 @@ _SAMPLING_REACH = 1.5
 # but within these limits.
 _DIFFERENT_SIGMAS = 5.0
 _DIFFERENT_DEG = (3.0, 20.0)
+# Not every sample of true matches gives a motion that they all agree with: they are noisy.
+_NOISY_SAMPLES = 3.0
+_FEWEST_SAMPLES = 300
 
 
 def solve(
@@ -92,6 +101,22 @@ def robust_estimate(
     if rival.deficit < 0 and other.inlier.sum() >= found.inlier.sum():
         return other, found if -rival.deficit < config.min_lead else None
     return found, other if rival.deficit < config.min_lead else None
+
+
+def sampling_for(config: PoseConfig, widest: int, fewest: int) -> PoseConfig:
+    """With no more samples than find a motion that `fewest` of `widest` matches agree with: a
+    motion of fewer is not asked for. `widest`: what a solver is asked about at most."""
+    share = min(fewest / max(widest, 1), 1.0)
+    if not 0 < share < 1:
+        return config
+    needed = math.log(1 - config.confidence) / math.log1p(-(share**MINIMAL_SAMPLE))
+    limit = max(_FEWEST_SAMPLES, math.ceil(_NOISY_SAMPLES * needed))
+    return dataclasses.replace(config, max_iterations=min(config.max_iterations, limit))
+
+
+def widest_limit(score_threshold: float) -> float:
+    """The score above which a match goes to a solver that does not use scores."""
+    return score_threshold + min(_SCORE_MARGINS)
 
 
 def _different_deg(

@@ -21,14 +21,17 @@ from msga_ros.loops.vlad import Vocabulary
 from msga_ros.two_view.pipeline import TwoViewPipeline
 
 
-@pytest.mark.parametrize("name", ["orb", "xfeat"])
-def test_a_road_is_known_again_after_a_restart(kitti: Path, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "most"), [("orb", 700), ("fast_sift", 1000), ("xfeat", 700)])
+def test_a_road_is_known_again_after_a_restart(
+    kitti: Path, tmp_path: Path, name: str, most: int
+) -> None:
     """By features that were read from the file: those of the way there are another run's."""
     need(name)
-    entries = {"frontend.name": name, "frontend.max_keypoints": 700, "frontend.device": "cpu"}
+    entries = {"frontend.name": name, "frontend.max_keypoints": most, "frontend.device": "cpu"}
     pipeline = TwoViewPipeline.from_config(**entries, **{"sieve.name": "none"})
     places = packaged_places(pipeline.config.frontend)
     assert isinstance(places.vocabulary, Vocabulary)
+    assert (places.extractor is None) == (name == "fast_sift")  # SIFT beside it costs its time
     frames = list(FolderSequence(kitti, stereo=True))[:4:3]
     config = LoopConfig(min_inliers=40, support=0)
     with KeyframeStore(tmp_path / "map") as store:
@@ -65,6 +68,20 @@ def test_a_road_is_known_again_after_a_restart(kitti: Path, tmp_path: Path, name
         pytest.raises(StoreError, match="by the vocabulary"),
     ):
         LoopMapper(store, pipeline, replace(places, vocabulary=words), config)
+
+
+def test_quick_sift_is_at_home_in_the_vocabulary_of_sift(kitti: Path) -> None:
+    """An image is more like itself by the other front end than like one of another stretch."""
+    frames = list(FolderSequence(kitti, stereo=True))[::20]
+    images = [frame.images["left"] for frame in frames]
+    tables = []
+    for name in ("sift", "fast_sift"):
+        pipeline = TwoViewPipeline.from_config(**{"frontend.name": name, "sieve.name": "none"})
+        places = packaged_places(pipeline.config.frontend)
+        tables.append([places.describe(one, pipeline.extract(one)) for one in images])
+    similar = np.stack(tables[0]) @ np.stack(tables[1]).T
+    assert len(frames) >= 2
+    np.testing.assert_array_equal(similar.argmax(axis=1), np.arange(len(frames)))
 
 
 def test_points_that_are_followed_cannot_be_kept(tmp_path: Path) -> None:

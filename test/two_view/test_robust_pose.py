@@ -13,7 +13,7 @@ from msga_ros.geometry.robust.rival import Rival
 from msga_ros.network.match_scores import MatchScores
 from msga_ros.two_view import robust_pose
 from msga_ros.two_view.config import PoseConfig
-from msga_ros.two_view.robust_pose import robust_estimate
+from msga_ros.two_view.robust_pose import robust_estimate, sampling_for
 
 COUNT = 60
 
@@ -78,3 +78,38 @@ def test_a_solver_is_told_what_the_sieve_knows(monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_array_equal(seen.pop("essential"), scores.essential)
     assert threshold == 2e-3
     assert seen == {"seed": 3, "confidence": 0.5, "max_iterations": 77}
+
+
+def test_a_motion_that_enough_agree_with_is_found_and_no_other_is_looked_for_long() -> None:
+    """Of 80 matches of which 36 are true; whoever asks for 30 need not wait for the motion that
+    six agree with."""
+    config, fewest = PoseConfig(min_lead=0), 30
+    asked = sampling_for(config, 80, fewest)
+    assert asked.max_iterations < 0.4 * config.max_iterations
+    for seed in range(8):
+        scene = random_scene(seed, 80, noise=1e-4, outliers=0.55)
+        rows = scene.correspondences.astype(np.float64)
+        scores = MatchScores(np.full((3, 3), np.nan), np.zeros(80), np.ones(80))
+        full, _ = robust_estimate("poselib", scores, rows, 0.0, 2e-3, config)
+        bounded, _ = robust_estimate("poselib", scores, rows, 0.0, 2e-3, asked)
+        assert full.inlier.sum() >= fewest
+        np.testing.assert_array_equal(bounded.inlier, full.inlier)
+    scene = random_scene(3, 80, noise=1e-4, outliers=1.0)
+    rows = scene.correspondences.astype(np.float64)
+    full, _ = robust_estimate("poselib", scores, rows, 0.0, 2e-3, config)
+    bounded, _ = robust_estimate("poselib", scores, rows, 0.0, 2e-3, asked)
+    assert 0 < bounded.iterations < 0.4 * full.iterations
+
+
+@pytest.mark.parametrize(
+    ("widest", "fewest", "most"),
+    [
+        (100, 0, 10_000),  # nobody says how many
+        (1000, 30, 10_000),  # never longer than the configuration says
+        (31, 30, 300),  # noisy samples of true matches: never very few
+        (60, 30, 871),  # three times ln(1e-4) / ln(1 - 0.5^5)
+        (20, 30, 10_000),
+    ],
+)
+def test_samples_for_so_many_matches(widest: int, fewest: int, most: int) -> None:
+    assert sampling_for(PoseConfig(), widest, fewest).max_iterations == most
