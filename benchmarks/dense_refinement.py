@@ -43,7 +43,7 @@ def refinements(
     pixels = [torch.tensor(one.pixels)[None, None].float() / 255 for one in scaled]
     first, second = (net.features(padded(one)) for one in pixels)
     found = net.match(first, second, most=2000)
-    eighths = net.graph(first.eighth, second.eighth)
+    eighths = net.graph.between(first.graph, second.graph)
     cells = found.coarse.cells0, found.coarse.cells1
     points0, guess = starts(first.anchors, *cells, *eighths)
     refined = net.decoder(first.maps, second.maps, torch.zeros_like(cells[0]), points0, guess)

@@ -46,10 +46,10 @@ def row(net: DenseMatcher, paths: list[Path], size: tuple[int, int], repeat: int
     ]
     images = [one.float() / 255 for one in images]
     first, second = (net.features(one) for one in images)
-    eighths = net.graph(first.eighth, second.eighth)
+    eighths = net.graph.between(first.graph, second.graph)
     cells0, cells1 = (one[0].flatten(1).T for one in eighths)
     features = cpu_ms(lambda: net.features(images[1]), repeat)
-    graph = cpu_ms(lambda: net.graph(first.eighth, second.eighth), repeat)
+    graph = cpu_ms(lambda: net.graph.between(first.graph, second.graph), repeat)
     assignment = cpu_ms(lambda: net.assignment.matches(cells0, cells1), repeat)
     match = cpu_ms(lambda: net.match(first, second, MOST), repeat)
     rest = match - graph - assignment
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=7)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    net = DenseMatcher.load(find_weights(given.weights))
+    net = DenseMatcher.load(find_weights(given.weights)).folded()
     print("| CPU ms | pair | second frame | features of one | graph | assignment | refinement |")
     print("|---" * 7 + "|")
     for size in SIZES:

@@ -60,7 +60,7 @@ def judge(net: DenseMatcher, pair: ImagePair, longest: int, fine: bool, figures:
         points = (found.points0.numpy(), found.points1.numpy())
         sure = found.confidence.numpy() >= SURE
         figures.errors.append(_pose_error(pair, scaled, [one[sure] for one in points]))
-    eighths = net.graph(first.eighth, second.eighth)
+    eighths = net.graph.between(first.graph, second.graph)
     coarse = net.assignment.matches(*(one[0].flatten(1).T for one in eighths))
     best = coarse.rows(coarse.log_probability.argsort(descending=True)[:BEST])
     coarse_points = starts(first.anchors, best.cells0, best.cells1, *eighths)
@@ -105,7 +105,7 @@ def _pose_error(
 def variant(text: str, weights: str) -> DenseMatcher:
     """The network that a line of YAML describes."""
     entries = yaml.safe_load("{" + text + "}")
-    return DenseMatcher.load(find_weights(entries.pop("weights", weights)), entries)
+    return DenseMatcher.load(find_weights(entries.pop("weights", weights)), entries).folded()
 
 
 def main() -> None:

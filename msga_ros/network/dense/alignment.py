@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from msga_ros.network.dense.sampling import FlatMap, window
+from msga_ros.network.dense.sampling import FlatMap, PaddedMap, window
 
 _LONGEST_STEP = 1.5  # pixels
 _LEAST_CURVATURE = 1e-3  # added to the diagonal: a patch without structure does not move
@@ -50,44 +50,51 @@ class Alignment(nn.Module):
         self.log_reach = nn.Parameter(torch.tensor(radius / 1.5).log())
 
     def forward(
-        self, map0: FlatMap, map1: FlatMap, images: Tensor, points0: Tensor, guess1: Tensor
+        self,
+        map0: FlatMap | PaddedMap,
+        map1: FlatMap | PaddedMap,
+        images: Tensor,
+        points0: Tensor,
+        guess1: Tensor,
     ) -> Aligned:
         """Maps of a `Pyramid.full`; `images` `(M,)`, `points0`, `guess1` `(M, 2)` pixels."""
         seen = map0.patches(images, points0, self.radius + 1)  # one more, for the derivatives
         inner = seen[:, :, 1:-1, 1:-1].flatten(2)  # (M, C, K)
         weight = inner[:, -1] * self._window_weight(points0)
-        weight = (weight / weight.sum(1, keepdim=True).clamp(min=1e-6)).unsqueeze(1)
-        patch0, contrast = _evened(inner[:, :-1], weight)
+        weight = (weight / weight.sum(1, keepdim=True).clamp(min=1e-6)).unsqueeze(2)  # (M, K, 1)
         gain = self.log_gain.exp().unsqueeze(1)
-        patch0 = patch0 * gain
+        centred, contrast = _centred(inner[:, :-1], weight)
+        negative0 = centred * (-gain / contrast)
         scale = gain / contrast / 2
         along_x = (seen[:, :-1, 1:-1, 2:] - seen[:, :-1, 1:-1, :-2]).flatten(2) * scale
         along_y = (seen[:, :-1, 2:, 1:-1] - seen[:, :-1, :-2, 1:-1]).flatten(2) * scale
-        along_x = along_x - (along_x * weight).sum(2, keepdim=True)
-        along_y = along_y - (along_y * weight).sum(2, keepdim=True)
+        along_x = along_x - along_x @ weight
+        along_y = along_y - along_y @ weight
+        along = torch.stack((along_x.flatten(1), along_y.flatten(1)), 1)  # (M, 2, C K)
         # Of each pixel, summed over the channels: what the sums over pixels are of.
         products = torch.stack(
             [(one * two).sum(1) for one, two in ((along_x, along_x), (along_x, along_y))]
             + [along_y.square().sum(1)],
-            2,
-        )  # (M, K, 3)
+            1,
+        )  # (M, 3, K)
 
         points1 = guess1
         difference = curvature = None
         for _ in range(self.steps):
             there = map1.patches(images, points1, self.radius)[:, :-1].flatten(2)
-            apart = _evened(there, weight)[0] * gain - patch0
+            centred, contrast = _centred(there, weight)
+            apart = torch.addcmul(negative0, centred, gain / contrast)
             squared = apart.square().mean(1)
-            trusted = weight[:, 0] / (1 + squared / self.log_tolerance.exp().square())
-            curvature = (trusted.unsqueeze(1) @ products)[:, 0]  # (M, 3): xx, xy, yy
-            of_pixels = torch.stack(((along_x * apart).sum(1), (along_y * apart).sum(1)), 2)
-            slope = (trusted.unsqueeze(1) @ of_pixels)[:, 0]
+            trusted = weight[..., 0] / (1 + squared / self.log_tolerance.exp().square())
+            curvature = (products @ trusted.unsqueeze(2))[..., 0]  # (M, 3): xx, xy, yy
+            counted = (apart * trusted.unsqueeze(1)).flatten(1)
+            slope = (along @ counted.unsqueeze(2))[..., 0]
             step = -_solved(curvature, slope)
             points1 = points1 + step.clamp(-_LONGEST_STEP, _LONGEST_STEP)
             difference = (trusted * squared).sum(1) / trusted.sum(1).clamp(min=1e-9)
         assert difference is not None and curvature is not None
         trace = _trace_of_inverse(curvature)
-        uncertainty = (trace * difference / patch0.shape[2]).clamp(min=1e-12).sqrt()
+        uncertainty = (trace * difference / weight.shape[1]).clamp(min=1e-12).sqrt()
         moved = (points1 - guess1).norm(dim=1)
         return Aligned(points1, uncertainty, difference, moved)
 
@@ -98,12 +105,11 @@ class Alignment(nn.Module):
         return (-squared / 2).exp()
 
 
-def _evened(patch: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """`(M, C, K)` with weighted mean 0 and variance about 1 in each channel, and by what it was
-    divided, `(M, C, 1)`: brightness and contrast differ between images."""
-    centred = patch - (patch * weight).sum(2, keepdim=True)
-    contrast = ((centred.square() * weight).sum(2, keepdim=True) + _LEAST_SPREAD**2).sqrt()
-    return centred / contrast, contrast
+def _centred(patch: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """`(M, C, K)` with weighted mean 0 in each channel, `weight` `(M, K, 1)`; and about its
+    standard deviation, `(M, C, 1)`: brightness and contrast differ between images."""
+    centred = patch - patch @ weight
+    return centred, (centred.square() @ weight + _LEAST_SPREAD**2).sqrt()
 
 
 def _damped(curvature: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -33,7 +33,7 @@ class Anchors:
 
 def find_anchors(grey: Tensor, anchored: bool = True) -> Anchors:
     """Of normalised images `(B, 1, H, W)`, sides multiples of 8; not `anchored`: the centres."""
-    strength = _smaller_eigenvalue(F.avg_pool2d(grey, HALF))
+    strength = _smaller_eigenvalue(F.avg_pool2d(grey.contiguous(), HALF))
     inside = F.pad(torch.ones_like(strength[..., 2:-2, 2:-2]), (2, 2, 2, 2))
     batch, _, _, width = strength.shape
     cells = F.pixel_unshuffle(strength * inside, _SIDE).flatten(2)  # (B, 16, N)

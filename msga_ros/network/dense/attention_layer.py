@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from msga_ros.network.dense.edges import gathered
 
-_FREQUENCIES = (1.0, 2.0, 4.0, 8.0)  # half waves over the longest side of an image
+_OCTAVES = 4  # of waves: 1, 2, 4 and 8 half waves over the longest side of an image
 # Numbers that describe where an edge leads to; the last says that it crosses to the other image.
-_PLACE = 2 + 4 * len(_FREQUENCIES) + 1
+_PLACE = 2 + 4 * _OCTAVES + 1
 _FIRST_GAIN = 4.0
 
 
@@ -34,6 +34,22 @@ class Nodes:
 
 
 @dataclass(frozen=True)
+class SeenNodes:
+    """What a layer makes of the nodes of one image by themselves.
+
+    `alike` `(B, N, E)`: unit vectors whose products say how much nodes are alike; `query`, `key`
+    and `value` `(B, N, C)`; `query_of_place` `(B, N, heads, _PLACE)`.
+    """
+
+    nodes: Nodes
+    alike: Tensor
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    query_of_place: Tensor
+
+
+@dataclass(frozen=True)
 class Neighbours:
     """Of each node of one image, `(B, N, k)`: nodes of its own image, and of the other one."""
 
@@ -45,20 +61,17 @@ class Neighbours:
         after the other, and what describes where they lead to, `(B, N, k, _PLACE)`."""
         kinds = []
         if self.inner is not None:
-            kinds.append((self.inner, 0, nodes, 0.0))
+            kinds.append((self.inner, 0, nodes, 0))
         if self.cross is not None:
-            kinds.append((self.cross, len(nodes.positions), other, 1.0))
+            kinds.append((self.cross, len(nodes.positions), other, 1))
         if not kinds:
             return None
-        relative = [
-            there.positions[chosen] - nodes.positions[:, None] for chosen, _, there, _ in kinds
-        ]
-        places = [
-            F.pad(_waves(one), (0, 1), value=crossing)
-            for one, (_, _, _, crossing) in zip(relative, kinds, strict=True)
-        ]
+        there = torch.cat([end.positions[chosen] for chosen, _, end, _ in kinds], 2)
+        relative = there - nodes.positions[:, None]
+        crossing = [torch.full_like(chosen, kind) for chosen, _, _, kind in kinds]
+        last = torch.cat(crossing, 2).unsqueeze(-1).to(relative.dtype)
         indices = [chosen + offset for chosen, offset, _, _ in kinds]
-        return torch.cat(indices, 2), torch.cat(places, 2)
+        return torch.cat(indices, 2), torch.cat((relative, _waves(relative), last), -1)
 
 
 class GraphAttentionLayer(nn.Module):
@@ -87,35 +100,43 @@ class GraphAttentionLayer(nn.Module):
             nn.Linear(2 * width, width),
         )
 
-    def embedded(self, features: Tensor) -> Tensor:
-        """What likeness is the cosine of: unit vectors `(B, N, E)`."""
-        return F.normalize(self.likeness(self.before(features)), dim=-1)
+    def see(self, nodes: Nodes) -> SeenNodes:
+        """What follows from one image alone."""
+        own = self.before(nodes.features)
+        return SeenNodes(
+            nodes,
+            F.normalize(self.likeness(own), dim=-1),
+            self.query(own),
+            self.key(own),
+            self.value(own),
+            self.query_of_place(own).unflatten(-1, (self.heads, _PLACE)),
+        )
 
-    def forward(self, nodes: Nodes, other: Nodes, neighbours: Neighbours) -> Tensor:
-        """New features `(B, N, C)` of `nodes`, which see themselves and `other`."""
-        edges = neighbours.edges(nodes, other)
-        updated = nodes.features
+    def forward(self, seen: SeenNodes, other: SeenNodes, neighbours: Neighbours) -> Tensor:
+        """New features `(B, N, C)` of the nodes `seen`, which see themselves and `other`."""
+        edges = neighbours.edges(seen.nodes, other.nodes)
+        updated = seen.nodes.features
         if edges is not None:
-            indices, places = edges
-            own = self.before(nodes.features)
-            seen = torch.cat((own, self.before(other.features)), 1)
-            updated = updated + self.after(self._message(own, seen, indices, places))
+            updated = updated + self.after(self._message(seen, other, *edges))
         return cast(Tensor, updated + self.mixing(updated))
 
-    def _message(self, own: Tensor, seen: Tensor, indices: Tensor, places: Tensor) -> Tensor:
-        """`(B, N, C)`, from the nodes `seen` `(B, N + M, C)` at the other ends of the edges."""
-        split = (self.heads, own.shape[-1] // self.heads)
-        alike = F.normalize(self.likeness(seen), dim=-1)
-        alike = gathered(alike, indices) @ alike[:, : own.shape[1]].unsqueeze(-1)  # (B, N, k, 1)
+    def _message(
+        self, seen: SeenNodes, other: SeenNodes, indices: Tensor, places: Tensor
+    ) -> Tensor:
+        """`(B, N, C)`, from the nodes of both images at the other ends of the edges."""
+        split = (self.heads, seen.query.shape[-1] // self.heads)
+        there = gathered(torch.cat((seen.alike, other.alike), 1), indices)
+        alike = there @ seen.alike.unsqueeze(-1)  # (B, N, k, 1)
         # A query stands in the rows of its head alone, so that one product answers for all heads:
         # the products of all keys, or values, number by number, are never held.
-        query = torch.diag_embed(self.query(own).unflatten(-1, split).transpose(2, 3))
+        query = torch.diag_embed(seen.query.unflatten(-1, split).transpose(2, 3))
         query = query.transpose(2, 3).flatten(2, 3)  # (B, N, C, heads)
-        logits = gathered(self.key(seen), indices) @ query
+        logits = gathered(torch.cat((seen.key, other.key), 1), indices) @ query
         logits = logits / split[1] ** 0.5 + alike * self.likeness_gain
-        of_place = self.query_of_place(own).unflatten(-1, (self.heads, _PLACE))
-        weights = (logits + places @ of_place.transpose(2, 3)).softmax(2)  # (B, N, k, heads)
-        means = weights.transpose(2, 3) @ gathered(self.value(seen), indices)
+        of_place = places @ seen.query_of_place.transpose(2, 3)
+        weights = (logits + of_place).softmax(2)  # (B, N, k, heads)
+        values = gathered(torch.cat((seen.value, other.value), 1), indices)
+        means = weights.transpose(2, 3) @ values
         own_part = means.unflatten(-1, split).diagonal(dim1=2, dim2=3)  # (B, N, C / heads, heads)
         message = own_part.transpose(2, 3).flatten(2)
         mean_place = weights.transpose(2, 3) @ places
@@ -123,7 +144,8 @@ class GraphAttentionLayer(nn.Module):
 
 
 def _waves(relative: Tensor) -> Tensor:
-    """`(..., _PLACE - 1)` of relative positions `(..., 2)`."""
-    phases = [relative * (torch.pi * frequency) for frequency in _FREQUENCIES]
-    waves = [wave for phase in phases for wave in (phase.sin(), phase.cos())]
-    return torch.cat((relative, *waves), -1)
+    """`(..., _PLACE - 3)` of relative positions `(..., 2)`: of each frequency two sines and two
+    cosines."""
+    frequencies = torch.pi * torch.arange(_OCTAVES, device=relative.device).exp2()
+    phases = relative.unsqueeze(-2) * frequencies.unsqueeze(-1)
+    return torch.stack((phases.sin(), phases.cos()), -2).flatten(-3)

@@ -15,7 +15,7 @@ from msga_ros.network.dense.alignment import Aligned, Alignment
 from msga_ros.network.dense.backbone import Pyramid
 from msga_ros.network.dense.config import HALF, QUARTER, DenseConfig
 from msga_ros.network.dense.refinement import Search, WindowSearch
-from msga_ros.network.dense.sampling import FlatMap
+from msga_ros.network.dense.sampling import FlatMap, PaddedMap
 
 _FARTHEST = 2.5  # pixels that the alignment may move a point
 
@@ -26,14 +26,16 @@ class FineMaps:
 
     quarter: FlatMap
     half: FlatMap
-    full: FlatMap
+    full: FlatMap | PaddedMap
 
     @classmethod
-    def of(cls, pyramid: Pyramid) -> FineMaps:
+    def of(cls, pyramid: Pyramid, margin: int = 0) -> FineMaps:
+        """`margin`: of a `PaddedMap` of the pixels; 0: a `FlatMap`, which has a gradient."""
+        full = pyramid.full
         return cls(
             FlatMap.of(pyramid.quarter, QUARTER),
             FlatMap.of(pyramid.half, HALF),
-            FlatMap.of(pyramid.full, 1),
+            PaddedMap.of(full, margin) if margin else FlatMap.of(full, 1),
         )
 
 

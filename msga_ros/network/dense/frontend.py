@@ -110,7 +110,7 @@ def create(config: FrontendConfig) -> DenseFrontend:
     """The front end `msga_dense`; `FrontendError` where its weights cannot be read."""
     assert isinstance(config.own, Config)
     try:
-        net = DenseMatcher.load(find_weights(config.own.weights or "msga_dense"))
+        net = DenseMatcher.load(find_weights(config.own.weights or "msga_dense")).folded()
     except CheckpointError as error:
         raise FrontendError(f"the front end msga_dense: {error}") from error
     return DenseFrontend(config, placed("the front end msga_dense", net, config.device))

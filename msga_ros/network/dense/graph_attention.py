@@ -12,13 +12,19 @@ zero: an untrained graph leaves the backbone's features as they are.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from msga_ros.network.dense.attention_layer import GraphAttentionLayer, Neighbours, Nodes
+from msga_ros.network.dense.attention_layer import (
+    GraphAttentionLayer,
+    Neighbours,
+    Nodes,
+    SeenNodes,
+)
 from msga_ros.network.dense.config import DenseConfig
 from msga_ros.network.dense.edges import (
     children,
@@ -26,6 +32,20 @@ from msga_ros.network.dense.edges import (
     most_similar_of,
     parents_of_cells,
 )
+
+
+@dataclass(frozen=True)
+class GraphInput:
+    """Of one image, what the graph knows before it sees another: kept for the next pair.
+
+    `cells` `(B, C, h, w)`; of the patches, None without a graph: `patches` `(B, D, h/2, w/2)`, what
+    the first layer makes of them, and its edges within the image.
+    """
+
+    cells: Tensor
+    patches: Tensor | None = None
+    seen: SeenNodes | None = None
+    inner: Tensor | None = None
 
 
 class Merge(nn.Module):
@@ -68,42 +88,65 @@ class MultiLayerSparseGraphAttention(nn.Module):
             self.merge_cells = Merge(narrow, wide)
 
     def forward(self, eighth0: Tensor, eighth1: Tensor) -> tuple[Tensor, Tensor]:
+        return self.between(self.prepare(eighth0), self.prepare(eighth1))
+
+    def prepare(self, eighth: Tensor) -> GraphInput:
+        """What depends on one image alone."""
         config = self.config
         if not config.patch_layers:
-            return eighth0, eighth1
+            return GraphInput(eighth)
         # As large as features whose components have a variance of one.
-        size = config.coarse_channels**0.5
-        maps = [F.normalize(one.float(), dim=1) * size for one in (eighth0, eighth1)]
-        sides = [self.to_patches(one) for one in maps]
-        nodes = [_nodes(one) for one in sides]
+        cells = F.normalize(eighth.float(), dim=1) * config.coarse_channels**0.5
+        patches = self.to_patches(cells)
+        first = self.patches[0]
+        assert isinstance(first, GraphAttentionLayer)
+        seen = first.see(_nodes(patches))
+        return GraphInput(cells, patches, seen, self._inner(seen))
+
+    def between(self, first: GraphInput, second: GraphInput) -> tuple[Tensor, Tensor]:
+        """Better 1/8 features of both images."""
+        both = (first, second)
+        if not self.config.patch_layers:
+            return first.cells, second.cells
+        seen = [one.seen for one in both]
+        inner = [one.inner for one in both]
         guide: tuple[Neighbours, Neighbours] | None = None
-        for layer in self.patches:
+        nodes: list[Nodes] = []
+        for number, layer in enumerate(self.patches):
             assert isinstance(layer, GraphAttentionLayer)
-            guide = self._nearest(layer, nodes)
-            nodes = _updated(layer, nodes, guide)
+            if number:
+                seen = [layer.see(one) for one in nodes]
+                inner = [self._inner(one) for one in seen]
+            one, two = seen
+            assert one is not None and two is not None
+            guide = (
+                Neighbours(inner[0], self._cross(one, two)),
+                Neighbours(inner[1], self._cross(two, one)),
+            )
+            nodes = _updated(layer, (one, two), guide)
+        sides = [one.patches for one in both]
+        assert guide is not None and sides[0] is not None and sides[1] is not None
         maps = [
-            self.merge_patches(cells, _map(one.features, side))
-            for cells, one, side in zip(maps, nodes, sides, strict=True)
+            self.merge_patches(one.cells, _map(node.features, side))
+            for one, node, side in zip(both, nodes, sides, strict=True)
         ]
-        if config.cell_layers:
-            assert guide is not None
+        if self.config.cell_layers:
             maps = self._between_cells(maps, guide, [side.shape[-1] for side in sides])
         return maps[0], maps[1]
 
     @torch.no_grad()
-    def _nearest(
-        self, layer: GraphAttentionLayer, nodes: list[Nodes]
-    ) -> tuple[Neighbours, Neighbours]:
-        """Edges among all nodes, for both images. No gradient: a choice has none."""
-        config = self.config
-        one, two = (layer.embedded(node.features) for node in nodes)
-        count = config.neighbours
-        found = []
-        for mine, theirs in ((one, two), (two, one)):
-            inner = most_similar(mine, mine, count, True) if config.inner_edges else None
-            cross = most_similar(mine, theirs, count) if config.cross_edges else None
-            found.append(Neighbours(inner, cross))
-        return found[0], found[1]
+    def _inner(self, seen: SeenNodes) -> Tensor | None:
+        """Edges among all nodes of an image. No gradient: a choice has none."""
+        if not self.config.inner_edges:
+            return None
+        return most_similar(seen.alike, seen.alike, self.config.neighbours, True)
+
+    @torch.no_grad()
+    def _cross(self, seen: SeenNodes, other: SeenNodes) -> Tensor | None:
+        """Edges from all nodes of an image to those of the other one."""
+        if not self.config.cross_edges:
+            return None
+        return most_similar(seen.alike, other.alike, self.config.neighbours)
 
     def _between_cells(
         self, maps: list[Tensor], guide: tuple[Neighbours, Neighbours], widths: list[int]
@@ -114,16 +157,15 @@ class MultiLayerSparseGraphAttention(nn.Module):
         offered = [self._offered(guide[here], widths[here], widths[1 - here]) for here in range(2)]
         for layer in self.cells:
             assert isinstance(layer, GraphAttentionLayer)
-            with torch.no_grad():
-                seen = [layer.embedded(one.features) for one in nodes]
-                chosen = [
-                    Neighbours(
-                        self._chosen(offered[here].inner, seen[here], seen[here]),
-                        self._chosen(offered[here].cross, seen[here], seen[1 - here]),
-                    )
-                    for here in range(2)
-                ]
-            nodes = _updated(layer, nodes, (chosen[0], chosen[1]))
+            one, two = (layer.see(side) for side in nodes)
+            chosen = [
+                Neighbours(
+                    self._chosen(offered[here].inner, mine.alike, mine.alike),
+                    self._chosen(offered[here].cross, mine.alike, theirs.alike),
+                )
+                for here, (mine, theirs) in enumerate(((one, two), (two, one)))
+            ]
+            nodes = _updated(layer, (one, two), (chosen[0], chosen[1]))
         return [
             self.merge_cells(cells, _map(node.features, side))
             for cells, node, side in zip(maps, nodes, sides, strict=True)
@@ -141,6 +183,7 @@ class MultiLayerSparseGraphAttention(nn.Module):
         ]
         return Neighbours(cells[0], cells[1])
 
+    @torch.no_grad()
     def _chosen(self, offered: Tensor | None, queries: Tensor, keys: Tensor) -> Tensor | None:
         if offered is None:
             return None
@@ -153,11 +196,13 @@ def _layers(width: int, config: DenseConfig, count: int) -> nn.ModuleList:
 
 
 def _updated(
-    layer: nn.Module, nodes: list[Nodes], edges: tuple[Neighbours, Neighbours]
+    layer: GraphAttentionLayer,
+    seen: tuple[SeenNodes, SeenNodes],
+    edges: tuple[Neighbours, Neighbours],
 ) -> list[Nodes]:
     """Both images at once: each sees the other as it was before."""
-    new = [layer(nodes[here], nodes[1 - here], edges[here]) for here in range(2)]
-    return [node.with_features(features) for node, features in zip(nodes, new, strict=True)]
+    new = [layer(seen[here], seen[1 - here], edges[here]) for here in range(2)]
+    return [one.nodes.with_features(features) for one, features in zip(seen, new, strict=True)]
 
 
 def _nodes(features: Tensor) -> Nodes:

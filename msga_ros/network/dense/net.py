@@ -16,7 +16,8 @@ from msga_ros.network.dense.backbone import Backbone
 from msga_ros.network.dense.confidence import ConfidenceHead, described
 from msga_ros.network.dense.config import COARSE, DenseConfig
 from msga_ros.network.dense.decoder import FineMaps, ProgressiveDecoder
-from msga_ros.network.dense.graph_attention import MultiLayerSparseGraphAttention
+from msga_ros.network.dense.folding import fold_normalisation
+from msga_ros.network.dense.graph_attention import GraphInput, MultiLayerSparseGraphAttention
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class ImageFeatures:
     15 MB of an image of 640 x 480 pixels.
     """
 
-    eighth: Tensor
+    graph: GraphInput
     anchors: Anchors
     maps: FineMaps
 
@@ -74,23 +75,37 @@ class DenseMatcher(nn.Module):
             own = net.state_dict()
             state = {name: value for name, value in state.items() if name in own}
             check_state(net, state, str(path), "the changed structure")
-        net.load_state_dict(state, strict=False)  # checked: only counters of batches are missing
+        net.eval().load_state_dict(
+            state, strict=False
+        )  # checked: only counters of batches are missing
         # Channels last: convolutions at full resolution take half the time on a CPU.
         net.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return net.eval().requires_grad_(False)
+        return net.requires_grad_(False)
 
-    def features(self, image: Tensor) -> ImageFeatures:
-        """Of a grey image `(1, 1, H, W)`, sides multiples of 32."""
+    def folded(self) -> DenseMatcher:
+        """This one, a loaded one, with batch normalisation as a part of the convolutions: a little
+        quicker. Its `state_dict` is no checkpoint any more."""
+        fold_normalisation(self.backbone)
+        self.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return self.requires_grad_(False)
+
+    def features(self, image: Tensor, blocks: bool = True) -> ImageFeatures:
+        """Of a grey image `(1, 1, H, W)`, sides multiples of 32. `blocks`: patches of pixels are
+        read as blocks of memory, which graphs for other programs cannot."""
         pyramid = self.backbone(image.contiguous(memory_format=torch.channels_last))
         anchors = find_anchors(pyramid.full[:, :1], self.config.anchored)
-        return ImageFeatures(pyramid.eighth, anchors, FineMaps.of(pyramid))
+        # The largest patch of the alignment has a radius of one more, for the derivatives.
+        margin = 2 * self.config.patch_radius + 3 if blocks else 0
+        return ImageFeatures(
+            self.graph.prepare(pyramid.eighth), anchors, FineMaps.of(pyramid, margin)
+        )
 
     def match(
         self, first: ImageFeatures, second: ImageFeatures, most: int | None = None
     ) -> DenseMatches:
         """Matches of two images, the surest first; `most`: refine only so many, by the coarse
         probability."""
-        eighth0, eighth1 = self.graph(first.eighth, second.eighth)
+        eighth0, eighth1 = self.graph.between(first.graph, second.graph)
         coarse = self.assignment.matches(*(one[0].flatten(1).T for one in (eighth0, eighth1)))
         if most is not None and len(coarse.cells0) > most:
             kept = coarse.log_probability.topk(most).indices.sort().values

@@ -30,8 +30,8 @@ class _PairOfImages(nn.Module):
 
     def forward(self, image0: Tensor, image1: Tensor) -> tuple[Tensor, ...]:
         net = self.net
-        first, second = net.features(image0), net.features(image1)
-        eighths = net.graph(first.eighth, second.eighth)
+        first, second = (net.features(image, blocks=False) for image in (image0, image1))
+        eighths = net.graph.between(first.graph, second.graph)
         cells0, cells1 = (one[0].flatten(1).T for one in eighths)
         coarse, matched = net.assignment.best(cells0, cells1, self.most)
         found = net.refined(first, second, eighths, coarse)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -80,6 +81,44 @@ class FlatMap:
         """Whether coordinates `(..., 2)` lie in the map."""
         x, y = cells[..., 0], cells[..., 1]
         return (x >= 0) & (x <= self.width - 1) & (y >= 0) & (y <= self.height - 1)
+
+
+@dataclass(frozen=True)
+class PaddedMap:
+    """A map at 1/1 whose edge is repeated, so that what lies around a point is one block of memory.
+
+    `cells` `(B, h + 2 margin, w + 2 margin, C)`. The same patches as of a `FlatMap` in a quarter of
+    the time, without a gradient.
+    """
+
+    cells: Tensor
+    margin: int
+
+    @classmethod
+    def of(cls, features: Tensor, margin: int) -> PaddedMap:
+        """Of `(B, C, h, w)`; patches may have a radius of half the margin."""
+        padded = F.pad(features, (margin,) * 4, mode="replicate")
+        return cls(padded.permute(0, 2, 3, 1).contiguous(), margin)
+
+    def patches(self, images: Tensor, points: Tensor, radius: int) -> Tensor:
+        """See `FlatMap.patches`."""
+        side = 2 * radius + 2
+        if side - 1 > self.margin:
+            raise ValueError(f"a margin of {self.margin} is too small for a radius of {radius}")
+        _, height, width, channels = self.cells.shape
+        corner = points.floor()
+        # A window that lies outside holds nothing but the edge, however far outside.
+        last = corner.new_tensor((width, height)) - 2 * self.margin + radius - 1
+        start = torch.minimum(corner, last).clamp(min=-radius - 1).long() + self.margin - radius
+        blocks = self.cells.flatten().as_strided(
+            (self.cells.numel() // channels - (side - 1) * (width + 1), side, side * channels),
+            (channels, width * channels, 1),
+        )
+        seen = blocks[(images * height + start[:, 1]) * width + start[:, 0]]
+        seen = seen.unflatten(2, (side, channels))
+        share = (points - corner)[:, :, None, None, None]
+        across = torch.lerp(seen[:, :, :-1], seen[:, :, 1:], share[:, 0])
+        return torch.lerp(across[:, :-1], across[:, 1:], share[:, 1]).permute(0, 3, 1, 2)
 
 
 def window(radius: int, device: torch.device) -> Tensor:

@@ -30,6 +30,13 @@ def pretend_trained(graph: MultiLayerSparseGraphAttention) -> None:
         torch.nn.init.normal_(merge.change.weight)
 
 
+def learned(
+    layer: GraphAttentionLayer, nodes: Nodes, other: Nodes, neighbours: Neighbours
+) -> torch.Tensor:
+    """What one layer makes of `nodes`."""
+    return layer(layer.see(nodes), layer.see(other), neighbours)
+
+
 def test_neighbours_are_the_most_similar_ones_whatever_the_block(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -72,13 +79,13 @@ def test_a_node_learns_from_its_neighbours_alone() -> None:
         Nodes(seeded(1, 5, 8, seed=1), seeded(5, 2)),
     )
     neighbours = Neighbours(torch.tensor([[[1], [0], [3], [2]]]), torch.tensor([[[4]] * 4]))
-    before = layer(nodes, other, neighbours)
+    before = learned(layer, nodes, other, neighbours)
     changed = other.features.clone()
     changed[0, 0] += seeded(8, seed=2)  # nobody's neighbour
-    assert torch.equal(before, layer(nodes, other.with_features(changed), neighbours))
+    assert torch.equal(before, learned(layer, nodes, other.with_features(changed), neighbours))
     changed = nodes.features.clone()
     changed[0, 1] += seeded(8, seed=2)  # neighbour of node 0, and itself
-    after = layer(nodes.with_features(changed), other, neighbours)
+    after = learned(layer, nodes.with_features(changed), other, neighbours)
     moved = (after - before).abs().amax(2)[0] > 1e-6
     assert moved.tolist() == [True, True, False, False]
 
@@ -109,7 +116,9 @@ def test_each_head_attends_by_its_own_part_of_queries_keys_and_values() -> None:
         message[node] += layer.value_of_place(torch.cat(of_place))
     updated = nodes.features[0] + layer.after(message)
     expected = updated + layer.mixing(updated)
-    torch.testing.assert_close(layer(nodes, other, neighbours)[0], expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        learned(layer, nodes, other, neighbours)[0], expected, atol=1e-5, rtol=1e-5
+    )
 
 
 def test_likeness_is_learned_by_what_comes_of_it() -> None:
@@ -117,7 +126,7 @@ def test_likeness_is_learned_by_what_comes_of_it() -> None:
     layer = GraphAttentionLayer(8, heads=2, edge_channels=4)
     nodes = Nodes(seeded(1, 4, 8), seeded(4, 2))
     neighbours = Neighbours(torch.tensor([[[1, 2], [0, 2], [3, 0], [2, 1]]]), None)
-    layer(nodes, nodes, neighbours).square().sum().backward()
+    learned(layer, nodes, nodes, neighbours).square().sum().backward()
     assert layer.likeness.weight.grad is not None
     assert layer.likeness.weight.grad.abs().max() > 0
 
@@ -128,11 +137,13 @@ def test_relative_positions_count_and_common_shifts_do_not() -> None:
     features, places = seeded(1, 4, 8), seeded(4, 2)
     neighbours = Neighbours(torch.tensor([[[1, 2], [0, 2], [3, 0], [2, 1]]]), None)
     one = Nodes(features, places)
-    before = layer(one, one, neighbours)
+    before = learned(layer, one, one, neighbours)
     shifted = Nodes(features, places + 0.3)
-    torch.testing.assert_close(layer(shifted, shifted, neighbours), before, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        learned(layer, shifted, shifted, neighbours), before, atol=1e-5, rtol=0
+    )
     stretched = Nodes(features, places * 1.5)
-    assert (layer(stretched, stretched, neighbours) - before).abs().max() > 1e-3
+    assert (learned(layer, stretched, stretched, neighbours) - before).abs().max() > 1e-3
 
 
 def test_an_untrained_graph_keeps_directions_and_a_trained_one_sees_the_other() -> None:

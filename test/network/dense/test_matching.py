@@ -20,7 +20,7 @@ from msga_ros.network.dense.losses import (
     sparse_divergence,
 )
 from msga_ros.network.dense.refinement import WindowSearch, true_distribution
-from msga_ros.network.dense.sampling import FlatMap, window
+from msga_ros.network.dense.sampling import FlatMap, PaddedMap, window
 
 NONE = torch.zeros(1, dtype=torch.int64)
 
@@ -230,3 +230,20 @@ def test_patches_are_what_lies_around_points() -> None:
     steps = 2 * window(2, points.device).to(points.dtype)  # a cell is two pixels
     every = at.between(images[:, None].expand(-1, 25), points[:, None] + steps)
     torch.testing.assert_close(seen.flatten(2).transpose(1, 2), every)
+
+
+@pytest.mark.parametrize("radius", [1, 3])
+def test_patches_of_a_padded_map_are_the_same_wherever_they_lie(radius: int) -> None:
+    """Inside, across the edges, and far outside of either image."""
+    maps = seeded(2, 3, 9, 12)
+    points = 12 * seeded(300, 2, seed=1) + 5
+    images = torch.arange(300) % 2
+    expected = FlatMap.of(maps, 1).patches(images, points, radius)
+    assert torch.equal(PaddedMap.of(maps, 7).patches(images, points, radius), expected)
+    none = PaddedMap.of(maps, 7).patches(images[:0], points[:0], radius)
+    assert none.shape == expected[:0].shape
+
+
+def test_a_margin_that_is_too_small_is_refused() -> None:
+    with pytest.raises(ValueError, match="a margin of 4 is too small for a radius of 2"):
+        PaddedMap.of(seeded(1, 1, 8, 8), 4).patches(NONE, torch.zeros(1, 2), 2)

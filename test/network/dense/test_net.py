@@ -9,6 +9,7 @@ import torch
 from learned_extra import need
 
 from msga_ros.network import CheckpointError, save_checkpoint
+from msga_ros.network.checkpoint import find_weights
 from msga_ros.network.dense.checkpoint import read_dense_checkpoint, save_dense_checkpoint
 from msga_ros.network.dense.config import DenseConfig
 from msga_ros.network.dense.net import DenseMatcher
@@ -94,6 +95,27 @@ def test_weights_come_back_from_their_file(net: DenseMatcher, tmp_path: Path) ->
     loaded = DenseMatcher.load(path)
     assert not loaded.training
     assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in state.items())
+
+
+@torch.inference_mode()
+def test_what_is_quick_finds_the_same() -> None:
+    """Folded convolutions, patches as blocks of memory and what is kept of an image, against none
+    of them: the same cells, points within a thousandth of a pixel."""
+    path = find_weights("msga_dense")
+    plain, quick = DenseMatcher.load(path), DenseMatcher.load(path).folded()
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in quick.modules())
+    whole = image(112, 160)
+    images = [whole[..., y : y + 96, x : x + 128] for x, y in ((0, 0), (24, 8))]
+    kept = [quick.features(one) for one in images]
+    quick.match(*reversed(kept))  # whatever they were used for before
+    found = quick.match(*kept)
+    expected = plain.match(*(plain.features(one, blocks=False) for one in images))
+    by_cell = {int(cell): number for number, cell in enumerate(expected.coarse.cells0)}
+    order = [by_cell[int(cell)] for cell in found.coarse.cells0]
+    assert len(order) == len(by_cell) > 50
+    assert torch.equal(found.coarse.cells1, expected.coarse.cells1[order])
+    torch.testing.assert_close(found.points1, expected.points1[order], atol=1e-3, rtol=0)
+    torch.testing.assert_close(found.confidence, expected.confidence[order], atol=1e-3, rtol=0)
 
 
 def test_files_that_do_not_fit_are_refused_by_name(net: DenseMatcher, tmp_path: Path) -> None:
