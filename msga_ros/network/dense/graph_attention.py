@@ -35,17 +35,24 @@ from msga_ros.network.dense.edges import (
 
 
 @dataclass(frozen=True)
+class PatchInput:
+    """The patches of one image: `features` `(B, D, h/2, w/2)`, what the first layer makes of them,
+    and its edges within the image."""
+
+    features: Tensor
+    seen: SeenNodes
+    inner: Tensor | None
+
+
+@dataclass(frozen=True)
 class GraphInput:
     """Of one image, what the graph knows before it sees another: kept for the next pair.
 
-    `cells` `(B, C, h, w)`; of the patches, None without a graph: `patches` `(B, D, h/2, w/2)`, what
-    the first layer makes of them, and its edges within the image.
+    `cells` `(B, C, h, w)`; `patches`: None without a graph.
     """
 
     cells: Tensor
-    patches: Tensor | None = None
-    seen: SeenNodes | None = None
-    inner: Tensor | None = None
+    patches: PatchInput | None = None
 
 
 class Merge(nn.Module):
@@ -101,15 +108,15 @@ class MultiLayerSparseGraphAttention(nn.Module):
         first = self.patches[0]
         assert isinstance(first, GraphAttentionLayer)
         seen = first.see(_nodes(patches))
-        return GraphInput(cells, patches, seen, self._inner(seen))
+        return GraphInput(cells, PatchInput(patches, seen, self._inner(seen)))
 
     def between(self, first: GraphInput, second: GraphInput) -> tuple[Tensor, Tensor]:
         """Better 1/8 features of both images."""
-        both = (first, second)
-        if not self.config.patch_layers:
+        if first.patches is None or second.patches is None:
             return first.cells, second.cells
-        seen = [one.seen for one in both]
-        inner = [one.inner for one in both]
+        patches = (first.patches, second.patches)
+        seen = [one.seen for one in patches]
+        inner = [one.inner for one in patches]
         guide: tuple[Neighbours, Neighbours] | None = None
         nodes: list[Nodes] = []
         for number, layer in enumerate(self.patches):
@@ -118,20 +125,19 @@ class MultiLayerSparseGraphAttention(nn.Module):
                 seen = [layer.see(one) for one in nodes]
                 inner = [self._inner(one) for one in seen]
             one, two = seen
-            assert one is not None and two is not None
             guide = (
                 Neighbours(inner[0], self._cross(one, two)),
                 Neighbours(inner[1], self._cross(two, one)),
             )
             nodes = _updated(layer, (one, two), guide)
-        sides = [one.patches for one in both]
-        assert guide is not None and sides[0] is not None and sides[1] is not None
         maps = [
-            self.merge_patches(one.cells, _map(node.features, side))
-            for one, node, side in zip(both, nodes, sides, strict=True)
+            self.merge_patches(one.cells, _map(node.features, side.features))
+            for one, node, side in zip((first, second), nodes, patches, strict=True)
         ]
         if self.config.cell_layers:
-            maps = self._between_cells(maps, guide, [side.shape[-1] for side in sides])
+            assert guide is not None
+            widths = [side.features.shape[-1] for side in patches]
+            maps = self._between_cells(maps, guide, widths)
         return maps[0], maps[1]
 
     @torch.no_grad()
