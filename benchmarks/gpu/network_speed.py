@@ -103,6 +103,7 @@ def _single(records: Records, name: str, net: MSGANet, count: int, all_kinds: bo
 
         def played(choices: dict[str, Any] = choices) -> Entry:
             network = RecordedNetwork(copy.deepcopy(net), records.device, **choices)
+            network.prepare(count)
             times = milliseconds(lambda: network(*on_host), records.device, 5 * repeats)
             return {**times, "by_fused_kernels": network.fused}
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from msga_ros.devices.precision import full_float32
 from msga_ros.network.evidence import EVIDENCE
 from msga_ros.network.fused import unavailable
+from msga_ros.network.fused.readiness import Readiness, first_line
 from msga_ros.network.net import MSGANet
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class _Recording:
     """Buffers of one size and what computes one from the other."""
 
     graph: torch.cuda.CUDAGraph
+    fused: bool  # by fused kernels
     on_host: Tensor  # (size, _COLUMNS), page-locked
     on_device: Tensor
     results: Tensor  # (9 + 2 size), on the device: essential matrix, residuals, scores
@@ -60,6 +62,7 @@ class RecordedNetwork:
         self.device = device
         self._half = half
         self._fused = self._fused_network(fused)
+        self._readiness = Readiness(self._compile)
         self._recordings: dict[int, _Recording] = {}
         self._lock = threading.Lock()
         self._stream = torch.cuda.Stream(device)
@@ -113,55 +116,85 @@ class RecordedNetwork:
 
     def _recording(self, size: int) -> _Recording:
         found = self._recordings.get(size)
-        if found is None:
-            found = self._recordings[size] = self._record(size)
+        by_kernels = self._fused is not None and self._readiness.usable(size)
+        if found is None or (by_kernels and not found.fused):
+            found = self._recordings[size] = self._record(size, by_kernels)
         return found
 
-    def _record(self, size: int) -> _Recording:
-        on_host = torch.zeros(size, _COLUMNS, pin_memory=True)
-        on_host[:, :4] = torch.rand(size, 4) - 0.5
-        on_host[:, -1] = 1.0
+    def prepare(self, count: int) -> None:
+        """Wait for what the first pair of so many matches, and what compiles for it, would take."""
+        for _ in range(2):
+            with self._lock, torch.cuda.device(self.device):
+                self._recording(size_for(count))
+            self._readiness.wait()
+
+    def _record(self, size: int, by_kernels: bool) -> _Recording:
+        on_host = _made_up(size).pin_memory()
         on_device = on_host.to(self.device)
         with _RECORDING, full_float32(), torch.inference_mode(), torch.cuda.stream(self._stream):
-            self._warm_up(on_device)
+            by_kernels = self._warm_up(on_device, by_kernels)
             graph = torch.cuda.CUDAGraph()
             # What other threads do on the device meanwhile is no fault of the recording.
             with torch.cuda.graph(
                 graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
             ):
-                results = self._judge(on_device)
+                results = self._judge(on_device, by_kernels)
         self._pool = self._pool or graph.pool()
         return _Recording(
-            graph, on_host, on_device, results, torch.empty(results.shape, pin_memory=True)
+            graph,
+            by_kernels,
+            on_host,
+            on_device,
+            results,
+            torch.empty(results.shape, pin_memory=True),
         )
 
-    def _warm_up(self, rows: Tensor) -> None:
-        """Kernels are compiled, libraries choose theirs and take their memory."""
-        if self._fused is not None:
+    def _warm_up(self, rows: Tensor, by_kernels: bool) -> bool:
+        """Kernels are compiled, libraries choose theirs and take their memory; whether the fused
+        kernels are to be used after that."""
+        if by_kernels:
             try:
-                self._judge(rows)
+                self._judge(rows, True)
                 self._stream.synchronize()
+                self._readiness.add(len(rows))
             except torch.cuda.OutOfMemoryError:
                 raise
             except Exception as error:  # of a compiler or a driver, whatever it is
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                 logger.warning(
-                    "fused kernels failed (%s); from now on the network runs layer by layer", reason
+                    "fused kernels failed (%s); from now on the network runs layer by layer",
+                    first_line(error),
                 )
-                self._fused = None
+                self._fused, by_kernels = None, False
         for _ in range(2):
-            self._judge(rows)
+            self._judge(rows, by_kernels)
         self._stream.synchronize()
+        return by_kernels
 
-    def _judge(self, rows: Tensor) -> Tensor:
+    def _compile(self, count: int) -> None:
+        """The kernels for so many matches, while others compute."""
+        stream = torch.cuda.Stream(self.device)
+        with torch.cuda.device(self.device), torch.inference_mode(), torch.cuda.stream(stream):
+            self._judge(_made_up(count).to(self.device), True)
+            stream.synchronize()
+
+    def _judge(self, rows: Tensor, by_kernels: bool) -> Tensor:
         matches, valid, evidence = rows[None, :, :4], rows[None, :, -1] > 0, rows[None, :, 4:-1]
-        if self._fused is not None:
+        if by_kernels:
+            assert self._fused is not None
             found = self._fused.judgement(matches, valid, evidence)
             return torch.cat([part.flatten() for part in found])
         with torch.autocast("cuda", torch.bfloat16, enabled=self._half, cache_enabled=False):
             result = self._net(matches, valid, evidence)
         parts = (result.essential[0].flatten(), result.residual[0], result.logits[1][0])
         return torch.cat([part.float() for part in parts])
+
+
+def _made_up(size: int) -> Tensor:
+    """`(size, _COLUMNS)`, to record with."""
+    rows = torch.zeros(size, _COLUMNS)
+    rows[:, :4] = torch.rand(size, 4) - 0.5
+    rows[:, -1] = 1.0
+    return rows
 
 
 def size_for(count: int) -> int:

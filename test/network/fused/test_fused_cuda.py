@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ from verdicts import (
 
 from msga_ros.devices.precision import full_float32
 from msga_ros.network import MSGANet, packaged_weights
-from msga_ros.network.cuda_graph import RecordedNetwork
+from msga_ros.network.cuda_graph import RecordedNetwork, size_for
 from msga_ros.network.fused import unavailable
 from msga_ros.network.match_scores import MatchScores
 from msga_ros.training.synthetic_scenes import synthetic_batch
@@ -77,6 +78,7 @@ def test_any_number_of_matches(networks: Networks, count: int) -> None:
     """Over five scenes about as near to float64 as the layers are, which is what can be asked: of
     two neighbours that are equally near rounding picks one, the more often the more there are, and
     with it the scores of many matches."""
+    networks.fused.prepare(count)
     apart: dict[str, list[Disagreement]] = {"fused": [], "layers": []}
     for seed in range(5):
         matches = matches_of_a_scene(count, seed)
@@ -89,6 +91,7 @@ def test_any_number_of_matches(networks: Networks, count: int) -> None:
             if assert_both_solved_or_none(verdict, exact, valid):
                 found.append(disagreement(verdict, exact, valid))
         assert networks.fused.fused and not networks.layers.fused
+        assert networks.fused._recordings[size_for(count)].fused
     assert len(apart["fused"]) == (5 if valid.sum() >= networks.exact.min_matches else 0)
     if not apart["fused"]:
         return
@@ -158,3 +161,28 @@ def test_a_kernel_that_fails_is_said_and_the_layers_go_on(
         _, _, score = network(matches.correspondences, matches.everyone, matches.evidence)
     assert "no such instruction" in caplog.text and "layer by layer" in caplog.text
     assert np.isfinite(score).all() and not network.fused
+
+
+def test_more_matches_than_before_do_not_wait_for_kernels() -> None:
+    """They run layer by layer until those are compiled, and by them from then on."""
+    network = RecordedNetwork(MSGANet.load(packaged_weights("msga_net_lite")), CUDA)
+    few, many = matches_of_a_scene(300), matches_of_a_scene(5000)
+    network(few.correspondences, few.everyone, few.evidence)
+    started = threading.Event()
+    go_on = threading.Event()
+    compile_for = network._readiness._compile_for
+
+    def slow(count: int) -> None:
+        started.set()
+        go_on.wait()
+        compile_for(count)
+
+    network._readiness._compile_for = slow
+    call = (many.correspondences, many.everyone, many.evidence)
+    by_layers = network(*call)
+    assert started.wait(30) and not network._recordings[size_for(5000)].fused
+    go_on.set()
+    network.prepare(5000)
+    assert network._recordings[size_for(5000)].fused
+    close = np.abs(by_layers[2] - network(*call)[2]) <= 1e-2 * np.maximum(1, np.abs(by_layers[2]))
+    assert close.mean() >= 0.9
