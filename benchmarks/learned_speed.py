@@ -4,7 +4,8 @@
 
 Of each front end the part that sees the whole image runs by torch with the channels of a pixel
 apart (`torch`) and beside each other (`channels last`), and by ONNX Runtime, in turns on the same
-image. Prints the median CPU milliseconds, the ratio to `torch`, and the largest difference of an output.
+image. Prints the median CPU milliseconds, the ratio to `torch`, and the largest difference of an
+output.
 Needs the extra `learned`, and onnx, onnxscript and onnxruntime.
 """
 
