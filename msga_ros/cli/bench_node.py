@@ -8,7 +8,7 @@ import math
 import os
 import platform
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -22,8 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from msga_ros.cli.errors import UsageError, existing_file, reported_errors, writable_file
-from msga_ros.cli.settings import parse_settings
-from msga_ros.cli.shared import FiguresFile, FrontendName, Mode, Weights, console
+from msga_ros.cli.settings import overrides
+from msga_ros.cli.shared import ConfigFile, FiguresFile, FrontendName, Mode, Weights, console
+from msga_ros.configuration.yaml_dataclass import flatten, read_yaml
 from msga_ros.network import find_weights
 from msga_ros.tools.benchmark import BenchmarkOptions, measure
 from msga_ros.tools.benchmark_figures import OUTPUTS, Run
@@ -39,8 +40,11 @@ def command(
     size: Annotated[
         list[str] | None, typer.Option(help="WIDTHxHEIGHT; repeatable. 640x480 and 1280x720.")
     ] = None,
-    frontend: FrontendName = "orb",
-    keypoints: Annotated[int, typer.Option(min=8, help="Kept in each view.")] = 1000,
+    config: ConfigFile = None,
+    frontend: FrontendName = None,
+    keypoints: Annotated[
+        int | None, typer.Option(min=8, help="Kept in each view; without --config orb, 1000.")
+    ] = None,
     rate: Annotated[float, typer.Option(min=0.1, help="Frames a second.")] = 10.0,
     seconds: Annotated[float, typer.Option(min=0.1, help="Of sending, for each size.")] = 10.0,
     listen: Annotated[
@@ -60,16 +64,33 @@ def command(
     with reported_errors():
         options = BenchmarkOptions(
             mode=mode.value,
-            frontend=frontend or "orb",
-            keypoints=keypoints,
             rate=rate,
             seconds=seconds,
             weights=str(weights or ""),
-            parameters=parse_settings(parameter or ()),
             listen=tuple(listen or ()),
         )
+        given = {"frontend.name": frontend, "frontend.max_keypoints": keypoints}
+        options = with_parameters(options, config, overrides(parameter or (), given))
         sizes = size or ("640x480", "1280x720")
         run(options, sizes, json_file=json_file, console=console())
+
+
+def with_parameters(
+    options: BenchmarkOptions, config: Path | None, given: Mapping[str, object]
+) -> BenchmarkOptions:
+    """`options` with the node's parameters of a file, and over them those that are `given`.
+
+    The mode, and weights that `options` have, stay. Raises `ConfigError`.
+    """
+    of_file = flatten(read_yaml(config)) if config else {}
+    decided = {"mode", "network.weights"} if options.weights else {"mode"}
+    values = {name: value for name, value in of_file.items() if name not in decided} | dict(given)
+    return dataclasses.replace(
+        options,
+        frontend=str(values.pop("frontend.name", options.frontend)),
+        keypoints=int(str(values.pop("frontend.max_keypoints", options.keypoints))),
+        parameters=values,
+    )
 
 
 def run(

@@ -13,7 +13,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from msga_ros.cli import app
-from msga_ros.cli.bench_node import as_document, parse_size, tables
+from msga_ros.cli.bench_node import as_document, parse_size, tables, with_parameters
 from msga_ros.cli.errors import UsageError
 from msga_ros.tools.benchmark import BenchmarkOptions
 from msga_ros.tools.benchmark_figures import (
@@ -26,6 +26,7 @@ from msga_ros.tools.benchmark_figures import (
 )
 from msga_ros.tools.benchmark_usage import Usage
 from msga_ros.tools.child_environment import missing_ros
+from msga_ros.two_view.presets import preset_path
 
 needs_ros = pytest.mark.skipif(bool(missing_ros()), reason="needs the built ROS package")
 
@@ -55,6 +56,25 @@ def test_every_frame_is_accounted_for() -> None:
     assert account.dropped == {"superseded": 6, "error": 1, "duplicate": 1, **lost}
     assert account.processed + sum(account.dropped.values()) == account.sent
     assert account.unaccounted == 0
+
+
+def test_a_preset_is_measured_as_it_is_unless_somebody_says_otherwise(tmp_path: Path) -> None:
+    options = BenchmarkOptions(mode="temporal", weights="msga_net")
+    preset = with_parameters(options, preset_path("realtime"), {})
+    known = preset.node_parameters
+    assert (known["frontend.name"], known["frontend.max_keypoints"]) == ("fast_sift", 2500)
+    assert known["frontend.max_matches"] == 500 and known["pose.confidence"] == 0.99
+    changed = with_parameters(
+        options, preset_path("realtime"), {"frontend.name": "orb", "pose.confidence": 0.9}
+    ).node_parameters
+    assert (changed["frontend.name"], changed["frontend.max_keypoints"]) == ("orb", 2500)
+    assert changed["pose.confidence"] == 0.9
+    own = tmp_path / "own.yaml"
+    own.write_text("/**: {ros__parameters: {mode: stereo, network: {weights: msga_net_lite}}}")
+    decided = with_parameters(options, own, {}).node_parameters
+    assert (decided["mode"], decided["network.weights"]) == ("temporal", "msga_net")
+    plain = with_parameters(options, None, {})
+    assert (plain.frontend, plain.keypoints) == ("orb", 1000)
 
 
 def test_a_frame_that_nobody_wanted_is_no_drop_of_the_node() -> None:
