@@ -224,18 +224,23 @@ def _compared(
 
 
 def _as_the_node(records: Records, name: str, net: MSGANet) -> None:
-    """From and to the host, as a frame costs it; and how long the first call takes, which compiles
-    (from the cache, here)."""
+    """From and to the host, as a frame costs it; how long the first call takes, which compiles (from
+    the cache, here); and the memory that its recording keeps."""
     matches, evidence = (one[0].numpy() for one in scenes(1, 2000))
     valid = np.ones(2000, dtype=bool)
 
     def work() -> Entry:
         entry: Entry = {}
         for choice in ("auto", "off"):
+            torch.cuda.empty_cache()
+            reserved = torch.cuda.memory_reserved(records.device)
             network = RecordedNetwork(net, records.device, fused=choice)
             started = time.monotonic()
             network(matches, valid, evidence)
             entry[f"{choice}_first_s"] = time.monotonic() - started
+            torch.cuda.empty_cache()
+            reserved = torch.cuda.memory_reserved(records.device) - reserved
+            entry[f"{choice}_mib"] = reserved / 2**20
             entry[f"{choice}_is_fused"] = network.fused
             times = milliseconds(lambda n=network: n(matches, valid, evidence), records.device, 60)  # type: ignore[misc]
             entry |= {f"{choice}_{key}": value for key, value in times.items()}
