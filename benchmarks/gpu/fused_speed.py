@@ -224,8 +224,8 @@ def _compared(
 
 
 def _as_the_node(records: Records, name: str, net: MSGANet) -> None:
-    """From and to the host, as a frame costs it; how long the first call takes, which compiles (from
-    the cache, here); and the memory that its recording keeps."""
+    """From and to the host, as a frame costs it; how long the first call takes, which compiles
+    (from the cache, here); and the memory that its recording keeps."""
     matches, evidence = (one[0].numpy() for one in scenes(1, 2000))
     valid = np.ones(2000, dtype=bool)
 
