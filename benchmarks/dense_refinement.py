@@ -26,8 +26,8 @@ from msga_ros.frontend.tracking.flow import align_from
 from msga_ros.geometry.epipolar import sampson_distance_squared
 from msga_ros.geometry.pose import essential_matrix, pose_error_deg
 from msga_ros.network.checkpoint import find_weights
-from msga_ros.network.dense.frontend import padded
 from msga_ros.network.dense.net import DenseMatcher, starts
+from msga_ros.network.dense.turning import padded
 from msga_ros.two_view.stages import solver
 
 Points = NDArray[np.float32]

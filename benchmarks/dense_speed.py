@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from msga_ros.network.checkpoint import find_weights
-from msga_ros.network.dense.frontend import padded
 from msga_ros.network.dense.net import DenseMatcher
+from msga_ros.network.dense.turning import padded
 
 SIZES = ((640, 480), (320, 240))
 MOST = 2000

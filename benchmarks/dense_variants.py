@@ -30,8 +30,8 @@ from msga_ros.evaluation.metrics import pose_auc
 from msga_ros.frontend.images import ScaledImage, prepare
 from msga_ros.geometry.pose import essential_matrix, pose_error_deg
 from msga_ros.network.checkpoint import find_weights
-from msga_ros.network.dense.frontend import padded
 from msga_ros.network.dense.net import DenseMatcher, starts
+from msga_ros.network.dense.turning import padded
 from msga_ros.two_view.stages import solver
 
 BEST, BAND_PX, SURE = 1000, 8.0, 0.3

@@ -15,6 +15,7 @@ from msga_ros.frontend.config import FrontendConfig
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.pose import pose_error_deg
 from msga_ros.network.dense.frontend import Config
+from msga_ros.network.dense.turning import TurnedImage
 from msga_ros.two_view.config import PipelineConfig
 from msga_ros.two_view.pipeline import Status, TwoViewPipeline
 from msga_ros.two_view.stages import Frontend, create_frontend, fitting_sieve
@@ -59,6 +60,36 @@ def test_a_moved_and_enlarged_part_is_found_in_pixels_as_received(
     again = front.match(front.extract(large), features[1])
     error = np.linalg.norm((again.keypoints0 + 0.5) / 2 - 0.5 - again.keypoints1 - (30, 20), axis=1)
     assert np.median(error) < 0.3
+
+
+@pytest.mark.parametrize("degrees", [-60.0, 90.0])
+@pytest.mark.parametrize("subpixel", ["learned", "lucas_kanade"])
+def test_an_image_turned_in_its_plane_is_found(
+    frontend: Frontend, subpixel: str, degrees: float
+) -> None:
+    whole = textured(192, 256)
+    turned = TurnedImage.of(whole, degrees)
+    front, upright_only = (
+        frontend.reconfigured(
+            FrontendConfig(name="msga_dense", own=Config(subpixel=subpixel, turn_below=below))
+        )
+        for below in (0.1, 0.0)
+    )
+    features = front.extract(whole), front.extract(turned.pixels)
+    found = front.match(*features)
+    places = found.keypoints0 @ turned.matrix[:, :2].T + turned.matrix[:, 2]
+    right = np.linalg.norm(places - found.keypoints1, axis=1) < 0.5
+    assert right.sum() > 100 and right.mean() > 0.8
+    assert found.confidence is not None and (np.diff(found.confidence) <= 0).all()
+    assert len(upright_only.match(*features)) < 0.3 * right.sum()
+    # What is found without a turn stays.
+    same = front.match(features[0], features[0])
+    assert np.abs(same.keypoints1 - same.keypoints0).max() < 1.0 and len(same) > 400
+
+
+def test_small_images_are_not_turned(frontend: Frontend) -> None:
+    plain = textured(48, 200)
+    assert len(frontend.match(*(frontend.extract(one) for one in (plain, plain.T.copy())))) < 40
 
 
 @pytest.mark.filterwarnings("error")
