@@ -40,7 +40,7 @@ class TurnedImage:
             round(width * sine + height * cosine),
         )
         middle = ((width - 1) / 2, (height - 1) / 2)
-        matrix = cv2.getRotationMatrix2D(middle, degrees, 1.0)
+        matrix = np.asarray(cv2.getRotationMatrix2D(middle, degrees, 1.0), np.float64)
         matrix[:, 2] += (np.array(size) - 1) / 2 - middle
         turned = cv2.warpAffine(pixels, matrix, size, borderMode=cv2.BORDER_REPLICATE)
         return cls(np.asarray(turned, np.uint8), matrix)
