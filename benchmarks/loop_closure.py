@@ -28,9 +28,9 @@ from msga_ros.geometry.pose import rotation_angle_deg
 from msga_ros.geometry.rotations import rotation_matrix
 from msga_ros.loops.config import LoopConfig
 from msga_ros.loops.mapping import LoopMapper
+from msga_ros.loops.places import packaged_places
 from msga_ros.loops.reports import LoopEdge, View
 from msga_ros.loops.store import KeyframeStore
-from msga_ros.loops.vlad import packaged_vocabulary
 from msga_ros.odometry.poses import pose_matrix
 from msga_ros.two_view.pipeline import TwoViewPipeline
 
@@ -55,12 +55,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--every", type=int, default=2, help="every n-th frame")
     parser.add_argument("--keypoints", type=int, default=1000)
+    parser.add_argument("--frontend", default="sift")
     parser.add_argument("--weights", default="msga_net_lite")
     parser.add_argument("--kitti", default="kitti_stereo_seq1")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    entries = {"network.weights": given.weights, "frontend.max_keypoints": given.keypoints}
-    pipeline = TwoViewPipeline.from_config(**entries)
+    pipeline = TwoViewPipeline.from_config(
+        **{
+            "network.weights": given.weights,
+            "frontend.name": given.frontend,
+            "frontend.max_keypoints": given.keypoints,
+        }
+    )
     sequences = {
         "sfm_redkitchen_video": as_taken(given.scenes / "sfm_redkitchen_video", given.every),
         f"{given.kitti}, there and back": and_back(given.scenes / given.kitti, given.every),
@@ -100,7 +106,8 @@ def judged(pipeline: TwoViewPipeline, views: list[tuple[View, Pose]], seed: int)
         tempfile.TemporaryDirectory() as folder,
         KeyframeStore(Path(folder) / "map") as store,
     ):
-        mapper = LoopMapper(store, pipeline, packaged_vocabulary(), config)
+        places = packaged_places(pipeline.config.frontend)
+        mapper = LoopMapper(store, pipeline, places, config)
         for number, ((view, _), pose) in enumerate(zip(views, odometry, strict=True)):
             outcome = mapper.add(View(str(number), view.stamp, view.image, view.camera, pose))
             kept += [] if outcome.keyframe is None else [number]
