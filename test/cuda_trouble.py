@@ -1,6 +1,6 @@
 """A GPU whose memory ends, and one that breaks; in a process of its own, which it may take along.
 
-Prints what was seen as one line of JSON, and leaves judging it to the caller.
+Prints what was seen of each as a line of JSON, as it comes, and leaves judging it to the caller.
 """
 
 from __future__ import annotations
@@ -53,24 +53,28 @@ def without_memory(network: Inference | None = None) -> dict[str, Any]:
         torch.cuda.set_per_process_memory_fraction(1.0)
 
 
+def show(when: str, seen: dict[str, Any]) -> None:
+    print("SEEN " + json.dumps({when: seen}), flush=True)
+
+
 def main() -> None:
+    torch.set_num_threads(2)  # others may want the CPU
     logging.getLogger("msga_ros").addHandler(Kept())
-    seen = {"from_the_start": without_memory()}
-    seen["at_the_first_pair"] = without_memory(Inference(NET, "cuda"))
+    show("from_the_start", without_memory())
+    show("at_the_first_pair", without_memory(Inference(NET, "cuda")))
     running = Inference(NET, "cuda")
     few = matches_of_a_scene(100)
     running(few.correspondences, few.everyone, few.evidence)
-    seen["at_a_larger_pair"] = without_memory(running)
+    show("at_a_larger_pair", without_memory(running))
 
     well = Inference(NET, "cuda")
     asked(well)
-    seen["well"] = told(well)
+    show("well", told(well))
     # Out of range on the device: a broken device answers nothing from then on.
     row = torch.tensor([1 << 20], device="cuda")
     torch.zeros(8, device="cuda").index_select(0, row)
-    seen["lost"] = told(well)
-    seen["lost_from_the_start"] = told(Inference(NET, "cuda"))
-    print("SEEN " + json.dumps(seen), flush=True)
+    show("lost", told(well))
+    show("lost_from_the_start", told(Inference(NET, "cuda")))
 
 
 if __name__ == "__main__":
