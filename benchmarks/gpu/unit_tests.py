@@ -22,10 +22,10 @@ _TRACEBACK = 3000  # characters kept of each, the last ones
 _OUTPUT = 30000  # characters kept of a file that did not come to its end
 # s, by importance; other files come after them.
 _LIMITS = {
-    "test_cuda.py": 120.0,
+    "test_cuda.py": 180.0,
     "test_cuda_trouble.py": 120.0,
-    "test_fixed_shapes.py": 60.0,
-    "test_cuda_training.py": 120.0,
+    "test_fixed_shapes.py": 180.0,
+    "test_cuda_training.py": 180.0,
     "test_parity.py": 60.0,
     "test_fused_cuda.py": 120.0,
     "test_device_matching.py": 40.0,
