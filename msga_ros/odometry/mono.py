@@ -14,21 +14,20 @@ from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.pose import rotation_angle_deg
 from msga_ros.geometry.triangulation import parallax_angles
-from msga_ros.odometry.absolute import absolute_pose, points_in_current, predicted, relative_pose
+from msga_ros.odometry.absolute import points_in_current, predicted
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import FilteredMatches, MatchesLike, Relate, unique_rows
 from msga_ros.odometry.mono_frame import MonoFrame, MonoState
+from msga_ros.odometry.mono_motion import solve_motion
 from msga_ros.odometry.observations import Observations, TwoFrameSolution
 from msga_ros.odometry.poses import UncertainPose
 from msga_ros.odometry.tracks import Tracks, feature_ids
-from msga_ros.odometry.two_frame import solve_two_frames
 from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate, first_update
 
 Array = NDArray[np.float64]
 
 _TURN_DEG = 10.0  # after this rotation the views hardly overlap with the keyframe
 _PLAUSIBLE = 0.75  # share of the filter's inliers that a motion explains, or it is tried again
-_WORST_DEPTH = 0.5  # relative standard deviation of a depth that says anything
 
 
 class MonoOdometry:
@@ -93,7 +92,13 @@ class MonoOdometry:
         finite &= np.isfinite(frame.points[index1]).all(1)
         rows, index0, index1 = rows[finite], index0[finite], index1[finite]
         observations = _observations(keyframe, frame, matches, rows)
-        solution, by_points = self._solve(observations, keyframe.camera.mean_focal)
+        solution, by_points = solve_motion(
+            observations,
+            keyframe.camera.mean_focal,
+            self._config,
+            scaled=self._scaled,
+            speed=float(np.linalg.norm(self._velocity.position)),
+        )
         agree = 0.0 if solution is None else solution.inlier.sum() / max(len(rows), 1)
         doubtful = not by_points or agree < _PLAUSIBLE
         if self._scaled and doubtful and self._previous is not None:
@@ -136,54 +141,6 @@ class MonoOdometry:
             sigma_px=solution.sigma,
             rig=None,
         )
-
-    def _solve(
-        self, observations: Observations, focal: float
-    ) -> tuple[TwoFrameSolution | None, bool]:
-        """The motion, and whether its length is known from points."""
-        config = self._config
-        guess = self._from_points(observations, focal) if self._scaled else None
-        by_points = guess is not None
-        if guess is None:
-            guess = self._from_matches(observations, focal)
-        if guess is None:
-            return None, False
-        solution = solve_two_frames(
-            observations,
-            *guess,
-            observations.inverse_depth,
-            rig=None,
-            focal=focal,
-            sigma=config.noise_px or None,
-            minimum_sigma=config.min_noise_px,
-            gate_sigma=config.gate_px,
-            scale_known=by_points,
-        )
-        if solution is None or solution.inlier.sum() < config.min_inliers:
-            return None, False
-        return solution, by_points
-
-    def _from_points(self, observations: Observations, focal: float) -> tuple[Array, Array] | None:
-        """Pose of the current camera in the keyframe from points with a depth."""
-        config = self._config
-        depth = observations.inverse_depth
-        known = (depth > 0) & (observations.inverse_depth_sigma < _WORST_DEPTH * depth)
-        if known.sum() < config.min_inliers:
-            return None
-        rays = np.column_stack([observations.left0, np.ones(len(observations))])[known]
-        threshold = config.reprojection_px / focal
-        return absolute_pose(
-            observations.left1[known], rays / depth[known, None], threshold, config
-        )
-
-    def _from_matches(self, observations: Observations, focal: float) -> tuple[Array, Array] | None:
-        """The same from the matches alone; as far away as the last motion says, at first 1."""
-        found = relative_pose(observations.left0, observations.left1, focal, self._config)
-        if found is None:
-            return None
-        rotation, position = found
-        speed = float(np.linalg.norm(self._velocity.position))
-        return rotation, position * (speed if self._scaled and speed > 0 else 1.0)
 
     def _replaces(self, observations: Observations, solution: TwoFrameSolution) -> bool:
         """A new keyframe takes parallax, to have depths; or fewer points with a depth are left."""

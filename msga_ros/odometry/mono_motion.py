@@ -1,0 +1,118 @@
+"""The motion of one camera from a keyframe: from the points whose depth is known, or the matches.
+
+Depths of a keyframe that came about over a short way err together. Where they do, the pose that
+they give is no first guess for the adjustment, which then settles beside the motion and takes true
+matches for outliers. So where the matches leave room for it, the adjustment is begun a second time
+from the motion of the matches alone, whose length is that which most depths agree on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msga_ros.geometry.triangulation import ray_depths
+from msga_ros.odometry.absolute import absolute_pose, relative_pose
+from msga_ros.odometry.config import OdometryConfig
+from msga_ros.odometry.observations import Observations, TwoFrameSolution
+from msga_ros.odometry.two_frame import solve_two_frames
+
+Array = NDArray[np.float64]
+
+_WORST_DEPTH = 0.5  # relative standard deviation of a depth that says anything
+_MORE = 0.05  # of all matches: by so many more has the second solution to explain them
+
+
+def solve_motion(
+    observations: Observations,
+    focal: float,
+    config: OdometryConfig,
+    *,
+    scaled: bool,
+    speed: float,
+) -> tuple[TwoFrameSolution | None, bool]:
+    """The motion from `observations`, and whether its length is known from points.
+
+    `focal` in pixels. `scaled`: False before any motion was found, whose length is then 1; `speed`:
+    the length of a motion that matches alone tell. None where no motion is determined.
+    """
+    known = _known(observations)
+    guess = _from_points(observations, known, focal, config) if scaled else None
+    if guess is None:
+        found = relative_pose(observations.left0, observations.left1, focal, config)
+        if found is None:
+            return None, False
+        rotation, direction = found
+        length = speed if scaled and speed > 0 else 1.0
+        return _refined(observations, rotation, direction * length, focal, config, False), False
+    solution = _refined(observations, *guess, focal, config, True)
+    explained = 0 if solution is None else solution.inlier.sum()
+    enough = explained + _MORE * len(observations)
+    if enough <= len(observations):
+        other = _from_matches(observations, known, focal, config)
+        if other is not None and other.inlier.sum() > enough:
+            solution = other
+    return solution, solution is not None
+
+
+def _known(observations: Observations) -> NDArray[np.bool_]:
+    """The points (N,) whose depth says anything."""
+    depth = observations.inverse_depth
+    known: NDArray[np.bool_] = depth > 0
+    return known & (observations.inverse_depth_sigma < _WORST_DEPTH * depth)
+
+
+def _from_points(
+    observations: Observations, known: NDArray[np.bool_], focal: float, config: OdometryConfig
+) -> tuple[Array, Array] | None:
+    """Pose of the current camera in the keyframe from points with a depth."""
+    if known.sum() < config.min_inliers:
+        return None
+    rays = np.column_stack([observations.left0, np.ones(len(observations))])[known]
+    points = rays / observations.inverse_depth[known, None]
+    threshold = config.reprojection_px / focal
+    return absolute_pose(observations.left1[known], points, threshold, config)
+
+
+def _from_matches(
+    observations: Observations, known: NDArray[np.bool_], focal: float, config: OdometryConfig
+) -> TwoFrameSolution | None:
+    """The solution that begins at the motion of the matches, as long as the depths say."""
+    found = relative_pose(observations.left0, observations.left1, focal, config)
+    if found is None:
+        return None
+    rotation, direction = found
+    seen = observations.subset(known)
+    depth, _ = ray_depths(seen.left0, seen.left1, rotation.T, -rotation.T @ direction)
+    lengths = 1.0 / (depth * seen.inverse_depth)  # of the motion, by each point
+    lengths = lengths[lengths > 0]  # neither parallel nor behind the camera
+    if len(lengths) < config.min_inliers:
+        return None
+    position = direction * float(np.median(lengths))
+    return _refined(observations, rotation, position, focal, config, True)
+
+
+def _refined(
+    observations: Observations,
+    rotation: Array,
+    position: Array,
+    focal: float,
+    config: OdometryConfig,
+    scale_known: bool,
+) -> TwoFrameSolution | None:
+    """The adjustment from a first guess; None where fewer than `config.min_inliers` agree."""
+    solution = solve_two_frames(
+        observations,
+        rotation,
+        position,
+        observations.inverse_depth,
+        rig=None,
+        focal=focal,
+        sigma=config.noise_px or None,
+        minimum_sigma=config.min_noise_px,
+        gate_sigma=config.gate_px,
+        scale_known=scale_known,
+    )
+    if solution is None or solution.inlier.sum() < config.min_inliers:
+        return None
+    return solution
