@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from msga_ros.network.cuda_graph import RecordedNetwork
+from msga_ros.network.fused.network import FusedNetwork
 from msga_ros.network.fused.readiness import Readiness
 from msga_ros.network.fused.values import tiles_for
 
@@ -66,3 +70,28 @@ def test_kernels_that_do_not_compile_are_said_once_and_never_used(
         "fused kernels for 8000 matches failed (no such instruction); so many run layer by layer"
     ]
     assert compiler.asked == [MANY] and readiness.usable(FEW)
+
+
+def test_a_size_is_recorded_again_once_its_kernels_are_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiler = Compiler()
+    network = RecordedNetwork.__new__(RecordedNetwork)  # without the device that it needs
+    network._readiness = warmed_up(compiler)
+    network._fused = cast(FusedNetwork, object())
+    network._recordings = {}
+    made: list[tuple[int, bool]] = []
+
+    def record(size: int, by_kernels: bool) -> Any:
+        made.append((size, by_kernels))
+        return SimpleNamespace(fused=by_kernels)
+
+    monkeypatch.setattr(network, "_record", record)
+    for size in (2048, 8192, 8192, 2048):
+        network._recording(size)
+    assert made == [(2048, True), (8192, False)]  # nothing waited, nothing was made twice
+    compiler.go_on.set()
+    network._readiness.wait()
+    for _ in range(2):
+        assert network._recording(8192).fused
+    assert made == [(2048, True), (8192, False), (8192, True)]
