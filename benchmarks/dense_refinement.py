@@ -70,25 +70,41 @@ def judge(
     cameras = (pair.camera0, pair.camera1)
     points0, ways, confidence = refinements(net, scaled)
     rows0 = cameras[0].normalize(scaled[0].to_received(points0))
-    focal = np.mean([c.mean_focal / s.enlargement for c, s in zip(cameras, scaled, strict=True)])
     sure = confidence >= 0.3
     true = np.zeros(len(confidence))
     for name, points1 in ways.items():
         rows1 = cameras[1].normalize(scaled[1].to_received(points1))
         for label, kept in ((name, np.ones_like(sure)), (f"{name}, confidence from 0.3", sure)):
-            found = solver("poselib")(rows0[kept], rows1[kept], 1.0 / focal)
-            error = 180.0
-            if found.success:
-                motion = pair.motion
-                pose = (found.rotation, found.translation, motion.rotation, motion.translation)
-                error = max(pose_error_deg(*pose))
-            errors[label].append(error)
+            errors[label].append(pose_error(pair, scaled, (points0[kept], points1[kept])))
         if name == "aligned":
             matrix = essential_matrix(pair.motion.rotation, pair.motion.translation)
             both = torch.from_numpy(np.hstack((rows0, rows1)))[None]
             squared = sampson_distance_squared(both, torch.from_numpy(matrix)[None])[0].numpy()
-            true = np.sqrt(squared) * focal < TRUE_PX
+            true = np.sqrt(squared) * _focal(pair, scaled) < TRUE_PX
     return np.column_stack((confidence, true))
+
+
+def pose_error(pair: ImagePair, scaled: list[ScaledImage], points: tuple[Points, Points]) -> float:
+    """Degrees, of PoseLib's pose by matches in pixels of the scaled images; 180 without one."""
+    assert pair.motion is not None
+    cameras = (pair.camera0, pair.camera1)
+    rows = [
+        camera.normalize(one.to_received(some))
+        for camera, one, some in zip(cameras, scaled, points, strict=True)
+    ]
+    found = solver("poselib")(rows[0], rows[1], 1.0 / _focal(pair, scaled))
+    if not found.success:
+        return 180.0
+    motion = pair.motion
+    pose = (found.rotation, found.translation, motion.rotation, motion.translation)
+    return float(max(pose_error_deg(*pose)))
+
+
+def _focal(pair: ImagePair, scaled: list[ScaledImage]) -> float:
+    """In pixels of the scaled images, the mean of both."""
+    cameras = (pair.camera0, pair.camera1)
+    sizes = [c.mean_focal / s.enlargement for c, s in zip(cameras, scaled, strict=True)]
+    return float(np.mean(sizes))
 
 
 def main() -> None:

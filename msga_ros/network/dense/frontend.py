@@ -29,6 +29,10 @@ from msga_ros.network.dense.turning import TurnedImage, best_turn, features_of
 
 SIEVE = "none"  # MSGA-Net is trained on matches of keypoints: see docs/dense.md
 
+# The evidence of MSGA-Net, where it is chosen as the sieve: what is sure counts as a descriptor's
+# ratio of one half, what is not as one of one.
+_RATIO_SPAN = 0.5
+
 SUBPIXEL = ("learned", "lucas_kanade")
 
 
@@ -198,6 +202,7 @@ def _matches(rows: NDArray[np.float32], first: SeenImage, second: SeenImage) -> 
     return Matches(
         first.scaled.to_received(rows[:, :2]).astype(np.float32),
         second.scaled.to_received(rows[:, 2:4]).astype(np.float32),
+        ratio=1 - rows[:, 4] * _RATIO_SPAN,
         confidence=rows[:, 4].copy(),
         independent=False,
     )

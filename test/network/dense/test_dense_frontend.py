@@ -53,6 +53,9 @@ def test_a_moved_and_enlarged_part_is_found_in_pixels_as_received(
     assert np.mean(error[: len(error) // 2] < 1.0) > 0.95  # the surest
     assert found.confidence is not None
     assert (found.confidence >= own.min_confidence).all() and (np.diff(found.confidence) <= 0).all()
+    # Evidence for MSGA-Net: the surer, the smaller the ratio.
+    np.testing.assert_allclose(found.evidence[:, 0], 1 - found.confidence / 2, rtol=1e-6)
+    assert np.isnan(found.evidence[:, 1:]).all()
     for points, one in zip((found.keypoints0, found.keypoints1), features, strict=True):
         assert (points >= -0.5).all() and (points <= np.array(one.image_size) - 0.5).all()
     # In an image of twice the size the same points are at twice the coordinates.
