@@ -18,6 +18,8 @@ from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction
 from launch.utilities import perform_substitutions
 from launch_ros.actions import Node
 
+from msga_ros.two_view.presets import PRESETS
+
 pytestmark = pytest.mark.ros
 
 FILE = Path(__file__).resolve().parents[2] / "launch" / "msga.launch.py"
@@ -70,6 +72,23 @@ def node_of(module: ModuleType, **arguments: str) -> Node:
 
 def test_without_arguments_the_parameter_file_holds(launch_file: ModuleType) -> None:
     assert parameters(node_of(launch_file)) == {}  # use_sim_time too
+
+
+def files(node: Node) -> list[str]:
+    """Names of its parameter files, those that count more later."""
+    given = [one for one in node._Node__parameters if not isinstance(one, dict)]
+    return [Path(perform_substitutions(LaunchContext(), one.param_file)).name for one in given]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_stands_above_the_defaults_and_below_ones_own(
+    launch_file: ModuleType, preset: str, tmp_path: Path
+) -> None:
+    assert files(node_of(launch_file, preset=preset)) == ["msga.yaml", f"{preset}.yaml"]
+    own = tmp_path / "own.yaml"
+    own.write_text("/**: {ros__parameters: {rectified: true}}\n")
+    both = node_of(launch_file, preset=preset, params_file=str(own))
+    assert files(both) == ["msga.yaml", f"{preset}.yaml", "own.yaml"]
 
 
 def test_arguments_become_parameters_of_their_type(launch_file: ModuleType) -> None:
