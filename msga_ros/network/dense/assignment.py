@@ -114,24 +114,31 @@ class Assignment(nn.Module):
     def best(self, cells0: Tensor, cells1: Tensor, most: int) -> tuple[CoarseMatches, Tensor]:
         """The `most` best of `matches`, as many whatever the images: for graphs of fixed shape.
 
-        Dual softmax alone. The second, `(most,)` bool: which of them are matches at all.
+        The second, `(most,)` bool: which of them are matches at all.
         """
         scale = self.log_scale.exp()
-        table = (self._scores(cells0[None], cells1[None]) - scale)[0]
-        two = table.topk(2, dim=1)
-        partner = two.indices[:, 0]
-        exponentials = table.exp()
-        sums = exponentials.sum(1).log() + exponentials.sum(0).log()[partner]
-        log_probability = 2 * two.values[:, 0] - sums
+        scores = self._scores(cells0[None], cells1[None])
+        if self.config.assignment == "sinkhorn":
+            table = log_sinkhorn(scores, self.bin, self.config.sinkhorn_iterations)[0, :-1, :-1]
+            partner = table.argmax(1)
+            log_probability = 2 * table.gather(1, partner[:, None])[:, 0]
+        else:
+            table = scores[0] - scale
+            partner = table.argmax(1)
+            exponentials = table.exp()
+            sums = exponentials.sum(1).log() + exponentials.sum(0).log()[partner]
+            log_probability = 2 * table.gather(1, partner[:, None])[:, 0] - sums
+        cosine = scores[0] / scale
+        similarity = cosine.gather(1, partner[:, None])[:, 0]
+        second = cosine.scatter(1, partner[:, None], _NEVER).amax(1)
         mutual = table.argmax(0)[partner] == torch.arange(len(partner), device=partner.device)
         chosen = torch.where(mutual, log_probability, _NEVER).topk(most).indices
-        scores = two.values[chosen]
         coarse = CoarseMatches(
             chosen,
             partner[chosen],
             log_probability[chosen],
-            1 + scores[:, 0] / scale,
-            (scores[:, 0] - scores[:, 1]) / scale,
+            similarity[chosen],
+            (similarity - second)[chosen],
         )
         return coarse, mutual[chosen]
 

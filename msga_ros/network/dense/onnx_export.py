@@ -50,15 +50,12 @@ def export_dense_onnx(net: DenseMatcher, path: str | Path, width: int, height: i
     number of cells. The metadata hold the structure (`config`, JSON), `width` and `height`.
 
     Raises:
-        OnnxExportError: sides that the network does not take, an assignment other than dual
-            softmax, or a package that is not installed.
+        OnnxExportError: sides that the network does not take, or a package that is not installed.
     """
     if width % MULTIPLE or height % MULTIPLE or min(width, height) <= 0:
         raise OnnxExportError(
             f"width and height must be multiples of {MULTIPLE}, not {width} and {height}"
         )
-    if net.config.assignment != "dual_softmax":
-        raise OnnxExportError(f"the assignment {net.config.assignment} cannot be exported")
     most = min(MOST, width * height // COARSE**2)
     write_onnx(
         path,

@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 from msga_ros.cli import app
 from msga_ros.network.checkpoint import find_weights
 from msga_ros.network.dense.checkpoint import save_dense_checkpoint
-from msga_ros.network.dense.config import DenseConfig
 from msga_ros.network.dense.net import DenseMatcher
 from msga_ros.network.dense.onnx_check import difference_of_matches
 from msga_ros.network.dense.onnx_export import export_dense_onnx
@@ -49,13 +48,23 @@ def test_the_file_finds_the_same_matches(tmp_path: Path) -> None:
     assert difference_of_matches(net, path)[0] < 0.9
 
 
+def test_sinkhorn_is_exported_as_well(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    entries = {"patch_layers": 0, "assignment": "sinkhorn", "sinkhorn_iterations": 2, "levels": []}
+    net = DenseMatcher.load(find_weights("msga_dense"), entries)
+    path = tmp_path / "sinkhorn.onnx"
+    export_dense_onnx(net, path, 128, 96)
+    share, farthest = difference_of_matches(net, path)
+    assert share == 1.0 and farthest < 0.01
+    plain = DenseMatcher.load(find_weights("msga_dense"), {**entries, "assignment": "dual_softmax"})
+    assert difference_of_matches(plain, path)[0] < 1.0  # its matches are others
+
+
 def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
     net = DenseMatcher()
     with pytest.raises(OnnxExportError, match="multiples of 32, not 100 and 96"):
         export_dense_onnx(net, tmp_path / "x.onnx", 100, 96)
-    other = DenseMatcher(DenseConfig(assignment="sinkhorn"))
-    with pytest.raises(OnnxExportError, match="the assignment sinkhorn cannot be exported"):
-        export_dense_onnx(other, tmp_path / "x.onnx", 128, 96)
     command = ["export", "msga_dense", "-o", str(tmp_path / "x.onnx"), "--size", "large"]
     result = CliRunner().invoke(app, command)
     assert result.exit_code != 0 and "--size must be like 640x480" in result.output
