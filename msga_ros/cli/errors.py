@@ -64,9 +64,9 @@ def existing_file(path: Path, what: str) -> Path:
 
 
 def not_a_bag(path: Path) -> Path:
-    """`path` unless it is a recorded bag, which `msga bag` alone reads; raises `UsageError`."""
+    """`path` unless it is a recorded bag; raises `UsageError`, which says what reads those."""
     if is_bag(path):
-        raise UsageError(f"{path}: a bag, which is read by msga bag alone")
+        raise UsageError(f"{path}: a bag: msga bag, compare, loops and view read those")
     return path
 
 
