@@ -77,7 +77,7 @@ def test_stereo_measurements_follow_the_same_points(tmp_path: Path) -> None:
     growth = []
     for before, after in pairwise(seen):
         common = sorted(before.keys() & after.keys())
-        assert len(common) > 20
+        assert len(common) >= 15
         disparity = [[one[i][0] - one[i][2] for i in common] for one in (before, after)]
         growth.extend(np.subtract(disparity[1], disparity[0]))
     # The car drives forward: points come nearer, their disparity grows; over all steps, since a
