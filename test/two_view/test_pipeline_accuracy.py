@@ -188,7 +188,7 @@ def test_a_direction_that_the_matches_leave_open_is_not_called_ok() -> None:
             sigmas.append(np.sqrt(np.linalg.eigvalsh(result.covariance[:3, :3])[-1]))
     assert len(confident) >= 5
     assert np.sum(np.array(confident) > 20.0) <= 2
-    # The deviation reaches to the other motion, which is some degrees away at least and mostly tens.
+    # The deviation reaches to the other motion: some degrees away at least, mostly tens.
     assert np.rad2deg(np.array(sigmas)).min(initial=90.0) > 2.0
     assert np.rad2deg(np.median(sigmas)) > 20.0
 
