@@ -25,7 +25,7 @@ from msga_ros.cli.errors import (
 )
 from msga_ros.cli.footage import footage
 from msga_ros.cli.settings import overrides, parse_settings
-from msga_ros.cli.shared import Device, Settings, console
+from msga_ros.cli.shared import BagTopics, Device, Settings, console
 from msga_ros.datasets.posed.selection import Selection
 from msga_ros.datasets.posed.sources import KINDS, open_scene
 from msga_ros.evaluation.comparison.methods import Method, MethodError, method
@@ -99,10 +99,7 @@ def command(
             "file takes its place."
         ),
     ] = None,
-    topic: Annotated[
-        list[str] | None,
-        typer.Option("--topic", help="INPUT=TOPIC of a bag, as image=/cam0; repeatable."),
-    ] = None,
+    topic: BagTopics = None,
     seed: Annotated[int, typer.Option(help="Of the choice of pairs.")] = 0,
     by: Annotated[Grouping, typer.Option(help="Add rows by what pairs share.")] = (Grouping.all),
     domains: Annotated[

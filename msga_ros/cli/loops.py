@@ -22,7 +22,7 @@ from msga_ros.cli.loops_files import graph_lines, loops_csv
 from msga_ros.cli.loops_resume import InterruptedRun, fingerprint
 from msga_ros.cli.loops_views import Wanted, open_views
 from msga_ros.cli.settings import overrides, parse_settings
-from msga_ros.cli.shared import ConfigFile, Device, Settings, Weights, console
+from msga_ros.cli.shared import BagTopics, ConfigFile, Device, Settings, Weights, console
 from msga_ros.configuration.yaml_dataclass import build
 from msga_ros.loops.config import LoopConfig
 from msga_ros.loops.mapping import LoopMapper
@@ -89,10 +89,7 @@ def command(
             "none. Default: what there is, in this order."
         ),
     ] = None,
-    topic: Annotated[
-        list[str] | None,
-        typer.Option("--topic", help="INPUT=TOPIC of a bag, as image=/cam0; repeatable."),
-    ] = None,
+    topic: BagTopics = None,
     mode: Annotated[
         Views, typer.Option(help="stereo, rgbd: depth gives the loops their length.")
     ] = Views.mono,

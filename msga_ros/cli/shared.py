@@ -34,6 +34,10 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="Entry of the configuration, e.g. frontend.ratio=0.8; repeatable."),
 ]
+BagTopics = Annotated[
+    list[str] | None,
+    typer.Option("--topic", help="INPUT=TOPIC of a bag, as left/image=/cam0; repeatable."),
+]
 NodeParameters = Annotated[
     list[str] | None,
     typer.Option("--set", help="Parameter of the node, NAME=VALUE; repeatable."),

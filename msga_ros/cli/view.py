@@ -14,7 +14,15 @@ from msga_ros.bags.options import read_settings
 from msga_ros.cli.errors import FAILED, reported_errors, writable_file
 from msga_ros.cli.interrupts import interruptible
 from msga_ros.cli.settings import overrides, parse_settings
-from msga_ros.cli.shared import ConfigFile, Device, Mode, NodeParameters, Weights, console
+from msga_ros.cli.shared import (
+    BagTopics,
+    ConfigFile,
+    Device,
+    Mode,
+    NodeParameters,
+    Weights,
+    console,
+)
 from msga_ros.viewing.recorder import Recorder, rerun
 
 if TYPE_CHECKING:
@@ -54,10 +62,7 @@ def command(
         Mode.temporal
     ),
     frames: Annotated[int, typer.Option(min=0, help="At most that many pairs; 0: all.")] = 0,
-    topic: Annotated[
-        list[str] | None,
-        typer.Option("--topic", help="INPUT=TOPIC of a bag, as left/image=/cam0; repeatable."),
-    ] = None,
+    topic: BagTopics = None,
     namespace: Annotated[str, typer.Option(help="Of the node's topics.")] = "/msga",
     config: ConfigFile = None,
     parameter: NodeParameters = None,

@@ -15,7 +15,7 @@ from msga_ros.geometry.triangulation import ray_depths
 from msga_ros.odometry.absolute import absolute_pose, relative_pose
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.observations import Observations, TwoFrameSolution
-from msga_ros.odometry.two_frame import solve_two_frames
+from msga_ros.odometry.one_camera import solve_one_camera
 
 Array = NDArray[np.float64]
 
@@ -101,17 +101,8 @@ def _refined(
     scale_known: bool,
 ) -> TwoFrameSolution | None:
     """The adjustment from a first guess; None where fewer than `config.min_inliers` agree."""
-    solution = solve_two_frames(
-        observations,
-        rotation,
-        position,
-        observations.inverse_depth,
-        rig=None,
-        focal=focal,
-        sigma=config.noise_px or None,
-        minimum_sigma=config.min_noise_px,
-        gate_sigma=config.gate_px,
-        scale_known=scale_known,
+    solution = solve_one_camera(
+        observations, rotation, position, focal, config, scale_known=scale_known
     )
     if solution is None or solution.inlier.sum() < config.min_inliers:
         return None

@@ -23,7 +23,7 @@ from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import MatchesLike
 from msga_ros.odometry.metric import MetricOdometry, MetricState
 from msga_ros.odometry.observations import Observations, TwoFrameSolution
-from msga_ros.odometry.two_frame import solve_two_frames
+from msga_ros.odometry.one_camera import solve_one_camera
 from msga_ros.odometry.updates import OdometryUpdate
 
 Array = NDArray[np.float64]
@@ -194,7 +194,7 @@ def metric_motion(
     guess = absolute_pose(observations.left1[known], points, threshold, config)
     if guess is None:
         return None
-    solution = _refined(observations, guess, focal, config, scale_known=True)
+    solution = solve_one_camera(observations, *guess, focal, config, scale_known=True)
     if solution is None or (solution.inlier & known).sum() < config.min_inliers:
         return None
     return solution
@@ -215,27 +215,7 @@ def scaleless_motion(
     blind = replace(observations, inverse_depth=unknown, inverse_depth_sigma=unknown)
     rotation, direction = guess
     start = (rotation, length * direction)
-    solution = _refined(blind, start, focal, config, scale_known=False)
+    solution = solve_one_camera(blind, *start, focal, config, scale_known=False)
     if solution is None or solution.inlier.sum() < config.min_inliers:
         return None
     return solution
-
-
-def _refined(
-    observations: Observations,
-    guess: tuple[Array, Array],
-    focal: float,
-    config: OdometryConfig,
-    scale_known: bool,
-) -> TwoFrameSolution | None:
-    return solve_two_frames(
-        observations,
-        *guess,
-        observations.inverse_depth,
-        rig=None,
-        focal=focal,
-        sigma=config.noise_px or None,
-        minimum_sigma=config.min_noise_px,
-        gate_sigma=config.gate_px,
-        scale_known=scale_known,
-    )
