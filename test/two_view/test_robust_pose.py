@@ -13,7 +13,7 @@ from msga_ros.geometry.robust.rival import Rival
 from msga_ros.network.match_scores import MatchScores
 from msga_ros.two_view import robust_pose
 from msga_ros.two_view.config import PoseConfig
-from msga_ros.two_view.robust_pose import robust_estimate, sampling_for
+from msga_ros.two_view.robust_pose import robust_estimate, sampling_for, widest_limit
 
 COUNT = 60
 
@@ -113,3 +113,17 @@ def test_a_motion_that_enough_agree_with_is_found_and_no_other_is_looked_for_lon
 )
 def test_samples_for_so_many_matches(widest: int, fewest: int, most: int) -> None:
     assert sampling_for(PoseConfig(), widest, fewest).max_iterations == most
+
+
+def test_no_solver_is_asked_about_more_than_the_widest(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def solved(method: str, rows: np.ndarray, *_: Any) -> RobustEstimate:
+        asked.append(len(rows))
+        return failure(len(rows))
+
+    monkeypatch.setattr(robust_pose, "solve", solved)
+    rows = random_scene(1, COUNT).correspondences.astype(np.float64)
+    scores = MatchScores(np.full((3, 3), np.nan), np.zeros(COUNT), np.linspace(-2, 2, COUNT))
+    robust_estimate("poselib", scores, rows, 0.5, 2e-3, PoseConfig())
+    assert max(asked) == scores.candidates(widest_limit(0.5)).sum() < COUNT
