@@ -21,7 +21,7 @@ from msga_ros.stream.statistics import Snapshot
 # A problem is shown for so many seconds after it was last seen.
 _MEMORY = 10.0
 
-_IDLE = "idle: no subscriber"
+IDLE = "idle: no subscriber"  # the message of `processing` while no output has one
 
 Values = Iterable[tuple[str, object]]
 
@@ -78,7 +78,7 @@ def diagnostics_message(
     if condition.mode in ("stereo", "rgbd"):
         motion = now.motion
         if condition.idle:  # the last report is of the time before
-            motion = replace(motion or MotionReport(), wanted=False, running=False, problem=_IDLE)
+            motion = replace(motion or MotionReport(), wanted=False, running=False, problem=IDLE)
         odometry = odometry_status(condition.odometry, motion)
         message.status.append(status(prefix, "odometry", *odometry))
         if condition.mode == "stereo":
@@ -151,7 +151,7 @@ def _processing(condition: Condition, now: Snapshot) -> tuple[bytes, str, Values
     if not condition.active:
         return DiagnosticStatus.OK, "not active", values
     if condition.idle:
-        return DiagnosticStatus.OK, _IDLE, values
+        return DiagnosticStatus.OK, IDLE, values
     text = f"{now.rate:.1f} Hz"
     if now.last_status == "TOO_FEW_MATCHES":
         text += "; TOO_FEW_MATCHES: the last two views have too few matches that agree on a motion"

@@ -68,7 +68,7 @@ class Reception:
         """
         self._epoch += 1
         self._files = files
-        self._statistics.activated()
+        self._statistics.activated(self.topics.values())
         self._pairing = CalibratedSets(
             tuple(self.topics),
             self._on_complete,

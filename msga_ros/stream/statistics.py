@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -69,9 +69,10 @@ class Statistics:
         self._motion: MotionReport | None = None
         self._last_set = clock()
 
-    def activated(self) -> None:
-        """Count the time without a set from now on."""
+    def activated(self, topics: Iterable[str] = ()) -> None:
+        """Count what comes on `topics`, and the time without a set, from now on."""
         with self._lock:
+            self._received.update(dict.fromkeys(topics, 0))  # one on which nothing comes is known
             self._last_set = self._clock()
             self._since_set.clear()
             self._last_bad = None

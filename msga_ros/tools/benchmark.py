@@ -6,7 +6,6 @@ node's own diagnostics say where the time went and what it dropped.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 import time
@@ -21,8 +20,6 @@ from msga_ros.stream.message_set import INPUTS
 from msga_ros.tools.benchmark_figures import (
     ODOMETRY,
     OUTPUTS,
-    Account,
-    Counters,
     OutputFigures,
     Run,
     percentiles,
@@ -31,6 +28,7 @@ from msga_ros.tools.benchmark_figures import (
 from msga_ros.tools.benchmark_usage import Usage, machine_cpu_seconds
 from msga_ros.tools.child_environment import own_context, ros_environment
 from msga_ros.tools.child_processes import Child, interrupts, parameter_arguments
+from msga_ros.tools.frame_account import Account, Counters
 
 if TYPE_CHECKING:
     from msga_ros.tools.benchmark_link import Link
@@ -96,8 +94,7 @@ def measure(options: BenchmarkOptions, size: tuple[int, int], say: Callable[[str
     count = frames_for(options.rate, _FRAMES)
     say(f"rendering {count} frames of {size[0]}x{size[1]}")
     frames = there_and_back(rendered_frames(options.mode, size, count, options.rate))
-    domain = options.domain_id if options.domain_id is not None else 1 + os.getpid() % 100
-    environment = ros_environment(domain)
+    environment = ros_environment(options.domain_id)
     with (
         tempfile.TemporaryDirectory(prefix="msga_bench_") as folder,
         interrupts() as interrupted,

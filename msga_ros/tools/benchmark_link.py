@@ -17,7 +17,8 @@ from msga_ros.msg import Correspondences, RelativePose
 from msga_ros.node.qos import sensor_qos
 from msga_ros.stream.message_set import INPUTS, stamp_ns
 from msga_ros.stream.message_types import Stamped
-from msga_ros.tools.benchmark_figures import CORRESPONDENCES, ODOMETRY, POSE, Counters
+from msga_ros.tools.benchmark_figures import CORRESPONDENCES, ODOMETRY, POSE
+from msga_ros.tools.frame_account import Counters
 
 _KINDS = {CORRESPONDENCES: Correspondences, ODOMETRY: Odometry}
 

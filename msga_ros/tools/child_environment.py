@@ -45,9 +45,18 @@ def fastdds_profile() -> Path | None:
     return next((path for path in found if path.is_file()), None)
 
 
-def ros_environment(domain: int) -> dict[str, str]:
-    """For the processes: our domain, this machine only, room for big images, this very package."""
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(domain)}
+def own_domain() -> int:
+    """A DDS domain that other programs of this machine hardly are on."""
+    return 1 + os.getpid() % 100
+
+
+def ros_environment(domain: int | None = None) -> dict[str, str]:
+    """For the processes: our domain, this machine only, room for big images, this very package.
+
+    `domain` None: one of our own.
+    """
+    number = own_domain() if domain is None else domain
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(number)}
     environment.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     profile = fastdds_profile()
     if profile is not None and not any(os.environ.get(name) for name in _PROFILE_VARIABLES):

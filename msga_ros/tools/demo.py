@@ -7,7 +7,6 @@ there.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -105,8 +104,7 @@ def _run(
 ) -> int:
     output = options.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
-    domain = options.domain_id if options.domain_id is not None else 1 + os.getpid() % 100
-    environment = ros_environment(domain)
+    environment = ros_environment(options.domain_id)
     node_parameters = {
         "mode": options.mode,
         "frontend.name": options.frontend,
@@ -121,13 +119,15 @@ def _run(
         "rate": float(options.rate),
         "frames": options.frames,
         "wait_for_subscribers": 2.0 * _START_LIMIT,
+        "wait_for_sent": True,  # the monitor counts the frames once the node knows of it
     }
     title = f"msga demo: {options.mode}, {options.frontend}, {Path(source).name}"
-    console.print(f"{title} (ROS_DOMAIN_ID={domain}, logs in {output})", soft_wrap=True)
+    console.print(
+        f"{title} (ROS_DOMAIN_ID={environment['ROS_DOMAIN_ID']}, logs in {output})", soft_wrap=True
+    )
     with ExitStack() as stack:
         monitor, spin = stack.enter_context(_monitor(options.mode == "stereo", environment))
         display = stack.enter_context(Display(console, title, frames))
-        # The player waits for a subscriber on every topic; camera_info has none but the node.
         node = stack.enter_context(
             _child("msga_ros.node", node_parameters, output / "node.log", environment)
         )
@@ -162,8 +162,8 @@ def _watch(
     """Until the player has ended and the node has nothing left to do."""
     statistics: DemoStatistics = monitor.statistics
     start_by = time.monotonic() + _START_LIMIT
-    seen = (-1, False)
-    last_news, diagnostics = 0.0, 0
+    seen: tuple[object, ...] = ()
+    last_news, news_stamp = 0.0, 0
     while True:
         spin(_POLL)
         now = time.monotonic()
@@ -176,11 +176,10 @@ def _watch(
             display.update(statistics, "running" if statistics.frames_sent else "starting")
             continue
         display.update(statistics, "finishing")
-        news = (len(statistics.reports), statistics.node_is_idle)
+        news = (statistics.frames_sent, len(statistics.reports), statistics.counters)
         if news != seen:
-            seen, last_news, diagnostics = news, now, statistics.diagnostics
-        idle = statistics.node_is_idle and statistics.diagnostics >= diagnostics + 2
-        if idle or now - last_news > _SILENCE_LIMIT:
+            seen, last_news, news_stamp = news, now, time.time_ns()
+        if statistics.settled_since(news_stamp) or now - last_news > _SILENCE_LIMIT:
             display.update(statistics, "done", force=True)
             return
 

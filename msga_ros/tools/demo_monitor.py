@@ -15,14 +15,17 @@ from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from msga_ros.datasets.sequences.base import LEFT, RIGHT
 from msga_ros.msg import Correspondences, RelativePose
+from msga_ros.node.diagnostics import IDLE
 from msga_ros.node.qos import sensor_qos
 from msga_ros.stream.cv_bridge_fallback import CvBridge
 from msga_ros.tools.demo_statistics import DemoStatistics, PoseReport
+from msga_ros.tools.frame_account import Counters
 from msga_ros.tools.player_messages import pose_from_message, rotation_from_message
 
 _KEPT_IMAGES = 120  # of each camera, until their matches arrive: about 100 MB at 640x480
@@ -46,7 +49,11 @@ class SeenMatches:
 
 
 class Monitor(Node):
-    """Listens to the node `/msga` and the player `/msga_player`."""
+    """Listens to the node `/msga` and the player `/msga_player`.
+
+    To the player's `~/sent`, for which it waits, once the node is active and has found a subscriber
+    of its outputs here: the frames before that it would not process.
+    """
 
     def __init__(self, stereo: bool, **kwargs: Any) -> None:
         super().__init__("msga_demo", **kwargs)
@@ -55,14 +62,14 @@ class Monitor(Node):
         self.picture: NDArray[np.uint8] | None = None  # the newest ~/matches_image, BGR
         self._current = RIGHT if stereo else LEFT
         self._images: dict[str, OrderedDict[int, Image]] = {}
-        reliable = QoSProfile(depth=100)
+        self._sent: Subscription | None = None
+        self._reliable = reliable = QoSProfile(depth=100)
         for side in (LEFT, RIGHT) if stereo else (LEFT,):
             prefix = f"{side}/" if stereo else ""
             self._images[side] = OrderedDict()
             self.create_subscription(Image, f"{prefix}image", self._image_of(side), sensor_qos())
             truth = f"/msga_player/{prefix}true_pose"
             self.create_subscription(PoseStamped, truth, self._truth_of(side), reliable)
-        self.create_subscription(Header, "/msga_player/sent", self._on_sent, reliable)
         self.create_subscription(RelativePose, "/msga/relative_pose", self._on_pose, reliable)
         self.create_subscription(
             Correspondences, "/msga/correspondences", self._on_correspondences, reliable
@@ -87,9 +94,8 @@ class Monitor(Node):
 
         return keep
 
-    def _on_sent(self, header: Header) -> None:
+    def _on_sent(self, _: Header) -> None:
         self.statistics.frames_sent += 1
-        self.statistics.last_sent = _nanoseconds(header)
 
     def _on_pose(self, message: RelativePose) -> None:
         stamp = _nanoseconds(message.header)
@@ -131,25 +137,30 @@ class Monitor(Node):
         self.picture = pixels.astype(np.uint8)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        for status in message.status:
-            name, _, part = status.name.partition(": ")
-            if name != "msga":
-                continue
-            values = {value.key: value.value for value in status.values}
-            if part == "input":
-                self.statistics.node_sets = _number(values.get("complete_sets"))
-                self.statistics.complaint = values.get("last_bad_input", "")
-            elif part == "processing":
-                self.statistics.node_processed = _number(values.get("processed"))
-                self.statistics.unwanted = _number(values.get("idle")) or 0
-                self.statistics.dropped = _number(values.get("dropped"))
+        said = {
+            part: status
+            for status in message.status
+            for name, _, part in [status.name.partition(": ")]
+            if name == "msga"
+        }
+        if not said:
+            return
+        values = {
+            part: {value.key: value.value for value in status.values}
+            for part, status in said.items()
+        }
+        statistics = self.statistics
+        statistics.counters = Counters.from_diagnostics(values["input"], values["processing"])
+        statistics.complaint = values["input"].get("last_bad_input", "")
+        for status in said.values():
             if status.level == DiagnosticStatus.ERROR:
-                self.statistics.problem = status.message
-        self.statistics.diagnostics += 1
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdigit() else None
+                statistics.problem = status.message
+        statistics.diagnostics.append(_nanoseconds(message.header))
+        active = values["model"].get("state") == "active"
+        if self._sent is None and active and said["processing"].message != IDLE:
+            self._sent = self.create_subscription(
+                Header, "/msga_player/sent", self._on_sent, self._reliable
+            )
 
 
 def _nanoseconds(header: Header) -> int:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from msga_ros.geometry.camera_pose import Pose
 from msga_ros.geometry.pose import pose_error_deg
+from msga_ros.tools.frame_account import Account, Counters
 
 View = tuple[str, int]  # camera (left, right; left where there is one) and stamp in nanoseconds
 
@@ -36,6 +37,7 @@ class Summary:
 
     Errors in degrees against the truth (the translation's in direction, its sign counts), latency
     in seconds from the stamp of the images to the arrival of the pose, rate in poses a second.
+    `account`: where the frames went; None before the node has said it.
     """
 
     frames_sent: int
@@ -50,7 +52,7 @@ class Summary:
     latency: float
     latency_90: float
     rate: float
-    dropped: int | None
+    account: Account | None
 
 
 @dataclass
@@ -61,22 +63,23 @@ class DemoStatistics:
     reports: list[PoseReport] = field(default_factory=list)
     matched: list[int] = field(default_factory=list)
     frames_sent: int = 0
-    last_sent: int = -1  # stamp, ns
     # What the node's diagnostics say:
-    node_sets: int | None = None  # complete sets of messages
-    node_processed: int | None = None
-    dropped: int | None = None
-    unwanted: int = 0  # sets that came without a subscriber
+    counters: Counters | None = None
     complaint: str = ""  # about the input
     problem: str = ""  # why it does not work at all
-    diagnostics: int = 0  # how many came
+    diagnostics: list[int] = field(default_factory=list)  # stamps (ns) of those that came
 
     @property
-    def node_is_idle(self) -> bool:
-        """Whether every set that the node has received is processed, dropped or not wanted."""
-        if self.node_sets is None or self.node_processed is None or self.dropped is None:
-            return False
-        return self.node_processed + self.dropped + self.unwanted >= self.node_sets
+    def account(self) -> Account | None:
+        """Where the frames went; None before the node has said it."""
+        if self.counters is None:
+            return None
+        return Account.of(self.frames_sent, len(self.reports), self.counters)
+
+    def settled_since(self, moment: int) -> bool:
+        """Whether the node has nothing left to do, by two diagnostics made after `moment` (ns)."""
+        later = sum(stamp > moment for stamp in self.diagnostics)
+        return later >= 2 and self.counters is not None and self.counters.settled
 
     def errors(self, report: PoseReport) -> tuple[float, float] | None:
         """Rotation and translation-direction error in degrees; None where the truth is unknown."""
@@ -108,7 +111,7 @@ class DemoStatistics:
             latency=_median(latencies),
             latency_90=float(np.percentile(latencies, 90)) if latencies else float("nan"),
             rate=(len(received) - 1) / duration if duration > 0 else float("nan"),
-            dropped=self.dropped,
+            account=self.account,
         )
 
 

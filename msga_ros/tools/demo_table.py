@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 
 from msga_ros.tools.demo_statistics import DemoStatistics, Summary
+from msga_ros.tools.frame_account import LOST, NOBODY_LISTENED, Account
 
 _PLAIN_PERIOD = 2.0  # seconds between two plain lines
 _LIVE_PERIOD = 0.2
@@ -63,7 +64,7 @@ class Display:
         table.add_row("frames sent", f"{summary.frames_sent}{of}", "")
         table.add_row("pairs processed", str(summary.pairs), _number(summary.rate, "{:.1f} / s"))
         table.add_row("poses (status OK)", str(summary.poses), "")
-        table.add_row("dropped by the node", _count(summary.dropped), "", end_section=True)
+        table.add_row("dropped by the node", _count(_dropped(summary)), "", end_section=True)
         table.add_row("matches", _count(matched), _number(summary.matches, "{:.0f}"))
         table.add_row(
             "inliers", _count(last.inliers if last else None), _number(summary.inliers, "{:.0f}")
@@ -89,8 +90,8 @@ class Display:
 def summary_lines(summary: Summary) -> list[str]:
     """The end of the demo in a few lines of text."""
     lines = [
-        f"{summary.frames_sent} frames sent, {summary.pairs} pairs processed at "
-        f"{_number(summary.rate, '{:.1f}')} pairs/s, {_count(summary.dropped)} dropped by the node",
+        f"{summary.frames_sent} frames sent{_account_text(summary.account)}",
+        f"{summary.pairs} pairs at {_number(summary.rate, '{:.1f}')} pairs/s, "
         f"{summary.poses} poses with status OK; medians: "
         f"matches {_number(summary.matches, '{:.0f}')}, "
         f"inliers {_number(summary.inliers, '{:.0f}')}"
@@ -117,13 +118,32 @@ def _plain_line(statistics: DemoStatistics, state: str) -> str:
     summary = statistics.summary()
     return (
         f"{state}: sent {summary.frames_sent}, pairs {summary.pairs}, poses {summary.poses}, "
-        f"dropped {_count(summary.dropped)}; medians: "
+        f"dropped {_count(_dropped(summary))}; medians: "
         f"matches {_number(summary.matches, '{:.0f}')}, "
         f"inliers {_number(summary.inliers, '{:.0f}')}, "
         f"rotation error {_degrees(summary.rotation_error)}, "
         f"translation error {_degrees(summary.translation_error)}, "
         f"latency {_milliseconds(summary.latency)}"
     )
+
+
+def _account_text(account: Account | None) -> str:
+    """What became of the frames; their numbers add up to those that were sent."""
+    if account is None:
+        return ", the node did not say what became of them"
+    reasons = ", ".join(f"{name} {count}" for name, count in account.by_node.items())
+    parts = [
+        (account.processed, "processed"),
+        (sum(account.by_node.values()), f"dropped by the node ({reasons})"),
+        (account.dropped.get(NOBODY_LISTENED, 0), "before anybody listened"),
+        (account.dropped.get(LOST, 0), "lost on the way to the node"),
+        (account.unaccounted, "unaccounted for"),
+    ]
+    return ": " + ", ".join(f"{count} {what}" for count, what in parts if count)
+
+
+def _dropped(summary: Summary) -> int | None:
+    return None if summary.account is None else sum(summary.account.by_node.values())
 
 
 def _number(value: float, pattern: str) -> str:

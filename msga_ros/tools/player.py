@@ -59,6 +59,7 @@ _DESCRIPTIONS = {
     "loop": (False, "Begin again after the last frame, for ever."),
     "stamps": ("wall", "wall: the time of sending; sequence: as recorded (jumps back on a loop)."),
     "wait_for_subscribers": (10.0, "Seconds to wait until each topic has a subscriber."),
+    "wait_for_sent": (False, "Wait for a subscriber of ~/sent, too: one who counts the frames."),
     "seed": (0, "Which synthetic scene."),
     "focal": (0.0, "Focal length of a video in pixels; 0: guessed."),
 }
@@ -107,9 +108,9 @@ class Player(Node):
 
     def flush(self) -> None:
         """Give the last messages time to arrive before the publishers go."""
-        for publisher in self._reliable():
+        for publisher in self.publishers:
             publisher.wait_for_all_acked(Duration(seconds=1.0))
-        time.sleep(_SETTLE)  # best-effort images are not acknowledged
+        time.sleep(_SETTLE)  # best effort is not acknowledged
 
     def _declare(self, name: str) -> Any:
         default, description = _DESCRIPTIONS[name]
@@ -159,6 +160,7 @@ class Player(Node):
         now = time.monotonic()
         needed = [one for made in self._cameras.values() for one in (made.image, made.camera_info)]
         needed += [] if self._depth is None else [self._depth]
+        needed += [self._sent_publisher] if self._settings["wait_for_sent"] else []
         missing = [one.topic_name for one in needed if one.get_subscription_count() == 0]
         if missing and now < self._deadline:
             self._settled = 0.0
@@ -198,11 +200,6 @@ class Player(Node):
         if self._settings["stamps"] == "sequence":
             return Time(nanoseconds=round(frame.stamp * 1e9)).to_msg()
         return self.get_clock().now().to_msg()
-
-    def _reliable(self) -> Iterator[Publisher]:
-        yield self._sent_publisher
-        for made in self._cameras.values():
-            yield made.true_pose
 
 
 def main(args: Sequence[str] | None = None) -> int:

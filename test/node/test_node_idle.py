@@ -17,12 +17,20 @@ from node.harness import STEREO, TEMPORAL, NodeProcess, stamp_ns
 from node.scenes import StereoSequence
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
+from rclpy.qos import QoSProfile
 
 pytestmark = pytest.mark.ros
 
 POSE = "/msga/relative_pose"
 IDLE = "idle: no subscriber"
-QUICK = {"frontend.name": "orb", "frontend.max_keypoints": 500, "publish.diagnostics_period": 0.1}
+QUICK = {
+    "frontend.name": "orb",
+    "frontend.max_keypoints": 500,
+    "publish.diagnostics_period": 0.1,
+    # Each frame arrives, and once: the frames are counted.
+    **{f"qos_overrides./{name}.subscription.reliability": "reliable" for name in STEREO + TEMPORAL},
+}
+RELIABLE = QoSProfile(depth=10)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +48,7 @@ class Player:
         self._next = 0
 
     def send(self) -> int:
-        """One frame; its stamp, once the node has got it."""
+        """One frame; its stamp, once the node is done with it."""
         frame, self._next = self._next, self._next + 1
         messages = (
             self._sequence.stereo(frame)
@@ -48,7 +56,11 @@ class Player:
             else self._sequence.messages(frame, "left", "")
         )
         sets = self.count("input", "complete_sets")
-        self.run.feed(messages, lambda: self.count("input", "complete_sets") > sets)
+        self.run.publish(messages)
+        self.run.wait_for(
+            lambda: self.count("input", "complete_sets") > sets and self.accounted(),
+            what=f"end of frame {frame}",
+        )
         return self._sequence.stamp(frame)
 
     def count(self, part: str, name: str) -> int:
@@ -80,7 +92,7 @@ class Player:
 @pytest.fixture
 def temporal(sequence: StereoSequence, any_weights: Path) -> Iterator[Player]:
     parameters = {**QUICK, "mode": "temporal", "network.weights": any_weights}
-    with NodeProcess(TEMPORAL, parameters, listen=False) as run:
+    with NodeProcess(TEMPORAL, parameters, listen=False, input_qos=RELIABLE) as run:
         yield Player(run, sequence)
 
 
@@ -133,7 +145,8 @@ def test_a_parameter_makes_it_run_always(temporal: Player) -> None:
 def test_a_stereo_pair_answers_the_first_listener(
     sequence: StereoSequence, any_weights: Path
 ) -> None:
-    with NodeProcess(STEREO, {**QUICK, "network.weights": any_weights}, listen=False) as run:
+    parameters = {**QUICK, "network.weights": any_weights}
+    with NodeProcess(STEREO, parameters, listen=False, input_qos=RELIABLE) as run:
         player = Player(run, sequence)
         run.listen(RelativePose, POSE)
         player.wait_idle(False)
@@ -164,7 +177,7 @@ def test_odometry_that_always_runs_keeps_it_awake(
 ) -> None:
     parameters = {**QUICK, "network.weights": any_weights, "odometry.run": "always"}
     parameters["odometry.min_inliers"] = 100_000  # no motion has so many
-    with NodeProcess(STEREO, parameters, listen=False) as run:
+    with NodeProcess(STEREO, parameters, listen=False, input_qos=RELIABLE) as run:
         player = Player(run, sequence)
         player.send()
         run.wait_for(lambda: player.count("processing", "processed") == 1)

@@ -231,7 +231,7 @@ def test_every_set_is_accounted_for(run: NodeProcess, sequence: StereoSequence) 
         sets = int(found["complete_sets"])
         return sets == int(work["processed"]) + drops and int(work["dropped"]) >= drops
 
-    run.wait_for(balanced, 5.0, "balance of sets, processed and dropped")
+    run.wait_for(balanced, what="balance of sets, processed and dropped")
     work = run.diagnostic("processing")
     assert float(work["rate_hz"]) > 0
     stages = ("wait", "convert", "extract", "match", "network", "pose", "publish", "other", "total")

@@ -87,7 +87,7 @@ def hold(path: str, observer: Any, wait_for: Callable[..., Any]) -> None:
     asks = observer.get_client_names_and_types_by_node(node, "/")
     allowed = permissions(path)
     with suppress(AssertionError):  # discovery takes a moment; what differs is said below
-        wait_for(lambda: graph_of(observer, node) == allowed, 10.0)
+        wait_for(lambda: graph_of(observer, node) == allowed)
     has = graph_of(observer, node)
     assert asks == []
     for action in ("publish", "subscribe", "reply"):

@@ -61,7 +61,8 @@ def test_silence_begins_with_the_last_set_or_with_the_activation() -> None:
     now = statistics.snapshot()
     assert now.since_set == 2.0
     assert (now.received, now.received_since_set) == ({"left": 2}, {"left": 1})
-    statistics.activated()
+    statistics.activated(["left", "right"])
+    assert statistics.snapshot().received == {"left": 2, "right": 0}
     assert statistics.snapshot().since_set == 0.0
     assert statistics.snapshot().received_since_set == {}
 

@@ -1,4 +1,4 @@
-"""`msga bench node`: the account of the frames, and the whole of it over DDS for some seconds."""
+"""`msga bench node`: its figures, and the whole of it over DDS for some seconds."""
 
 from __future__ import annotations
 
@@ -18,19 +18,17 @@ from msga_ros.cli.errors import UsageError
 from msga_ros.tools.benchmark import BenchmarkOptions
 from msga_ros.tools.benchmark_figures import (
     STAGES,
-    Account,
-    Counters,
     OutputFigures,
     Run,
     stage_medians,
 )
 from msga_ros.tools.benchmark_usage import Usage
 from msga_ros.tools.child_environment import missing_ros
+from msga_ros.tools.frame_account import Account
 from msga_ros.two_view.presets import preset_path
 
 needs_ros = pytest.mark.skipif(bool(missing_ros()), reason="needs the built ROS package")
 
-INPUT = {"received /image": "48", "received /camera_info": "50", "complete_sets": "47"}
 PROCESSING = {
     "rate_hz": "9.00",
     "processed": "40",
@@ -46,16 +44,6 @@ PROCESSING = {
     "latency_since_stamp_ms": "median 79.0, p99 110.0",
     "last_status": "OK",
 }
-
-
-def test_every_frame_is_accounted_for() -> None:
-    counted = Counters.from_diagnostics(INPUT, PROCESSING)
-    assert counted.settled and counted.refused == 1
-    account = Account.of(sent=50, poses=40, counted=counted)
-    lost = {"lost_on_the_way": 2}
-    assert account.dropped == {"superseded": 6, "error": 1, "duplicate": 1, **lost}
-    assert account.processed + sum(account.dropped.values()) == account.sent
-    assert account.unaccounted == 0
 
 
 def test_a_preset_is_measured_as_it_is_unless_somebody_says_otherwise(tmp_path: Path) -> None:
@@ -75,32 +63,6 @@ def test_a_preset_is_measured_as_it_is_unless_somebody_says_otherwise(tmp_path: 
     assert (decided["mode"], decided["network.weights"]) == ("temporal", "msga_net")
     plain = with_parameters(options, None, {})
     assert (plain.frontend, plain.keypoints) == ("orb", 1000)
-
-
-def test_a_frame_that_nobody_wanted_is_no_drop_of_the_node() -> None:
-    # The node counts it as a complete set, and under `idle`.
-    counted = Counters.from_diagnostics(INPUT, PROCESSING | {"processed": "38", "idle": "2"})
-    assert counted.settled
-    account = Account.of(50, 38, counted)
-    assert account.dropped["nobody_listened"] == 2 and account.unaccounted == 0
-    assert counted.since(counted).unwanted == 0
-
-
-def test_a_frame_that_nothing_explains_is_shown() -> None:
-    # A set that was complete and is neither processed nor dropped.
-    vanished = Counters.from_diagnostics(INPUT, PROCESSING | {"processed": "39"})
-    assert not vanished.settled
-    assert Account.of(50, 39, vanished).unaccounted == 1
-    # All messages arrived, and yet not all sets were complete.
-    whole = INPUT | {"received /image": "50", "received /camera_info": "50"}
-    account = Account.of(50, 40, Counters.from_diagnostics(whole, PROCESSING))
-    assert account.unaccounted == 2 and "lost_on_the_way" not in account.dropped
-
-
-def test_counters_are_those_since_the_warm_up() -> None:
-    before = Counters({"/image": 8}, 7, 5, {"superseded": 2})
-    now = Counters({"/image": 18}, 16, 14, {"superseded": 2, "bad_input": 1})
-    assert now.since(before) == Counters({"/image": 10}, 9, 9, {"bad_input": 1})
 
 
 def test_stages_add_up_to_the_latency() -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
@@ -36,12 +38,20 @@ from msga_ros.geometry.camera import Camera
 from msga_ros.node.qos import sensor_qos
 from msga_ros.stream.cv_bridge_fallback import CvBridge
 from msga_ros.tools import player
-from msga_ros.tools.child_environment import LOCAL_VARIABLES, ros_environment, variables
+from msga_ros.tools.child_environment import (
+    LOCAL_VARIABLES,
+    own_context,
+    ros_environment,
+    variables,
+)
 from msga_ros.tools.child_processes import parameter_arguments
+from msga_ros.tools.player import Player
 from msga_ros.tools.player_messages import pose_from_message, pose_message, rectifications
 
 pytestmark = pytest.mark.ros
 
+# Nothing may be lost on the way, so that what is missing was not sent.
+_RELIABLE = QoSProfile(depth=50)
 _KINDS = {"image": Image, "camera_info": CameraInfo, "true_pose": PoseStamped, "sent": Header}
 
 
@@ -50,7 +60,7 @@ def _playing(
     parameters: Mapping[str, object], topics: list[str]
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, list[Any]], Any]]:
     """The player's process, what arrives on `topics`, and a function that listens for a moment."""
-    environment = ros_environment(1 + os.getpid() % 100)
+    environment = ros_environment()
     context = Context()
     with variables(environment, LOCAL_VARIABLES):
         rclpy.init(context=context, domain_id=int(environment["ROS_DOMAIN_ID"]))
@@ -59,10 +69,11 @@ def _playing(
     executor.add_node(node)
     heard: dict[str, list[Any]] = defaultdict(list)
     for topic in topics:
-        qos = 50 if "msga_player" in topic else sensor_qos()
         kind = _KINDS[topic.rpartition("/")[2]]
-        node.create_subscription(kind, topic, heard[topic].append, qos)
-    command = [sys.executable, "-m", "msga_ros.tools.player", *parameter_arguments(parameters)]
+        node.create_subscription(kind, topic, heard[topic].append, _RELIABLE)
+    reliable = {f"qos_overrides.{one}.publisher.reliability": "reliable" for one in topics}
+    arguments = parameter_arguments({**reliable, **parameters})
+    command = [sys.executable, "-m", "msga_ros.tools.player", *arguments]
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -77,13 +88,18 @@ def _playing(
         context.try_shutdown()
 
 
-def _listen_to_the_end(process: subprocess.Popen[str], spin: Any) -> None:
+def _listen_to_the_end(
+    process: subprocess.Popen[str], heard: Mapping[str, list[Any]], spin: Any
+) -> None:
     limit = time.monotonic() + 60.0
     while process.poll() is None:
         assert time.monotonic() < limit, "the player did not end"
         spin()
-    for _ in range(5):
+    quiet = 0
+    while quiet < 5:
+        before = sum(map(len, heard.values()))
         spin()
+        quiet = quiet + 1 if sum(map(len, heard.values())) == before else 0
     assert process.returncode == 0, process.stdout.read() if process.stdout else ""
 
 
@@ -94,10 +110,10 @@ def _stamp(header: Header) -> int:
 def test_synthetic_stereo_arrives_whole() -> None:
     inputs = [f"/{side}/{what}" for side in (LEFT, RIGHT) for what in ("image", "camera_info")]
     truths = [f"/msga_player/{side}/true_pose" for side in (LEFT, RIGHT)]
-    parameters = {"frames": 4, "rate": 5.0, "wait_for_subscribers": 30.0}
+    parameters = {"frames": 4, "rate": 5.0, "wait_for_subscribers": 30.0, "wait_for_sent": True}
     before = time.time_ns()
     with _playing(parameters, [*inputs, *truths, "/msga_player/sent"]) as (process, heard, spin):
-        _listen_to_the_end(process, spin)
+        _listen_to_the_end(process, heard, spin)
     stamps = [_stamp(header) for header in heard["/msga_player/sent"]]
     assert len(stamps) == 4
     assert stamps == sorted(set(stamps))
@@ -147,16 +163,37 @@ def test_folder_of_one_camera_with_its_own_stamps(folder: Path) -> None:
         "stamps": "sequence",
         "rate": 20.0,
         "wait_for_subscribers": 30.0,
+        "wait_for_sent": True,
     }
     topics = ["/image", "/camera_info", "/msga_player/sent", "/msga_player/true_pose"]
     with _playing(parameters, topics) as (process, heard, spin):
-        _listen_to_the_end(process, spin)
+        _listen_to_the_end(process, heard, spin)
     images = heard["/image"]
     assert [_stamp(image.header) * 1e-9 for image in images] == [100.25, 100.5, 101.0]
     assert [image.encoding for image in images] == ["mono8"] * 3
     assert [image.data[0] for image in images] == [0, 1, 2]
     assert len(heard["/camera_info"]) == 3
     assert heard["/msga_player/true_pose"] == []  # nobody knows
+
+
+def test_it_waits_for_one_who_counts_where_it_is_told_to(folder: Path) -> None:
+    given = {"source": str(folder), "mode": "temporal", "wait_for_sent": True}
+    overrides = [Parameter(name, value=value) for name, value in given.items()]
+    make = partial(Player, parameter_overrides=overrides)
+    with own_context(make, ros_environment()) as (player, spin):
+        for name, kind in (("image", Image), ("camera_info", CameraInfo)):
+            player.create_subscription(kind, name, lambda _: None, sensor_qos())
+        limit = time.monotonic() + 30.0
+        while not all(map(player.count_subscribers, ("image", "camera_info"))):
+            assert time.monotonic() < limit
+            spin(0.05)
+        for _ in range(15):
+            spin(0.1)  # its timer has run by then, and more than once
+        assert player.sent == 0
+        player.create_subscription(Header, "/msga_player/sent", lambda _: None, 10)
+        while player.sent < 3:
+            assert time.monotonic() < limit
+            spin(0.05)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
