@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from msga_ros.cli.cameras import calibrated_camera
 from msga_ros.cli.errors import UsageError, existing_file, not_a_bag, reported_errors, writable_file
 from msga_ros.cli.settings import overrides
 from msga_ros.cli.shared import ConfigFile, Device, RowsFile, Settings, Weights, console
@@ -24,6 +26,7 @@ from msga_ros.datasets.sequences.source import open_sequence
 from msga_ros.evaluation.estimators import solvers
 from msga_ros.evaluation.odometry.estimators import DEFAULT_ESTIMATORS
 from msga_ros.evaluation.odometry.sequence_run import Run, run_sequence
+from msga_ros.geometry.camera import Camera
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.trajectory import write_kitti, write_tum
 from msga_ros.stream.parameter_table import BY_NAME
@@ -47,7 +50,10 @@ class OdometryMode(Enum):
 def command(
     scenes: Annotated[
         list[str],
-        typer.Argument(help="Folders with a scene.json, a video (mono), or `synthetic`."),
+        typer.Argument(
+            help="Folders with a scene.json or of TUM RGB-D (rgb.txt, depth.txt, groundtruth.txt), "
+            "a video (mono), or `synthetic`."
+        ),
     ],
     mode: Annotated[
         OdometryMode,
@@ -66,6 +72,17 @@ def command(
         ),
     ] = None,
     frames: Annotated[int, typer.Option(min=0, help="At most that many; 0: all.")] = 0,
+    camera: Annotated[
+        str | None,
+        typer.Option(
+            help="fx,fy,cx,cy or a YAML calibration, of videos and folders of TUM RGB-D. Default: "
+            "a guess; by the folder's name (freiburg1, 2, 3)."
+        ),
+    ] = None,
+    depth_scale: Annotated[
+        float,
+        typer.Option(min=0, help="Units a metre of depth images in folders of TUM RGB-D; 0: 5000."),
+    ] = 0.0,
     config: ConfigFile = None,
     settings: Settings = None,
     weights: Weights = None,
@@ -92,6 +109,8 @@ def command(
             mode=mode.value,
             estimators=estimator or (),
             frames=frames,
+            camera=camera,
+            depth_scale=depth_scale,
             config=config,
             overrides=overrides(settings or (), given),
             json_file=json_file,
@@ -106,6 +125,8 @@ def run(
     mode: str,
     estimators: Sequence[str],
     frames: int,
+    camera: str | None,
+    depth_scale: float,
     config: Path | None,
     overrides: Mapping[str, object],
     json_file: Path | None,
@@ -119,6 +140,8 @@ def run(
         mode: stereo, rgbd, mono, or auto (the first of them that the sequence allows).
         estimators: names; empty: the default ones.
         frames: at most; 0: all.
+        camera: of videos and folders of TUM RGB-D, as `calibrated_camera` takes it.
+        depth_scale: units a metre of depth images in folders of TUM RGB-D; 0: the benchmark's.
         config: pipeline configuration, YAML.
         overrides: entries of the pipeline, and of the odometry as `odometry.NAME`.
         json_file, output: where results go, if anywhere.
@@ -139,7 +162,8 @@ def run(
     pipeline = PipelineConfig.load(config, **_of_pipeline(overrides))
     settings = _odometry(config, overrides)
     names = list(dict.fromkeys(estimators)) or list(DEFAULT_ESTIMATORS)
-    opened = [_open(str(not_a_bag(Path(scene))), mode) for scene in dict.fromkeys(scenes)]
+    given = _Given(calibrated_camera(camera) if camera else None, depth_scale)
+    opened = [_open(str(not_a_bag(Path(scene))), mode, given) for scene in dict.fromkeys(scenes)]
     rows: list[Row] = []
     for sequence, used in opened:
         runs = _with_progress(sequence, names, pipeline, settings, used, frames)
@@ -155,15 +179,32 @@ def run(
     return rows
 
 
-def _open(scene: str, mode: str) -> tuple[FrameSequence, str]:
+@dataclass(frozen=True)
+class _Given:
+    """What the command line says of sequences that do not say it themselves."""
+
+    camera: Camera | None
+    depth_scale: float
+
+    def open(self, scene: str, mode: str) -> FrameSequence:
+        return open_sequence(
+            scene,
+            mode == "stereo",
+            camera=self.camera,
+            depth=mode == "rgbd",
+            depth_scale=self.depth_scale,
+        )
+
+
+def _open(scene: str, mode: str, given: _Given) -> tuple[FrameSequence, str]:
     """The sequence, and the mode that `auto` is for it."""
     for wanted in ("stereo", "rgbd") if mode == "auto" else ():
         try:
-            return open_sequence(scene, wanted == "stereo", depth=wanted == "rgbd"), wanted
+            return given.open(scene, wanted), wanted
         except SequenceError:
             continue
     used = "mono" if mode == "auto" else mode
-    return open_sequence(scene, used == "stereo", depth=used == "rgbd"), used
+    return given.open(scene, used), used
 
 
 def _of_pipeline(overrides: Mapping[str, object]) -> dict[str, object]:
@@ -226,9 +267,10 @@ def _write(folder: Path, name: str, mode: str, runs: Sequence[Run]) -> None:
         path = folder / f"{stem}_{one.estimator.replace('+', '-')}.tum"
         write_tum(path, one.stamps, one.poses)
         write_kitti(path.with_suffix(".kitti"), one.poses)
-    longest = max(runs, key=lambda one: len(one.stamps))
+    judged = [one.judged() for one in runs]
+    longest = max(judged, key=lambda one: len(one.stamps))
     if longest.truth is not None:
         write_tum(folder / f"{stem}_truth.tum", longest.stamps, longest.truth)
     from msga_ros.evaluation.odometry.plot import plot_trajectories
 
-    plot_trajectories(folder / f"{stem}.png", name, runs, with_scale=mode == "mono")
+    plot_trajectories(folder / f"{stem}.png", name, judged, with_scale=mode == "mono")

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 from shared_data import shared_path
 from typer.testing import CliRunner
 
 from msga_ros.cli import app
+from msga_ros.datasets.sequences.base import LEFT
+from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
 
 KEYS = {
     "sequence",
@@ -114,6 +118,44 @@ def test_real_depth_is_metric(tmp_path: Path) -> None:
     (row,) = json.loads(record.read_text())
     assert row["mode"] == "rgbd" and (row["frames"], row["lost"]) == (15, 0)
     assert row["ate_m"] < 0.03
+
+
+def test_a_folder_of_tum_rgb_d_is_read_as_it_is(tmp_path: Path) -> None:
+    """The rendered scene in that layout, whose camera is given, in millimetres; the
+    last frames without truth are in the trajectory, and not in the errors."""
+    folder, record = tmp_path / "yard", tmp_path / "rows.json"
+    sequence = SyntheticSequence(SyntheticOptions(frames=6, stereo=False, depth=True))
+    lists: dict[str, list[str]] = {"rgb": [], "depth": [], "groundtruth": []}
+    for name in ("rgb", "depth"):
+        (folder / name).mkdir(parents=True)
+    for number, frame in enumerate(sequence):
+        assert frame.depth is not None and frame.poses is not None
+        pictures = {"rgb": frame.images[LEFT], "depth": np.nan_to_num(1000 * frame.depth)}
+        for name, picture in pictures.items():
+            file, kind = f"{name}/{number}.png", np.uint8 if name == "rgb" else np.uint16
+            assert cv2.imwrite(str(folder / file), picture.astype(kind))
+            lists[name].append(f"{frame.stamp} {file}")
+        pose = frame.poses[LEFT]
+        turn = Rotation.from_matrix(pose.rotation.T).as_quat()
+        if number < 5:
+            values = " ".join(map(str, (frame.stamp, *pose.centre, *turn)))
+            lists["groundtruth"].append(values)
+    for name, lines in lists.items():
+        (folder / f"{name}.txt").write_text("\n".join(lines) + "\n")
+    k = sequence.camera.k
+    code, text = msga(
+        *("vo", folder, "--camera", f"{k[0, 0]},{k[1, 1]},{k[0, 2]},{k[1, 2]}"),
+        *("--depth-scale", 1000, "-e", "ratio+poselib", "--json", record, "--output", tmp_path),
+        *("--set", "frontend.max_keypoints=800"),
+    )
+    assert code == 0, text
+    (row,) = json.loads(record.read_text())
+    assert row["mode"] == "rgbd" and (row["frames"], row["lost"]) == (6, 0)
+    assert row["rpe_trans_percent"] < 4.0 and row["rpe_rot_deg"] < 0.2
+    assert len(np.loadtxt(tmp_path / "yard_rgbd_truth.tum")) == 5
+    assert len(np.loadtxt(tmp_path / "yard_rgbd_ratio-poselib.tum")) == 6
+    code, text = msga("vo", folder)
+    assert code != 0 and "give --camera" in text
 
 
 def test_mono_is_judged_up_to_scale(tmp_path: Path) -> None:

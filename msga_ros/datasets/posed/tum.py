@@ -37,8 +37,8 @@ def is_scene(folder: Path) -> bool:
 
 def read(folder: Path, camera: Camera | None = None) -> PosedScene:
     """The sequence. `camera`: None takes the benchmark's, by `freiburg1..3` in the name."""
-    chosen = camera or _published_camera(folder)
-    trajectory = _trajectory(folder / "groundtruth.txt")
+    chosen = camera or published_camera(folder)
+    trajectory = read_trajectory(folder / "groundtruth.txt")
     posed = []
     for frame, (where, line) in enumerate(numbered_lines(folder / "rgb.txt")):
         stamp, *rest = line.split(maxsplit=1)
@@ -52,7 +52,11 @@ def read(folder: Path, camera: Camera | None = None) -> PosedScene:
     return PosedScene(plain_name(folder.resolve().name), tuple(posed))
 
 
-def _published_camera(folder: Path) -> Camera:
+def published_camera(folder: Path) -> Camera:
+    """The colour camera that the benchmark has for the name of the folder.
+
+    Raises `PosedImagesError` where the name does not say which.
+    """
     name = folder.resolve().name.lower()
     for key, (intrinsics, distortion) in _CAMERAS.items():
         if key in name or key.replace("freiburg", "fr") in name.split("_"):
@@ -65,7 +69,11 @@ def _published_camera(folder: Path) -> Camera:
     )
 
 
-def _trajectory(path: Path) -> Trajectory:
+def read_trajectory(path: Path) -> Trajectory:
+    """Camera to world over time, of lines `stamp tx ty tz qx qy qz qw`.
+
+    Raises `PosedImagesError`, with the line.
+    """
     rows = []
     for where, line in numbered_lines(path):
         row = numbers(line.split(), 8, where)

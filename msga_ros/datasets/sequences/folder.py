@@ -16,16 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame, SequenceError
+from msga_ros.datasets.sequences.depth_picture import read_depth
 from msga_ros.foreign_text import read_text
 from msga_ros.frontend.pictures import PictureError, read_picture
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.camera_pose import Pose
-from msga_ros.geometry.depth import to_metres
 from msga_ros.geometry.rotations import checked_rotation
 
 _SIDES = {None: LEFT, "left": LEFT, "cam0": LEFT, "right": RIGHT, "cam1": RIGHT}
@@ -44,13 +43,7 @@ class _Photograph:
 
     def load_depth(self, unit: float) -> NDArray[np.float32]:
         assert self.depth_path is not None
-        raw = cv2.imread(str(self.depth_path), cv2.IMREAD_UNCHANGED)
-        if raw is None:
-            raise SequenceError(f"{self.depth_path}: not a readable depth image")
-        expected = (self.camera.width, self.camera.height)
-        if raw.dtype != np.uint16 or raw.shape[::-1] != expected:
-            raise SequenceError(f"{self.depth_path}: not a depth image of 16 bits and {expected}")
-        return to_metres(raw, unit)
+        return read_depth(self.depth_path, unit, (self.camera.width, self.camera.height))
 
     def load(self) -> NDArray[np.uint8]:
         try:

@@ -1,4 +1,4 @@
-"""Names of sequences: `synthetic`, a folder with scene.json, or a video file."""
+"""Names of sequences: `synthetic`, a folder with scene.json or of TUM RGB-D, or a video file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from msga_ros.datasets.sequences.base import Sequence, SequenceError
 from msga_ros.datasets.sequences.folder import FolderSequence
 from msga_ros.datasets.sequences.picture_folder import PictureFolder
 from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
+from msga_ros.datasets.sequences.tum import DEPTH_SCALE, TumSequence
 from msga_ros.datasets.sequences.video import VideoSequence
 from msga_ros.geometry.camera import Camera
 
@@ -22,17 +23,29 @@ def open_sequence(
     frames: int = 0,
     camera: Camera | None = None,
     depth: bool = False,
+    depth_scale: float = 0.0,
 ) -> Sequence:
     """The sequence that `source` names.
 
     `frames` is the length of a synthetic sequence (0: its own) and `seed` its scene; `camera` is
-    that of a video (None: guessed); `depth`: with the depth of the left view. Raises
-    `SequenceError`: nothing there, or no stereo, or depth, in it.
+    that of a video (None: guessed) or of a folder of TUM RGB-D (None: by its name); `depth`: with
+    the depth of the left view, `depth_scale` units a metre where the folder does not say (0: the
+    benchmark's). Raises `SequenceError`: nothing there, or no stereo, or depth, in it, or a camera
+    or scale given for what has its own.
     """
+    path = Path(source).expanduser()
+    tum = (path / "rgb.txt").is_file() and not (path / "scene.json").is_file()
+    if depth_scale and not tum:
+        raise SequenceError(f"{source}: a scale of depth images is for folders of TUM RGB-D")
+    if camera is not None and not tum and (source == SYNTHETIC or path.is_dir()):
+        raise SequenceError(f"{source}: it has cameras of its own, none can be given")
     if source == SYNTHETIC:
         options = SyntheticOptions(stereo=stereo, seed=seed, depth=depth)
         return SyntheticSequence(replace(options, frames=frames) if frames > 0 else options)
-    path = Path(source).expanduser()
+    if tum and stereo:
+        raise SequenceError(f"{source}: a folder of TUM RGB-D has one camera")
+    if tum:
+        return TumSequence(path, depth, camera, depth_scale or DEPTH_SCALE)
     if path.is_dir():
         return FolderSequence(path, stereo, depth)
     if not path.is_file():

@@ -43,8 +43,9 @@ class Run:
     """One estimator on one sequence.
 
     `stamps` (N,), `poses` (N, 4, 4): of the (left) camera in the frame of the first that has a
-    pose; metres in stereo and with depth. `truth` (N, 4, 4) of the same frames, None where unknown.
-    `updates`: of all frames. `ms_per_frame`: features, matches, filter and motion.
+    pose; metres in stereo and with depth. `truth` (N, 4, 4) of the same frames, NaN where unknown,
+    None where it is for all. `updates`: of all frames.
+    `ms_per_frame`: features, matches, filter and motion.
     """
 
     estimator: str
@@ -55,10 +56,17 @@ class Run:
     ms_per_frame: float
 
     def errors(self, with_scale: bool) -> TrajectoryErrors | None:
-        """Against the truth; None where that is unknown. Raises `TrajectoryError`."""
-        if self.truth is None:
+        """Against the truth, where that is known; None without. Raises `TrajectoryError`."""
+        judged = self.judged()
+        if judged.truth is None:
             return None
-        return evaluate_trajectory(self.truth, self.poses, with_scale)
+        return evaluate_trajectory(judged.truth, judged.poses, with_scale)
+
+    def judged(self) -> Run:
+        """The same with the poses of the frames whose truth is known; all where none is."""
+        if self.truth is None:
+            return self
+        return self.only(self.stamps[np.isfinite(self.truth).all((1, 2))])
 
     def only(self, stamps: Array) -> Run:
         """The same with the poses of the frames at these `stamps` alone, in s."""
@@ -189,12 +197,12 @@ class _Runner:
         posed = [i for i, u in enumerate(self.updates) if u.pose is not None and i >= begun[-1]]
         poses = [self.updates[i].pose for i in posed]
         truth = [self._truth[i] for i in posed]
-        known = [pose for pose in truth if pose is not None]
+        known = [np.full((4, 4), np.nan) if pose is None else pose for pose in truth]
         return Run(
             estimator=self._relate.name,
             stamps=np.array([self.updates[i].stamp for i in posed]),
             poses=np.array([pose.matrix for pose in poses if pose is not None]),
-            truth=np.array(known) if len(known) == len(truth) else None,
+            truth=None if all(pose is None for pose in truth) else np.array(known),
             updates=tuple(self.updates),
             ms_per_frame=self._milliseconds / len(self.updates),
         )
