@@ -1,11 +1,13 @@
 """Odometry begun at several frames, with several seeds: one run of a short sequence says little.
 
     OMP_NUM_THREADS=1 python benchmarks/odometry_starts.py SCENE... [--mode mono|stereo]
-        [-f sift|tracks|...] [--starts 0,3,6,9] [--seeds 0,1] [--backwards] [--json FILE]
-        [-e msga -e msga+poselib -e ratio+magsac -e ratio+poselib]
+        [-f sift|tracks|...] [--starts 0,3,6,9] [--seeds 0,1] [--dropped 0.1] [--backwards]
+        [-e msga -e msga+poselib -e ratio+magsac -e ratio+poselib] [--json FILE]
 
 Errors as `msga vo` has them, mean and standard deviation over the runs; the scale's drift without
-its sign. `--seeds` are those of all random samples, `--backwards` plays each run in both directions
+its sign. `--seeds` are those of all random samples, and of the frames that are left out: a share
+`--dropped`, the same for all estimators. Runs that begin a few frames apart soon have the same
+keyframes; with other frames left out they have not. `--backwards` plays each run in both directions
 (the frames up to the start left out).
 """
 
@@ -64,25 +66,19 @@ def main() -> None:
     records = []
     for scene in options.scenes:
         frames = list(open_sequence(str(scene), stereo=options.mode == "stereo"))
-        ways = [
-            way
-            for start in options.starts
-            for way in (range(start, len(frames)), range(len(frames) - 1, start - 1, -1))
-        ][:: 1 if options.backwards else 2]
+        ways = _ways(len(frames), options)
         matcher = PutativeMatcher(frontend, _PAIRS)
         scores = SharedScores(create_sieve(config, "msga"), _PAIRS)
         if isinstance(frontend, TrackingFrontend):
-            seen = [_views(frontend, [frames[at] for at in way]) for way in ways]
+            seen = [_views(frontend, [frames[at] for at in way]) for way, _ in ways]
         else:  # a frame's features are always the same
             views = _views(frontend, frames)
-            seen = [[views[at] for at in way] for way in ways]
-        print(f"{scene.name}, {len(frames)} frames, {len(ways) * len(options.seeds)} runs")
+            seen = [[views[at] for at in way] for way, _ in ways]
+        print(f"{scene.name}, {len(frames)} frames, {len(ways)} runs")
         for name in options.estimators or DEFAULT_ESTIMATORS:
             found = []
-            for (way, views), seed in product(zip(ways, seen, strict=True), options.seeds):
-                seeded = dataclasses.replace(
-                    config, pose=dataclasses.replace(config.pose, seed=seed)
-                )
+            for (way, seed), views in zip(ways, seen, strict=True):
+                seeded = PipelineConfig.load(**given, **{"pose.seed": seed})
                 relate = EstimatorRelate(
                     name, seeded, matcher, scores if name.startswith("msga") else None
                 )
@@ -104,6 +100,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("-e", "--estimator", action="append", dest="estimators")
     parser.add_argument("--starts", type=_numbers, default=(0, 3, 6, 9))
     parser.add_argument("--seeds", type=_numbers, default=(0,))
+    parser.add_argument("--dropped", type=float, default=0.0, help="share of frames left out")
     parser.add_argument("--backwards", action="store_true", help="and in the other direction")
     parser.add_argument("--json", type=Path, help="file for the errors of each run")
     return parser.parse_args()
@@ -111,6 +108,16 @@ def _options() -> argparse.Namespace:
 
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(number) for number in text.split(","))
+
+
+def _ways(count: int, options: argparse.Namespace) -> list[tuple[list[int], int]]:
+    """The frames of each run, in the order they are played, with the seed."""
+    ways = []
+    for start, seed in product(options.starts, options.seeds):
+        kept = np.random.default_rng(seed).random(count) >= options.dropped
+        forward = [at for at in range(start, count) if kept[at]]
+        ways += [(way, seed) for way in (forward, forward[::-1])][: 1 + options.backwards]
+    return ways
 
 
 def _views(frontend: Frontend, frames: list[Frame]) -> list[Views]:
