@@ -1,14 +1,16 @@
 """What a frame costs by each front end, stage by stage, and what it is worth: drift and tracks.
 
-    OMP_NUM_THREADS=1 python benchmarks/price_of_motion.py SCENE... [--frames 51] [--temporal]
-        [-f sift -f tracks -f opencv] [--set rig_sigma_deg=0] [--width 1241]
+    OMP_NUM_THREADS=1 python benchmarks/price_of_motion.py SCENE... [--mode stereo|rgbd|temporal]
+        [-f sift -f tracks -f opencv] [--frames 51] [--starts 0,2,4] [--set rig_sigma_deg=0]
+        [--width 1241] [--camera fx,fy,cx,cy] [--depth-scale UNITS]
 
 CPU time of the process, not the wall's, so that other work on the machine counts for nothing; one
-thread. The first front end is the one that the others are compared with. `opencv` is what OpenCV
-alone gives to a stereo odometry, for comparison: corners, Lucas-Kanade, and PnP with RANSAC on
-points triangulated by the rig, the keyframe being the frame before. Mode `--temporal` relates each
-left image to the one before, without odometry. `--width` enlarges or reduces the images to that
-width: for the time of another size of image, not for its accuracy.
+thread. The first front end is the one that the others are compared with. `-f` takes other
+odometries, too: those of `peers_of_motion.py`. Mode `temporal` relates each left image to the one
+before, without odometry. Begun at several frames (`--starts`), drift and rotation are means with
+their standard deviation over the runs. `--width` enlarges or reduces the images to that width: for
+the time of another size of image, not for its accuracy. Images are undistorted before the clock
+starts.
 """
 
 from __future__ import annotations
@@ -19,24 +21,28 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from peers_of_motion import PEERS, rig_of
 
+from msga_ros.cli.cameras import calibrated_camera
 from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame
 from msga_ros.datasets.sequences.source import open_sequence
-from msga_ros.evaluation.odometry.trajectory_error import evaluate_trajectory
+from msga_ros.evaluation.odometry.trajectory_error import TrajectoryErrors, evaluate_trajectory
 from msga_ros.frontend.base import Features
+from msga_ros.geometry.camera import Camera
 from msga_ros.odometry.config import OdometryConfig
-from msga_ros.odometry.observations import Rig
 from msga_ros.odometry.poses import pose_matrix
+from msga_ros.odometry.rgbd import RgbdOdometry
 from msga_ros.odometry.stereo import StereoOdometry
 from msga_ros.two_view.pipeline import TwoViewPipeline
 
-OPENCV = "opencv"
+Poses = list[NDArray[np.float64]]
 
 
 class Price:
@@ -59,56 +65,96 @@ class Lengths:
 
     def __init__(self) -> None:
         self._seen: dict[int, int] = {}
+        self._all: list[int] = []
 
     def take(self, ids: NDArray[np.generic]) -> None:
         """The ids of a frame, 0 for none."""
         for one in np.unique(ids[ids > 0]).tolist():
             self._seen[one] = self._seen.get(one, 0) + 1
 
+    def end(self) -> None:
+        """The run is over: ids that come now are others."""
+        self._all += [count for count in self._seen.values() if count > 1]
+        self._seen.clear()
+
     def text(self) -> str:
         """Median length, and the share that reaches three observations."""
-        lengths = np.array([count for count in self._seen.values() if count > 1])
-        if len(lengths) == 0:
+        if not self._all:
             return "-"
+        lengths = np.array(self._all)
         return f"{np.median(lengths):.0f}, {(lengths >= 3).mean():.0%}"
 
 
 def main() -> None:
     """Print a table for each scene."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("scenes", nargs="+", type=Path)
-    parser.add_argument("-f", "--frontend", action="append", dest="frontends")
-    parser.add_argument("--frames", type=int, default=51)
-    parser.add_argument("--width", type=int, default=0, help="resize to; 0: as they are")
-    parser.add_argument("--temporal", action="store_true")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=NUMBER", dest="odometry"
-    )
-    options = parser.parse_args()
+    options = _options()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    if os.environ.get("OMP_NUM_THREADS") != "1":
-        parser.error("set OMP_NUM_THREADS=1")
     config = OdometryConfig(
         **{k: float(v) for k, v in (one.split("=") for one in options.odometry)}
     )
     for scene in options.scenes:
-        sequence = open_sequence(str(scene), not options.temporal, frames=options.frames)
-        frames = [frame for frame, _ in zip(sequence, range(options.frames), strict=False)]
+        sequence = open_sequence(
+            str(scene),
+            options.mode == "stereo",
+            frames=options.frames,
+            camera=calibrated_camera(options.camera) if options.camera else None,
+            depth=options.mode == "rgbd",
+            depth_scale=options.depth_scale,
+        )
+        frames = [_undistorted(frame) for frame in islice(sequence, options.frames)]
         if options.width:
             frames = [_resized(frame, options.width) for frame in frames]
         height, width = frames[0].images[LEFT].shape[:2]
         print(f"{scene.name}, {len(frames)} frames of {width}x{height}")
         reference = None
-        for name in options.frontends or ["sift", "tracks", OPENCV]:
-            price, lengths = Price(), Lengths()
-            if name == OPENCV:
-                poses = _classical(frames, price)
-            elif options.temporal:
-                poses = _temporal(name, frames, price, lengths)
-            else:
-                poses = _stereo(name, frames, price, lengths, config)
-            reference = _print(name, frames, poses, price, lengths, reference)
+        for name in options.frontends or ["sift", "tracks", "opencv"]:
+            price, lengths, errors = Price(), Lengths(), []
+            for start in options.starts:
+                poses = _run(name, frames[start:], options.mode, price, lengths, config)
+                lengths.end()
+                errors += _errors(frames[start:], poses)
+            count = sum(len(frames) - start for start in options.starts)
+            reference = _print(name, count, errors, price, lengths, reference)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scenes", nargs="+", type=Path)
+    parser.add_argument("--mode", choices=("stereo", "rgbd", "temporal"), default="stereo")
+    parser.add_argument("-f", "--frontend", action="append", dest="frontends")
+    parser.add_argument("--frames", type=int, default=51)
+    parser.add_argument("--starts", type=lambda text: [int(one) for one in text.split(",")])
+    parser.add_argument("--width", type=int, default=0, help="resize to; 0: as they are")
+    parser.add_argument("--camera", help="of a folder of TUM RGB-D")
+    parser.add_argument("--depth-scale", type=float, default=0.0, help="of a folder of TUM RGB-D")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=NUMBER", dest="odometry"
+    )
+    options = parser.parse_args()
+    options.starts = options.starts or [0]
+    if os.environ.get("OMP_NUM_THREADS") != "1":
+        parser.error("set OMP_NUM_THREADS=1")
+    return options
+
+
+def _undistorted(frame: Frame) -> Frame:
+    """The same frame by a pinhole camera of the same matrix."""
+    if all(camera.distortion_model == "none" for camera in frame.cameras.values()):
+        return frame
+    images, cameras, depth = dict(frame.images), dict(frame.cameras), frame.depth
+    for side, camera in frame.cameras.items():
+        pinhole = Camera(camera.k, width=camera.width, height=camera.height)
+        grid = np.stack(np.meshgrid(np.arange(camera.width), np.arange(camera.height)), -1)
+        seen = camera.project(pinhole.normalize(grid.reshape(-1, 2))).astype(np.float32)
+        maps = seen.reshape(camera.height, camera.width, 2)
+        images[side] = np.asarray(cv2.remap(frame.images[side], maps, None, cv2.INTER_LINEAR))
+        cameras[side] = pinhole
+        if side == LEFT and depth is not None:
+            depth = np.asarray(
+                cv2.remap(depth, maps, None, cv2.INTER_NEAREST, borderValue=float("nan"))
+            )
+    return replace(frame, images=images, cameras=cameras, depth=depth)
 
 
 def _resized(frame: Frame, width: int) -> Frame:
@@ -122,40 +168,76 @@ def _resized(frame: Frame, width: int) -> Frame:
     return replace(frame, images=images, cameras=cameras)
 
 
+def _errors(frames: list[Frame], poses: Poses) -> list[TrajectoryErrors]:
+    """Of one run; none where there is no trajectory, or no truth."""
+    truth = [frame.poses[LEFT] for frame in frames if frame.poses]
+    if not poses or not truth:
+        return []
+    true = np.array([pose_matrix(one.rotation.T, one.centre) for one in truth])
+    found = np.array([pose for pose, frame in zip(poses, frames, strict=True) if frame.poses])
+    return [evaluate_trajectory(true, found, with_scale=False)]
+
+
 def _print(
     name: str,
-    frames: list[Frame],
-    poses: list[NDArray[np.float64]],
+    count: int,
+    errors: list[TrajectoryErrors],
     price: Price,
     lengths: Lengths,
     reference: float | None,
 ) -> float:
-    each = {stage: 1e3 * seconds / len(frames) for stage, seconds in price.seconds.items()}
+    each = {stage: 1e3 * seconds / count for stage, seconds in price.seconds.items()}
     total = sum(each.values())
     stages = ", ".join(f"{stage} {value:.1f}" for stage, value in each.items())
     drift = ""
-    if poses and all(frame.poses for frame in frames):
-        truth = [frame.poses[LEFT] for frame in frames if frame.poses]
-        true = np.array([pose_matrix(one.rotation.T, one.centre) for one in truth])
-        errors = evaluate_trajectory(true, np.array(poses), False)
-        drift = f" drift {errors.rpe_trans_percent:.2f} % {errors.rpe_rot_deg:.2f} deg;"
+    if errors:
+        both = np.array([[one.rpe_trans_percent, one.rpe_rot_deg] for one in errors])
+        middle, spread = both.mean(0), both.std(0)
+        drift = f" drift {middle[0]:.2f} % {middle[1]:.2f} deg;"
+        if len(errors) > 1:
+            drift = (
+                f" drift {middle[0]:.2f} +- {spread[0]:.2f} %"
+                f" {middle[1]:.3f} +- {spread[1]:.3f} deg;"
+            )
     share = "" if reference is None else f" ({total / reference:.2f} of the first)"
-    print(f"  {name:8} {total:6.1f} ms{share};{drift} tracks {lengths.text()}; {stages}")
+    line = f"  {name:8} {total:6.1f} ms{share};{drift} tracks {lengths.text()}; {stages}"
+    print(line, flush=True)
     return total if reference is None else reference
 
 
-def _pipeline(name: str) -> TwoViewPipeline:
+def _run(
+    name: str,
+    frames: list[Frame],
+    mode: str,
+    price: Price,
+    lengths: Lengths,
+    config: OdometryConfig,
+) -> Poses:
+    """Every pose; none in mode `temporal`."""
+    if name in PEERS:
+        step, poses = PEERS[name](frames[0]), []
+        for frame in frames:
+            with price.of("odometry"):
+                poses.append(step(frame).copy())
+        return poses
     pipeline = TwoViewPipeline.from_config(**{"frontend.name": name, "network.device": "cpu"})
     pipeline.warm_up()
-    return pipeline
+    if mode == "temporal":
+        return _temporal(pipeline, frames, price, lengths)
+    if mode == "rgbd":
+        return _depth(pipeline, frames, price, lengths, config)
+    return _stereo(pipeline, frames, price, lengths, config)
 
 
 def _stereo(
-    name: str, frames: list[Frame], price: Price, lengths: Lengths, config: OdometryConfig
-) -> list[NDArray[np.float64]]:
+    pipeline: TwoViewPipeline,
+    frames: list[Frame],
+    price: Price,
+    lengths: Lengths,
+    config: OdometryConfig,
+) -> Poses:
     """Every pose of the stereo odometry, with the pair's own pose solved as in the node."""
-    pipeline = _pipeline(name)
-    odometry = StereoOdometry(_rig(frames[0]), pipeline.relate, config)
+    odometry = StereoOdometry(rig_of(frames[0]), pipeline.relate, config)
     left: Features | None = None
     poses = []
     for frame in frames:
@@ -174,10 +256,31 @@ def _stereo(
     return poses
 
 
+def _depth(
+    pipeline: TwoViewPipeline,
+    frames: list[Frame],
+    price: Price,
+    lengths: Lengths,
+    config: OdometryConfig,
+) -> Poses:
+    """Every pose of the odometry with depth."""
+    odometry = RgbdOdometry(pipeline.relate, config)
+    seen: Features | None = None
+    poses = []
+    for frame in frames:
+        with price.of("features"):
+            seen = pipeline.follow(seen, frame.images[LEFT])
+        with price.of("odometry"):
+            update = odometry.update(frame.stamp, seen, frame.cameras[LEFT], frame.depth)
+        assert update.pose is not None
+        lengths.take(update.track_ids[update.inlier])
+        poses.append(update.pose.matrix)
+    return poses
+
+
 def _temporal(
-    name: str, frames: list[Frame], price: Price, lengths: Lengths
-) -> list[NDArray[np.float64]]:
-    pipeline = _pipeline(name)
+    pipeline: TwoViewPipeline, frames: list[Frame], price: Price, lengths: Lengths
+) -> Poses:
     left: Features | None = None
     for frame in frames:
         before, camera = left, frame.cameras[LEFT]
@@ -189,56 +292,6 @@ def _temporal(
             if left.ids is not None and pair.indices1 is not None:
                 lengths.take(np.where(pair.inlier, left.ids[pair.indices1], 0))
     return []
-
-
-def _classical(frames: list[Frame], price: Price) -> list[NDArray[np.float64]]:
-    """Corners, Lucas-Kanade and PnP with RANSAC, all of OpenCV, from each frame to the next."""
-    pose, poses, before = np.eye(4), [], None
-    for frame in frames:
-        if RIGHT not in frame.images:
-            return []
-        left, right = (_grey(frame.images[side]) for side in (LEFT, RIGHT))
-        camera, rig = frame.cameras[LEFT].k, _rig(frame)
-        with price.of("odometry"):
-            if before is not None:
-                image, corners, points = before
-                seen, found, _ = cv2.calcOpticalFlowPyrLK(image, left, corners, None)
-                good = found[:, 0] == 1
-                known, turn, shift, _ = cv2.solvePnPRansac(
-                    points[good], seen[good], camera, None, reprojectionError=1.0
-                )
-                if known:
-                    step = pose_matrix(cv2.Rodrigues(turn)[0], shift[:, 0])
-                    pose = pose @ np.linalg.inv(step)
-            before = (left, *_triangulated(left, right, frame, rig))
-        poses.append(pose)
-    return poses
-
-
-def _triangulated(
-    left: NDArray[np.uint8], right: NDArray[np.uint8], frame: Frame, rig: Rig
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Corners (N, 1, 2) of the left image and their points (N, 3) in the left camera."""
-    corners = cv2.goodFeaturesToTrack(left, 300, 0.003, 8)
-    seen, found, _ = cv2.calcOpticalFlowPyrLK(left, right, corners, None)
-    first = frame.cameras[LEFT].k @ np.eye(3, 4)
-    second = frame.cameras[RIGHT].k @ np.hstack([rig.rotation, rig.translation[:, None]])
-    lifted = cv2.triangulatePoints(first, second, corners[:, 0].T, seen[:, 0].T)
-    with np.errstate(all="ignore"):
-        points = (lifted[:3] / lifted[3]).T
-    level = np.abs(seen - corners)[:, 0, 1] < 2.0
-    good = (found[:, 0] == 1) & level & (points[:, 2] > 0.5) & (points[:, 2] < 100.0)
-    return corners[good], points[good].astype(np.float64)
-
-
-def _rig(frame: Frame) -> Rig:
-    assert frame.poses is not None
-    right = frame.poses[RIGHT].relative_to(frame.poses[LEFT])
-    return Rig(right.rotation, right.translation)
-
-
-def _grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
 
 
 if __name__ == "__main__":
