@@ -5,6 +5,7 @@
 - `toy-vo` (`pip install toy-vo`, GPL-2.0-or-later): stereo; optical flow and a window of keyframes.
 - `open3d` (`pip install open3d`, MIT): colour and depth; dense alignment with the frame before, by
   colour and geometry (`Hybrid`), all settings as they are but the depth range.
+- `orb-slam3`: see `orb_slam.py`.
 
 None of them is needed by anything else; they see undistorted images and the same calibration.
 """
@@ -16,6 +17,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from orb_slam import OrbSlam
 
 from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame
 from msga_ros.odometry.observations import Rig
@@ -123,6 +125,7 @@ PEERS: dict[str, Callable[[Frame], Step]] = {
     "opencv": OpenCv,
     "toy-vo": ToyVo,
     "open3d": Open3d,
+    "orb-slam3": lambda first: OrbSlam(first, rig_of(first) if RIGHT in first.images else None),
 }
 
 

@@ -28,6 +28,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from orb_slam import OrbSlam
 from peers_of_motion import PEERS, rig_of
 
 from msga_ros.cli.cameras import calibrated_camera
@@ -219,6 +220,8 @@ def _run(
         for frame in frames:
             with price.of("odometry"):
                 poses.append(step(frame).copy())
+        if isinstance(step, OrbSlam):
+            step.close()
         return poses
     pipeline = TwoViewPipeline.from_config(**{"frontend.name": name, "network.device": "cpu"})
     pipeline.warm_up()
