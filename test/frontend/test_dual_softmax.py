@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,9 +14,17 @@ from scipy.special import log_softmax
 
 from msga_ros.frontend import Features, FrontendError, Matches, device_matching, matching
 from msga_ros.frontend.base import LEAST_DUAL_SOFTMAX
+from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.device_matching import SearchOnDevice
 from msga_ros.frontend.matchers.nearest import PlacedSearch
-from msga_ros.frontend.matching import Search, describe_matches, match_features, nearest_on_host
+from msga_ros.frontend.matching import (
+    Search,
+    describe_matches,
+    match_features,
+    nearest_on_host,
+    temperature_for,
+)
+from msga_ros.two_view.stages import create_frontend
 
 ON_DEVICE = SearchOnDevice(torch.device("cpu"))
 SEARCHES = pytest.mark.parametrize("search", [nearest_on_host, ON_DEVICE], ids=["host", "device"])
@@ -175,3 +184,27 @@ def test_a_temperature_that_is_none_is_refused(search: Search, temperature: floa
     views: list[Features] = [features(one) for one in similar("vectors", 4, 4)]
     with pytest.raises(FrontendError, match="temperature must be finite"):
         match_features(*views, 1.0, False, 0, search, temperature)
+
+
+@pytest.mark.parametrize("name", ["sift", "fast_sift", "orb", "akaze", "tracks"])
+def test_front_ends_tell_it(name: str) -> None:
+    """Of the same temperature, whatever the descriptors."""
+    rng = np.random.default_rng(5)
+    image = cv2.GaussianBlur(rng.integers(0, 256, (240, 320), np.uint8), (5, 5), 0)
+    frontend = create_frontend(FrontendConfig(name=name, max_keypoints=200))
+    first, second = frontend.extract(image), frontend.extract(np.roll(image, 7, axis=1))
+    evidence = frontend.match(first, second).evidence
+    assert len(evidence) > 50
+    expected = match_features(first, second, 1.0, False, temperature=0.03)
+    of_both = dict(zip(expected.indices0.tolist(), expected.dual_softmax.tolist(), strict=True))
+    assert set(evidence[:, -1].tolist()) <= set(of_both.values())
+
+
+def test_vectors_of_another_length_say_nothing() -> None:
+    """Nobody knows the scale of their distances."""
+    a, b = similar("vectors", 30, 30)
+    assert temperature_for(features(a), features(b)) is not None
+    for one, other in ((a, 3 * b), (3 * a, b)):
+        assert temperature_for(features(one), features(other)) is None
+    bits, _ = similar("bits", 30, 30)
+    assert temperature_for(features(bits), features(bits)) is not None
