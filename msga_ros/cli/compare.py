@@ -29,7 +29,7 @@ from msga_ros.cli.shared import BagTopics, Device, Settings, console
 from msga_ros.datasets.posed.selection import Selection
 from msga_ros.datasets.posed.sources import KINDS, open_scene
 from msga_ros.evaluation.comparison.methods import Method, MethodError, method
-from msga_ros.evaluation.comparison.pairs import FootagePairs, PosedPairs
+from msga_ros.evaluation.comparison.pairs import FootagePairs, PosedPairs, repeated
 from msga_ros.evaluation.comparison.records import ComparisonFile, ComparisonRecord
 from msga_ros.evaluation.comparison.report import COLUMNS, examples, picture, report
 from msga_ros.evaluation.comparison.rows import ComparisonRow, groupings, rows
@@ -142,9 +142,15 @@ def command(
         else:
             if pair_list or unrelated:
                 raise UsageError("--pair-list and --unrelated are for posed images")
+            if twice := repeated([source.name for source in sources]):
+                raise UsageError(f"several sources are called {', '.join(twice)}")
             topics = {name: str(value) for name, value in parse_settings(topic or ()).items()}
+            # Records of other images of a bag are not those of these.
+            images = f":{topics['image']}" if "image" in topics else ""
             chosen = [
-                FootagePairs(source.name, footage(source, camera, topics, _warn), gap, pairs)
+                FootagePairs(
+                    source.name + images, footage(source, camera, topics, _warn), gap, pairs
+                )
                 for source in sources
             ]
         run(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from bags.bag_maker import Drive, write
 from typer.testing import CliRunner
 
+from msga_ros.bags.errors import BagError
 from msga_ros.bags.footage import BagFootage
 from msga_ros.cli import app
 
@@ -49,3 +52,55 @@ def test_a_bag_is_compared_by_agreement(tmp_path: Path, drive: Drive) -> None:
     assert first["cpu_stages"].keys() == {"extract", "match", "network", "pose"}
     code, text = msga(*command, "--topic", "image=/left/image", "--camera", "500,500,320,240")
     assert code == 2 and "calibration file for a bag not found" in text
+
+
+def test_a_frame_that_cannot_be_read_is_said_and_left_out(tmp_path: Path, drive: Drive) -> None:
+    items = drive.mono(range(4))
+    image = items[2][-1]  # of the second frame
+    items[2] = (*items[2][:3], dataclasses.replace(image, encoding="magic"))
+    warnings: list[str] = []
+    footage = BagFootage(write(tmp_path / "in", items), {}, "", warnings.append)
+    views = list(footage)
+    assert [round(one.stamp * 1e9) // 1000 for one in views] == [
+        drive.stamp(frame) // 1000 for frame in (0, 2, 3)
+    ]
+    assert len(warnings) == 1 and "magic" in warnings[0]
+
+
+def test_a_calibration_file_takes_the_place_of_what_a_bag_lacks(
+    tmp_path: Path, drive: Drive
+) -> None:
+    images = [one for one in drive.mono(range(2)) if one[0] == "/image"]
+    source = write(tmp_path / "in", images)
+    with pytest.raises(BagError, match="camera_info"):
+        BagFootage(source, {}, "", print)
+    height, width = drive.pixels(0, "left").shape
+    file = tmp_path / "camera.yaml"
+    file.write_text(
+        f"image_width: {width}\nimage_height: {height}\ncamera_name: left\n"
+        "distortion_model: plumb_bob\n"
+        "camera_matrix: {rows: 3, cols: 3, data: [400, 0, 300, 0, 410, 90, 0, 0, 1]}\n"
+        "distortion_coefficients: {rows: 1, cols: 5, data: [0, 0, 0, 0, 0]}\n"
+    )
+    (first, second) = BagFootage(source, {}, str(file), print)
+    for view in (first, second):
+        np.testing.assert_allclose(view.camera.k, [[400, 0, 300], [0, 410, 90], [0, 0, 1]])
+    with pytest.raises(BagError, match=r"nowhere\.yaml"):
+        BagFootage(source, {}, str(tmp_path / "nowhere.yaml"), print)
+
+
+def test_records_of_other_images_are_not_those_of_these(tmp_path: Path, drive: Drive) -> None:
+    source = write(tmp_path / "in", drive.stereo(range(3)))
+    records = tmp_path / "records.jsonl"
+    command = ("compare", source, "-m", QUICK[1], "--gap", 1, "--records", records)
+    for lines, side in ((2, "left"), (4, "right"), (4, "left")):
+        code, text = msga(*command, "--topic", f"image=/{side}/image")
+        assert code == 0, text
+        assert len(records.read_text().splitlines()) == lines
+
+
+def test_two_sources_of_one_name_are_refused(tmp_path: Path, drive: Drive) -> None:
+    """Their pairs could not be told from each other in the records."""
+    sources = [write(tmp_path / part / "in", drive.mono(range(2))) for part in ("a", "b")]
+    code, text = msga("compare", *sources, *QUICK)
+    assert code == 2 and "several sources are called in" in text

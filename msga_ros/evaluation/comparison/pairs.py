@@ -48,6 +48,11 @@ def angle_class(angle_deg: float) -> str:
     return ANGLE_CLASSES[int(np.searchsorted(_ANGLE_LIMITS, angle_deg, side="right"))]
 
 
+def repeated(names: Sequence[str]) -> list[str]:
+    """Those that are there more than once: their pairs could not be told from each other."""
+    return [name for name in dict.fromkeys(names) if names.count(name) > 1]
+
+
 @dataclass(frozen=True)
 class PosedPairs:
     """Pairs of posed scenes.
@@ -71,9 +76,7 @@ class PosedPairs:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        names = [scene.name for scene in self.scenes]
-        twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-        if twice:
+        if twice := repeated([scene.name for scene in self.scenes]):
             raise PosedImagesError(f"several collections are called {', '.join(twice)}")
 
     def names(self) -> list[tuple[PosedImage, PosedImage, str, bool]]:
