@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from msga_ros.bags.errors import BagError
 from msga_ros.bags.footage import BagFootage
 from msga_ros.cli import app
+from msga_ros.cli.footage import footage
 
 QUICK = ("-m", "orb+none,frontend.ratio=0.8", "-m", "opencv-orb")
 
@@ -26,10 +27,10 @@ def msga(*arguments: object) -> tuple[int, str]:
 def test_footage_is_what_was_recorded_and_can_be_had_again(tmp_path: Path, drive: Drive) -> None:
     source = write(tmp_path / "in", drive.mono(range(3)))
     warnings: list[str] = []
-    footage = BagFootage(source, {}, "", warnings.append)
-    assert len(footage) == 3
+    recorded = BagFootage(source, {}, "", warnings.append)
+    assert len(recorded) == 3
     for _ in range(2):
-        views = list(footage)
+        views = list(recorded)
         assert [round(one.stamp * 1e9) // 1000 for one in views] == [
             drive.stamp(frame) // 1000 for frame in range(3)
         ]
@@ -59,8 +60,8 @@ def test_a_frame_that_cannot_be_read_is_said_and_left_out(tmp_path: Path, drive:
     image = items[2][-1]  # of the second frame
     items[2] = (*items[2][:3], dataclasses.replace(image, encoding="magic"))
     warnings: list[str] = []
-    footage = BagFootage(write(tmp_path / "in", items), {}, "", warnings.append)
-    views = list(footage)
+    recorded = BagFootage(write(tmp_path / "in", items), {}, "", warnings.append)
+    views = list(recorded)
     assert [round(one.stamp * 1e9) // 1000 for one in views] == [
         drive.stamp(frame) // 1000 for frame in (0, 2, 3)
     ]
@@ -85,6 +86,11 @@ def test_a_calibration_file_takes_the_place_of_what_a_bag_lacks(
     (first, second) = BagFootage(source, {}, str(file), print)
     for view in (first, second):
         np.testing.assert_allclose(view.camera.k, [[400, 0, 300], [0, 410, 90], [0, 0, 1]])
+    frames = list(footage(source, str(file), {}, print))
+    assert [round(one.stamp * 1e9) // 1000 for one in frames] == [
+        drive.stamp(frame) // 1000 for frame in range(2)
+    ]
+    assert frames[1].cameras["left"].k[0, 0] == 400
     with pytest.raises(BagError, match=r"nowhere\.yaml"):
         BagFootage(source, {}, str(tmp_path / "nowhere.yaml"), print)
 

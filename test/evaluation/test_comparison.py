@@ -254,14 +254,16 @@ def test_what_is_ungated_stands_by_every_pose() -> None:
     assert [row.confidently_wrong for row in rows(records)] == [0, 1]
 
 
-def test_unrelated_pairs_show_two_places() -> None:
-    def scene(name: str) -> PosedScene:
-        images = (
-            PosedImage(f"{number}.png", Path(name) / f"{number}.png", CAMERA, TRUTH, number)
-            for number in range(3)
-        )
-        return PosedScene(name, tuple(images))
+def scene(name: str, folder: Path = Path()) -> PosedScene:
+    """Three images `folder/name/0.png` and so on."""
+    images = (
+        PosedImage(f"{number}.png", folder / name / f"{number}.png", CAMERA, TRUTH, number)
+        for number in range(3)
+    )
+    return PosedScene(name, tuple(images))
 
+
+def test_unrelated_pairs_show_two_places(tmp_path: Path) -> None:
     found = PosedPairs([scene(name) for name in "abc"], count=1, unrelated=40).names()
     unrelated = [(first, second, of) for first, second, of, related in found if not related]
     assert len(unrelated) == 40
@@ -269,6 +271,22 @@ def test_unrelated_pairs_show_two_places() -> None:
         assert first.path.parent.name == of != second.path.parent.name
     alone = PosedPairs([scene("a")], count=1, unrelated=40).names()
     assert all(related for *_, related in alone)
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            cv2.imwrite(str(tmp_path / name / f"{number}.png"), np.zeros((48, 64), np.uint8))
+    for one in PosedPairs([scene(name, tmp_path) for name in "ab"], count=1, unrelated=2):
+        assert (one.motion is None) is math.isnan(one.angle_deg) is not one.related
+
+
+def test_pairs_of_a_list_are_those_and_no_others(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.txt"
+    file.write_text("b 2.png 0.png\na 0.png 1.png\n")
+    found = PosedPairs([scene(name) for name in "ab"], pair_list=file).names()
+    assert [(first.path.as_posix(), second.path.as_posix()) for first, second, *_ in found] == [
+        ("a/0.png", "a/1.png"),
+        ("b/2.png", "b/0.png"),
+    ]
 
 
 def test_footage_is_paired_at_a_distance(tmp_path: Path) -> None:
