@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from msga_ros.geometry.depth import inverse_depths_at
-from msga_ros.geometry.pose import pose_error_deg
+from msga_ros.geometry.pose import invert_pose, pose_error_deg
 from msga_ros.geometry.triangulation import parallax_angles, ray_depths
 from msga_ros.loops.keyframe import Keyframe
 from msga_ros.loops.reports import ScaleSource
@@ -74,7 +74,7 @@ def from_stereo(
     if result.indices0 is None:
         return found
     points = left.camera.normalize(result.keypoints0)
-    turn, shift = rig.rotation.T, -rig.rotation.T @ rig.position
+    turn, shift = invert_pose(rig.rotation, rig.position)
     near, beyond = ray_depths(points, right, turn, shift)
     rays = np.column_stack([points, np.ones(len(points))]) * near[:, None]
     seen = rays @ turn.T + shift
@@ -99,7 +99,7 @@ def triangulated(
     length = float(np.linalg.norm(motion.position))
     if result.status is not Status.OK or result.indices0 is None or not length > 0:
         return None
-    turn, shift = motion.rotation.T, -motion.rotation.T @ motion.position
+    turn, shift = invert_pose(motion.rotation, motion.position)
     wrong = pose_error_deg(result.rotation, result.translation, turn, shift, signed=True)
     if wrong[0] > _TURN_DEG or wrong[1] > _DIRECTION_DEG:
         return None

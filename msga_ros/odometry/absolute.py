@@ -42,6 +42,21 @@ def absolute_pose(
     return rotation.T, -rotation.T @ translation
 
 
+def pose_from_depths(
+    points0: Array, points1: Array, inverse_depth: Array, focal: float, config: OdometryConfig
+) -> tuple[Array, Array] | None:
+    """Rotation (3, 3) and position (3,), in the reference camera, of the camera that sees the
+    matches of `points0` (N, 2) at `points1`, normalised; `focal` in pixels.
+
+    `inverse_depth` (N,): of the points in the reference camera, one over the unit of the position.
+    None where fewer than `config.min_inliers` agree.
+    """
+    if len(points0) < config.min_inliers:
+        return None
+    points = np.column_stack([points0, np.ones(len(points0))]) / inverse_depth[:, None]
+    return absolute_pose(points1, points, config.reprojection_px / focal, config)
+
+
 def relative_pose(
     points0: Array, points1: Array, focal: float, config: OdometryConfig
 ) -> tuple[Array, Array] | None:

@@ -15,7 +15,7 @@ from msga_ros.odometry.chain import ChainState, PoseChain, Step, between, by_dis
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import FilteredMatches, MatchesLike, Relate, unique_rows
 from msga_ros.odometry.observations import Observations, TwoFrameSolution
-from msga_ros.odometry.poses import UncertainPose
+from msga_ros.odometry.poses import UncertainPose, exact_motion
 from msga_ros.odometry.rig import RigCheck
 from msga_ros.odometry.tracks import Tracks, TracksState, feature_ids
 from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate, first_update
@@ -227,9 +227,7 @@ class MetricOdometry(ABC, Generic[Frame]):
         self._tracks.begin(frame, frame.with_depth)
 
     def _move_to(self, pose: UncertainPose, stamp: float) -> None:
-        rotation = self._last.rotation.T @ pose.rotation
-        position = self._last.rotation.T @ (pose.position - self._last.position)
-        self._velocity = UncertainPose(rotation, position, np.zeros((6, 6)))
+        self._velocity = exact_motion(self._last, pose)
         self._seconds = stamp - self._last_stamp
         self._last, self._last_stamp = pose, stamp
 

@@ -20,7 +20,7 @@ from msga_ros.odometry.matches import FilteredMatches, MatchesLike, Relate, uniq
 from msga_ros.odometry.mono_frame import MonoFrame, MonoState
 from msga_ros.odometry.mono_motion import solve_motion
 from msga_ros.odometry.observations import Observations, TwoFrameSolution
-from msga_ros.odometry.poses import UncertainPose
+from msga_ros.odometry.poses import UncertainPose, exact_motion
 from msga_ros.odometry.tracks import Tracks, feature_ids
 from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate, first_update
 
@@ -159,9 +159,7 @@ class MonoOdometry:
         return fewer and (wide or turned)
 
     def _move_to(self, pose: UncertainPose) -> None:
-        rotation = self._last.rotation.T @ pose.rotation
-        position = self._last.rotation.T @ (pose.position - self._last.position)
-        self._velocity = UncertainPose(rotation, position, np.zeros((6, 6)))
+        self._velocity = exact_motion(self._last, pose)
         self._last = pose
 
     def _without_motion(

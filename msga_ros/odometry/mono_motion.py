@@ -11,8 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from msga_ros.geometry.pose import invert_pose
 from msga_ros.geometry.triangulation import ray_depths
-from msga_ros.odometry.absolute import absolute_pose, relative_pose
+from msga_ros.odometry.absolute import pose_from_depths, relative_pose
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.observations import Observations, TwoFrameSolution
 from msga_ros.odometry.one_camera import solve_one_camera
@@ -44,8 +45,12 @@ def solve_motion(
             return None, False
         rotation, direction = found
         length = speed if scaled and speed > 0 else 1.0
-        return _refined(observations, rotation, direction * length, focal, config, False), False
-    solution = _refined(observations, *guess, focal, config, True)
+        position = direction * length
+        solution = solve_one_camera(
+            observations, rotation, position, focal, config, scale_known=False
+        )
+        return solution, False
+    solution = solve_one_camera(observations, *guess, focal, config, scale_known=True)
     explained = 0 if solution is None else solution.inlier.sum()
     enough = explained + _MORE * len(observations)
     if enough <= len(observations):
@@ -66,12 +71,8 @@ def _from_points(
     observations: Observations, known: NDArray[np.bool_], focal: float, config: OdometryConfig
 ) -> tuple[Array, Array] | None:
     """Pose of the current camera in the keyframe from points with a depth."""
-    if known.sum() < config.min_inliers:
-        return None
-    rays = np.column_stack([observations.left0, np.ones(len(observations))])[known]
-    points = rays / observations.inverse_depth[known, None]
-    threshold = config.reprojection_px / focal
-    return absolute_pose(observations.left1[known], points, threshold, config)
+    seen = observations.subset(known)
+    return pose_from_depths(seen.left0, seen.left1, seen.inverse_depth, focal, config)
 
 
 def _from_matches(
@@ -83,27 +84,10 @@ def _from_matches(
         return None
     rotation, direction = found
     seen = observations.subset(known)
-    depth, _ = ray_depths(seen.left0, seen.left1, rotation.T, -rotation.T @ direction)
+    depth, _ = ray_depths(seen.left0, seen.left1, *invert_pose(rotation, direction))
     lengths = 1.0 / (depth * seen.inverse_depth)  # of the motion, by each point
     lengths = lengths[lengths > 0]  # neither parallel nor behind the camera
     if len(lengths) < config.min_inliers:
         return None
     position = direction * float(np.median(lengths))
-    return _refined(observations, rotation, position, focal, config, True)
-
-
-def _refined(
-    observations: Observations,
-    rotation: Array,
-    position: Array,
-    focal: float,
-    config: OdometryConfig,
-    scale_known: bool,
-) -> TwoFrameSolution | None:
-    """The adjustment from a first guess; None where fewer than `config.min_inliers` agree."""
-    solution = solve_one_camera(
-        observations, rotation, position, focal, config, scale_known=scale_known
-    )
-    if solution is None or solution.inlier.sum() < config.min_inliers:
-        return None
-    return solution
+    return solve_one_camera(observations, rotation, position, focal, config, scale_known=True)

@@ -20,8 +20,11 @@ def solve_one_camera(
     scale_known: bool,
 ) -> TwoFrameSolution | None:
     """`solve_two_frames` from the first guess `rotation` `(3, 3)`, `position` `(3,)`, and the
-    depths of `observations`; `focal` in pixels. None where no motion is determined."""
-    return solve_two_frames(
+    depths of `observations`; `focal` in pixels.
+
+    None where no motion is determined, or fewer than `config.min_inliers` agree with it.
+    """
+    solution = solve_two_frames(
         observations,
         rotation,
         position,
@@ -33,3 +36,6 @@ def solve_one_camera(
         gate_sigma=config.gate_px,
         scale_known=scale_known,
     )
+    if solution is None or solution.inlier.sum() < config.min_inliers:
+        return None
+    return solution

@@ -77,6 +77,14 @@ def composition_jacobians(first: UncertainPose, step: UncertainPose) -> tuple[Ar
     return by_first, by_step
 
 
+def exact_motion(first: UncertainPose, second: UncertainPose) -> UncertainPose:
+    """Pose of the camera of `second` in that of `first`, both of one frame; nothing is said of its
+    covariance, which is zero."""
+    back = first.rotation.T
+    position = back @ (second.position - first.position)
+    return UncertainPose(back @ second.rotation, position, np.zeros((6, 6)))
+
+
 def pose_error(estimate: UncertainPose, rotation: npt.ArrayLike, position: npt.ArrayLike) -> Array:
     """Error (6,) that takes the estimate to the true pose, as the covariance describes it."""
     turn = np.asarray(rotation, dtype=np.float64) @ estimate.rotation.T

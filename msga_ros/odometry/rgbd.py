@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.depth import DepthError, DepthImage, inverse_depths_at
-from msga_ros.odometry.absolute import absolute_pose, predicted, relative_pose
+from msga_ros.odometry.absolute import pose_from_depths, predicted, relative_pose
 from msga_ros.odometry.chain import Step
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import MatchesLike
@@ -186,12 +186,8 @@ def metric_motion(
     but perhaps their direction (`scaleless_motion`). `focal` in pixels.
     """
     known = np.isfinite(observations.inverse_depth)
-    if known.sum() < config.min_inliers:
-        return None
-    rays = np.column_stack([observations.left0, np.ones(len(observations))])[known]
-    points = rays / observations.inverse_depth[known, None]
-    threshold = config.reprojection_px / focal
-    guess = absolute_pose(observations.left1[known], points, threshold, config)
+    seen = observations.subset(known)
+    guess = pose_from_depths(seen.left0, seen.left1, seen.inverse_depth, focal, config)
     if guess is None:
         return None
     solution = solve_one_camera(observations, *guess, focal, config, scale_known=True)
@@ -215,7 +211,4 @@ def scaleless_motion(
     blind = replace(observations, inverse_depth=unknown, inverse_depth_sigma=unknown)
     rotation, direction = guess
     start = (rotation, length * direction)
-    solution = solve_one_camera(blind, *start, focal, config, scale_known=False)
-    if solution is None or solution.inlier.sum() < config.min_inliers:
-        return None
-    return solution
+    return solve_one_camera(blind, *start, focal, config, scale_known=False)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
-from msga_ros.odometry.absolute import absolute_pose
+from msga_ros.odometry.absolute import pose_from_depths
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import MatchesLike, Relate, unique_rows
 from msga_ros.odometry.metric import MetricOdometry
@@ -161,12 +161,5 @@ class StereoOdometry(MetricOdometry[StereoFrame]):
     ) -> tuple[Array, Array] | None:
         """Pose of the current camera in the keyframe from points with a depth."""
         near = inverse_depth * self.rig.baseline * focal > _NEAR_PX
-        if near.sum() < self._config.min_inliers:
-            return None
-        rays = np.column_stack([observations.left0, np.ones(len(observations))])
-        return absolute_pose(
-            observations.left1[near],
-            rays[near] / inverse_depth[near, None],
-            self._config.reprojection_px / focal,
-            self._config,
-        )
+        seen = observations.subset(near)
+        return pose_from_depths(seen.left0, seen.left1, inverse_depth[near], focal, self._config)

@@ -9,7 +9,7 @@ import pytest
 
 from msga_ros.geometry.pose import rotation_angle_deg
 from msga_ros.geometry.rotations import rotation_matrix
-from msga_ros.odometry import mono_motion
+from msga_ros.odometry import mono_motion, one_camera
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.mono_motion import solve_motion
 from msga_ros.odometry.observations import Observations, TwoFrameSolution
@@ -56,7 +56,7 @@ def test_a_pose_by_bad_depths_does_not_bend_the_motion(
     turned = rotation_matrix([0.0, np.radians(turn_deg), 0.0]) @ ROTATION
     shifted = POSITION - [np.radians(turn_deg) * 4.5, 0.0, 0.0]
     pose = turned, shifted
-    monkeypatch.setattr(mono_motion, "absolute_pose", lambda *_: pose)
+    monkeypatch.setattr(mono_motion, "pose_from_depths", lambda *_: pose)
     observations = observed(np.random.default_rng(3))
     solution, by_points = solve_motion(
         observations, FOCAL, OdometryConfig(), scaled=True, speed=9.0
@@ -128,7 +128,7 @@ def test_the_length_is_that_of_most_points_before_the_camera(
 ) -> None:
     """Of the points with a depth some are far too near, and more match what is behind."""
     turned = rotation_matrix([0.0, 0.1, 0.0]) @ ROTATION
-    monkeypatch.setattr(mono_motion, "absolute_pose", lambda *_: (turned, -POSITION))
+    monkeypatch.setattr(mono_motion, "pose_from_depths", lambda *_: (turned, -POSITION))
     observations = observed(np.random.default_rng(8))
     left1, inverse = observations.left1.copy(), observations.inverse_depth.copy()
     # Beyond the point at infinity, seen from the epipole: the rays meet behind both cameras.
@@ -168,7 +168,7 @@ def explained(monkeypatch: pytest.MonkeyPatch, *counts: int | None) -> list[int]
             by_rig=np.zeros((6, 3)), rig=None,
         )  # fmt: skip
 
-    monkeypatch.setattr(mono_motion, "solve_one_camera", solve)
+    monkeypatch.setattr(one_camera, "solve_two_frames", solve)
     return asked
 
 
