@@ -99,7 +99,7 @@ class OdometryChain:
             return None
         if first > last:
             back = self.between(last, first)
-            return None if back is None else inverse(back)
+            return None if back is None else back.inverse()
         begin, end = self.poses[first], self.poses[last]
         assert begin is not None and end is not None
         motion = end.relative_to(begin).inverse()  # x_first = R x_last + p
@@ -107,7 +107,7 @@ class OdometryChain:
         places = np.arange(first, last + 1)[known]
         weight = np.diff(self._travelled[places])
         if first == last:
-            return UncertainPose(motion.rotation, motion.translation, np.zeros((6, 6)))
+            return UncertainPose.exact(motion.rotation, motion.translation)
         weight = np.maximum(weight, _SHORTEST)
         levers = (self._centres[last] - self._centres[places]) @ begin.rotation.T
         return UncertainPose(motion.rotation, motion.translation, self._covariance(weight, levers))
@@ -125,15 +125,6 @@ class OdometryChain:
         covariance[3:, :3] = covariance[:3, 3:].T
         covariance[3:, 3:] = self._variance_angle * weight.sum() * np.eye(3)
         return covariance
-
-
-def inverse(pose: UncertainPose) -> UncertainPose:
-    """The pose of the frame in the camera, with the same knowledge."""
-    turn = pose.rotation.T
-    change = np.zeros((6, 6))
-    change[:3, :3] = change[3:, 3:] = -turn
-    change[:3, 3:] = -turn @ skew(pose.position)
-    return UncertainPose(turn, -turn @ pose.position, change @ pose.covariance @ change.T)
 
 
 def _length(first: Pose, last: Pose) -> float:

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.geometry.pose import invert_pose
-from msga_ros.geometry.triangulation import ray_depths
 from msga_ros.loops.depths import FEWEST
 from msga_ros.loops.reports import UNKNOWN_VARIANCE
-from msga_ros.odometry.absolute import absolute_pose
 from msga_ros.odometry.config import OdometryConfig
+from msga_ros.odometry.first_guess import length_from_depths, pose_from_depths
 from msga_ros.odometry.observations import Observations
 from msga_ros.odometry.poses import UncertainPose
 from msga_ros.odometry.reprojection import skews
@@ -51,8 +50,7 @@ def with_length(
     known = np.isfinite(inverse) & (inverse > 0)
     if known.sum() < FEWEST:
         return None
-    nothing = np.full_like(points0, np.nan)
-    seen = Observations(points0, points1, nothing, nothing, np.ones(len(points0)), inverse, sigma)
+    seen = Observations.of_one_camera(points0, points1, np.ones(len(points0)), inverse, sigma)
     for rotation, position in _starts(points0, points1, inverse, known, focal, result):
         found = solve_two_frames(
             seen, rotation, position, inverse, rig=None, focal=focal, minimum_sigma=_SMALLEST_PX
@@ -77,17 +75,15 @@ def _starts(
 ) -> Iterator[tuple[Array, Array]]:
     """First guesses, rotation and position of camera 1 in camera 0: of two views, with the length
     that the depths say, and by the points with depth alone."""
+    seen = points0[known], points1[known]
     if result.status is Status.OK:
-        depth, _ = ray_depths(points0, points1, result.rotation, result.translation)
-        with np.errstate(all="ignore"):
-            lengths = 1.0 / (inverse * depth)
-        lengths = lengths[known & np.isfinite(lengths) & (lengths > 0)]
-        if len(lengths) >= FEWEST:
-            rotation, direction = invert_pose(result.rotation, result.translation)
-            yield rotation, float(np.median(lengths)) * direction
-    points3d = np.column_stack([points0, np.ones(len(points0))])[known] / inverse[known, None]
-    config = OdometryConfig(min_inliers=FEWEST)
-    placed = absolute_pose(points1[known], points3d, _THRESHOLD_PX / focal, config)
+        motion = result.rotation, result.translation
+        length = length_from_depths(*seen, *motion, inverse[known], FEWEST)
+        if length is not None:
+            rotation, direction = invert_pose(*motion)
+            yield rotation, length * direction
+    config = OdometryConfig(min_inliers=FEWEST, reprojection_px=_THRESHOLD_PX)
+    placed = pose_from_depths(*seen, inverse[known], focal, config)
     if placed is not None:
         yield placed
 

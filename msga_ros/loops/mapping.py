@@ -178,7 +178,7 @@ class LoopMapper:
             result = self._verifier.relate(made, other)
             points = right.camera.normalize(result.keypoints1)
             back = right.pose.inverse()
-            rig = UncertainPose(back.rotation, back.translation, np.zeros((6, 6)))
+            rig = UncertainPose.exact(back.rotation, back.translation)
             depth = from_stereo(made, result, points, rig)
         return made if depth is None else replace(made, inverse_depth=depth.astype(np.float32))
 

@@ -15,7 +15,7 @@ from msga_ros.geometry.pose import invert_pose
 from msga_ros.loops.agreed_pose import ESTIMATES, agreed
 from msga_ros.loops.config import LoopConfig
 from msga_ros.loops.depths import FEWEST, Depths, measured, triangulated
-from msga_ros.loops.drift import OdometryChain, inverse
+from msga_ros.loops.drift import OdometryChain
 from msga_ros.loops.edge_pose import with_length, without_length
 from msga_ros.loops.keyframe import Keyframe
 from msga_ros.loops.reports import LoopEdge, ScaleSource
@@ -153,7 +153,7 @@ class Verifier:
                 known = depths.of(result.indices1[rows])
                 pose = with_length(points1, points0, *known, focal, back)
                 if pose is not None:
-                    found.append((inverse(pose), depths.source))
+                    found.append((pose.inverse(), depths.source))
         measured_ones = [pose for pose, source in found if source is ScaleSource.DEPTH]
         if measured_ones:
             return measured_ones[0], ScaleSource.DEPTH

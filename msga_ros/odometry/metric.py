@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
-from msga_ros.odometry.absolute import points_in_current, predicted
 from msga_ros.odometry.chain import ChainState, PoseChain, Step, between, by_distortion
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import FilteredMatches, MatchesLike, Relate, unique_rows
 from msga_ros.odometry.observations import Observations, TwoFrameSolution
-from msga_ros.odometry.poses import UncertainPose, exact_motion
+from msga_ros.odometry.poses import UncertainPose, exact_motion, predicted
 from msga_ros.odometry.rig import RigCheck
 from msga_ros.odometry.tracks import Tracks, TracksState, feature_ids
 from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate, first_update
@@ -163,7 +162,7 @@ class MetricOdometry(ABC, Generic[Frame]):
         if solution is None:
             return self._lost(frame, keyframe, matches, check)
         inlier[rows[solution.inlier]] = True
-        points[rows] = points_in_current(solution)
+        points[rows] = solution.points_in_current()
         agreeing = FilteredMatches(
             matches.indices0, matches.indices1, inlier, matches.inlier_probability
         )

@@ -14,13 +14,12 @@ from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.pose import rotation_angle_deg
 from msga_ros.geometry.triangulation import parallax_angles
-from msga_ros.odometry.absolute import points_in_current, predicted
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.matches import FilteredMatches, MatchesLike, Relate, unique_rows
 from msga_ros.odometry.mono_frame import MonoFrame, MonoState
 from msga_ros.odometry.mono_motion import solve_motion
 from msga_ros.odometry.observations import Observations, TwoFrameSolution
-from msga_ros.odometry.poses import UncertainPose, exact_motion
+from msga_ros.odometry.poses import UncertainPose, exact_motion, predicted
 from msga_ros.odometry.tracks import Tracks, feature_ids
 from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate, first_update
 
@@ -111,7 +110,7 @@ class MonoOdometry:
         inlier = np.zeros(len(matches.inlier), dtype=bool)
         inlier[rows[solution.inlier]] = True
         where = np.full((len(inlier), 3), np.nan)
-        where[rows] = points_in_current(solution)
+        where[rows] = solution.points_in_current()
         agreeing = FilteredMatches(
             matches.indices0, matches.indices1, inlier, matches.inlier_probability
         )
@@ -203,15 +202,12 @@ def _observations(
     keyframe: MonoFrame, frame: MonoFrame, matches: MatchesLike, rows: NDArray[np.int64]
 ) -> Observations:
     index0, index1 = matches.indices0[rows], matches.indices1[rows]
-    nothing = np.full((len(rows), 2), np.nan)
-    return Observations(
-        left0=keyframe.points[index0],
-        left1=frame.points[index1],
-        right0=nothing,
-        right1=nothing,
-        weight=np.asarray(matches.inlier_probability[rows], dtype=np.float64),
-        inverse_depth=keyframe.inverse_depth[index0],
-        inverse_depth_sigma=keyframe.inverse_depth_sigma[index0],
+    return Observations.of_one_camera(
+        keyframe.points[index0],
+        frame.points[index1],
+        np.asarray(matches.inlier_probability[rows], dtype=np.float64),
+        keyframe.inverse_depth[index0],
+        keyframe.inverse_depth_sigma[index0],
     )
 
 

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.geometry.pose import invert_pose
-from msga_ros.geometry.triangulation import ray_depths
-from msga_ros.odometry.absolute import pose_from_depths, relative_pose
 from msga_ros.odometry.config import OdometryConfig
+from msga_ros.odometry.first_guess import length_from_depths, pose_from_depths, relative_pose
 from msga_ros.odometry.observations import Observations, TwoFrameSolution
 from msga_ros.odometry.one_camera import solve_one_camera
 
@@ -84,10 +83,11 @@ def _from_matches(
         return None
     rotation, direction = found
     seen = observations.subset(known)
-    depth, _ = ray_depths(seen.left0, seen.left1, *invert_pose(rotation, direction))
-    lengths = 1.0 / (depth * seen.inverse_depth)  # of the motion, by each point
-    lengths = lengths[lengths > 0]  # neither parallel nor behind the camera
-    if len(lengths) < config.min_inliers:
+    forward = invert_pose(rotation, direction)  # from the keyframe to the current camera
+    length = length_from_depths(
+        seen.left0, seen.left1, *forward, seen.inverse_depth, config.min_inliers
+    )
+    if length is None:
         return None
-    position = direction * float(np.median(lengths))
+    position = direction * length
     return solve_one_camera(observations, rotation, position, focal, config, scale_known=True)

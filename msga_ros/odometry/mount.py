@@ -38,7 +38,6 @@ class Mount:
         axes of that frame, and where the camera sits off the body's origin an error of the rotation
         moves the position.
         """
-        certain = np.zeros((6, 6))
-        there = UncertainPose(self.rotation, self.position, certain)
-        back = UncertainPose(*invert_pose(self.rotation, self.position), certain)
+        there = UncertainPose.exact(self.rotation, self.position)
+        back = UncertainPose.exact(*invert_pose(self.rotation, self.position))
         return there.compose(pose).compose(back)

@@ -75,6 +75,19 @@ class Observations:
     inverse_depth: Array
     inverse_depth_sigma: Array
 
+    @classmethod
+    def of_one_camera(
+        cls,
+        points0: Array,
+        points1: Array,
+        weight: Array,
+        inverse_depth: Array,
+        inverse_depth_sigma: Array,
+    ) -> Observations:
+        """Of a single camera, in both frames."""
+        nothing = np.full_like(points0, np.nan)
+        return cls(points0, points1, nothing, nothing, weight, inverse_depth, inverse_depth_sigma)
+
     def __len__(self) -> int:
         return len(self.left0)
 
@@ -107,3 +120,10 @@ class TwoFrameSolution:
     sigma: float
     by_rig: Array
     rig: RigBelief | None
+
+    def points_in_current(self) -> Array:
+        """Points (N, 3) in the current camera; NaN for outliers and points at infinity."""
+        depth = np.where(self.inverse_depth > 1e-6, self.inverse_depth, np.nan)
+        rays = np.column_stack([self.ray, np.ones(len(depth))])
+        points: Array = (rays / depth[:, None] - self.position) @ self.rotation
+        return points

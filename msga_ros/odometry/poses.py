@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from msga_ros.geometry.pose import skew
-from msga_ros.geometry.rotations import rotation_vector
+from msga_ros.geometry.rotations import rotation_matrix, rotation_vector
 
 Array = npt.NDArray[np.float64]
 
@@ -29,7 +29,12 @@ class UncertainPose:
     @classmethod
     def origin(cls) -> UncertainPose:
         """The frame itself, exactly known."""
-        return cls(np.eye(3), np.zeros(3), np.zeros((6, 6)))
+        return cls.exact(np.eye(3), np.zeros(3))
+
+    @classmethod
+    def exact(cls, rotation: Array, position: Array) -> UncertainPose:
+        """A pose without error."""
+        return cls(rotation, position, np.zeros((6, 6)))
 
     @property
     def matrix(self) -> Array:
@@ -49,6 +54,14 @@ class UncertainPose:
         by_pose[:3, :3] = (np.eye(3) - np.outer(along, along)) / length
         covariance = np.asarray(by_pose @ self.covariance @ by_pose.T)
         return UncertainPose(self.rotation, along, covariance)
+
+    def inverse(self) -> UncertainPose:
+        """The pose of the frame in the camera, with the same knowledge."""
+        turn = self.rotation.T
+        change = np.zeros((6, 6))
+        change[:3, :3] = change[3:, 3:] = -turn
+        change[:3, 3:] = -turn @ skew(self.position)
+        return UncertainPose(turn, -turn @ self.position, change @ self.covariance @ change.T)
 
     def compose(self, step: UncertainPose, cross: Array | None = None) -> UncertainPose:
         """The pose of what `step` gives relative to this camera, in this pose's frame.
@@ -81,8 +94,18 @@ def exact_motion(first: UncertainPose, second: UncertainPose) -> UncertainPose:
     """Pose of the camera of `second` in that of `first`, both of one frame; nothing is said of its
     covariance, which is zero."""
     back = first.rotation.T
-    position = back @ (second.position - first.position)
-    return UncertainPose(back @ second.rotation, position, np.zeros((6, 6)))
+    return UncertainPose.exact(back @ second.rotation, back @ (second.position - first.position))
+
+
+def predicted(velocity: UncertainPose, times: float = 1.0) -> UncertainPose:
+    """The motion `velocity` `times` over, as uncertain as it is large."""
+    turn = rotation_vector(velocity.rotation)
+    length = times * max(float(np.linalg.norm(velocity.position)), 0.1)
+    angle = times * max(float(np.linalg.norm(turn)), 0.05)
+    variances = np.repeat([length**2, min(angle, np.pi) ** 2], 3)
+    return UncertainPose(
+        rotation_matrix(times * turn), times * velocity.position, np.diag(variances)
+    )
 
 
 def pose_error(estimate: UncertainPose, rotation: npt.ArrayLike, position: npt.ArrayLike) -> Array:

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.depth import DepthError, DepthImage, inverse_depths_at
-from msga_ros.odometry.absolute import pose_from_depths, predicted, relative_pose
 from msga_ros.odometry.chain import Step
 from msga_ros.odometry.config import OdometryConfig
+from msga_ros.odometry.first_guess import pose_from_depths, relative_pose
 from msga_ros.odometry.matches import MatchesLike
 from msga_ros.odometry.metric import MetricOdometry, MetricState
 from msga_ros.odometry.observations import Observations, TwoFrameSolution
 from msga_ros.odometry.one_camera import solve_one_camera
+from msga_ros.odometry.poses import predicted
 from msga_ros.odometry.updates import OdometryUpdate
 
 Array = NDArray[np.float64]
@@ -163,18 +164,10 @@ def with_depth(
 ) -> Observations:
     """Matches (N, 2) of one camera, normalised, with the measured inverse depths (N,), 1/m, of the
     reference view, NaN where there are none, and the uncertainty that the settings give them."""
-    nothing = np.full_like(points0, np.nan)
-    return Observations(
-        left0=points0,
-        left1=points1,
-        right0=nothing,
-        right1=nothing,
-        weight=weight,
-        inverse_depth=inverse_depth,
-        # The depth sensors in use triangulate: the error of a depth grows as its square, that of
-        # the inverse depth is the same at all distances.
-        inverse_depth_sigma=np.where(np.isfinite(inverse_depth), config.depth_sigma, np.nan),
-    )
+    # The depth sensors in use triangulate: the error of a depth grows as its square, that of the
+    # inverse depth is the same at all distances.
+    sigma = np.where(np.isfinite(inverse_depth), config.depth_sigma, np.nan)
+    return Observations.of_one_camera(points0, points1, weight, inverse_depth, sigma)
 
 
 def metric_motion(

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
-from msga_ros.odometry.absolute import pose_from_depths
 from msga_ros.odometry.config import OdometryConfig
+from msga_ros.odometry.first_guess import pose_from_depths
 from msga_ros.odometry.matches import MatchesLike, Relate, unique_rows
 from msga_ros.odometry.metric import MetricOdometry
 from msga_ros.odometry.observations import Observations, Rig, TwoFrameSolution

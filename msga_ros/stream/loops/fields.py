@@ -70,5 +70,5 @@ def located_pose(edge: LoopEdge, keyframes: list[MapPose]) -> UncertainPose | No
     known = next((one.pose for one in keyframes if one.number == edge.reference), None)
     if known is None or not edge.metric:
         return None
-    certain = UncertainPose(*invert_pose(known.rotation, known.translation), np.zeros((6, 6)))
+    certain = UncertainPose.exact(*invert_pose(known.rotation, known.translation))
     return certain.compose(edge.pose)
