@@ -46,7 +46,7 @@ def read(document: Document) -> list[CalibratedCamera]:
             return [left, right]
         pose = transform(document[to_left], to_left).inverse()
         return [replace(left, pose=Pose.identity()), replace(right, pose=pose)]
-    baseline = _baseline_of_rectified(document, first, left.info)
+    baseline = _baseline_of_rectified(document, left.info)
     if baseline is None:
         return [replace(left, name="camera")]
     return _rectified_pair(left.info, baseline)
@@ -79,7 +79,7 @@ def _optional(document: Document, name: str) -> float:
     return 0.0 if document.get(name) is None else number(document[name], name)
 
 
-def _baseline_of_rectified(document: Document, prefix: str, info: FileCameraInfo) -> float | None:
+def _baseline_of_rectified(document: Document, info: FileCameraInfo) -> float | None:
     """Metres; None of a single camera, or of RGB-D, whose baseline is that of its projector."""
     if "Stereo.b" in document:
         return number(document["Stereo.b"], "Stereo.b")

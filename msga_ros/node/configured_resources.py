@@ -237,7 +237,8 @@ class ConfiguredResources:
         return outcome, result
 
     def _on_error(self, item: MessageSet | Request[Outcome], error: Exception) -> None:
-        self._statistics.dropped("error")
+        if isinstance(item, MessageSet):
+            self._statistics.dropped("error")
         self._reporter.exception("work on a set", error)
 
 

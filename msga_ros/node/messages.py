@@ -31,25 +31,12 @@ from msga_ros.msg import Correspondences, RelativePose
 from msga_ros.stream.message_fields import (
     Fields,
     correspondences_fields,
-    current_in_reference,
     quaternion,
     relative_pose_fields,
 )
 from msga_ros.stream.odometry_fields import motion_fields
 from msga_ros.stream.processor import Outcome
 from msga_ros.stream.stream_odometry import OdometryResult
-
-__all__ = [
-    "correspondences_message",
-    "current_in_reference",
-    "odometry_message",
-    "odometry_transform",
-    "pose_message",
-    "quaternion",
-    "relative_pose_message",
-    "temporal_pose_message",
-    "transform_message",
-]
 
 Array = NDArray[np.float64]
 

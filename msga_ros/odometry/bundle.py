@@ -26,6 +26,7 @@ Bools = npt.NDArray[np.bool_]
 CHI2_95 = np.array([np.inf, 3.841, 5.991, 7.815, 9.488, 11.070, 12.592])
 CHI2_99 = np.array([np.inf, 6.635, 9.210, 11.345, 13.277, 15.086, 16.812])
 _SINGULAR = 1e-12
+_STEPS_TO_SETTLE = 6
 _SETTLED = 1e-3  # of sigma^2: what no point's squared error gains any more
 CONVERGED = 1e-6  # share of the cost that a step gains at the end
 
@@ -77,12 +78,15 @@ class Bundle:
         system.by_point[missing] = 0.0
         return replace(system, freedom=self._freedom)
 
-    def settle(self, state: State, sigma: float, iterations: int = 6) -> tuple[State, Errors]:
-        """The best points for the motion as it is, each on its own, and their errors."""
+    def settle(self, state: State, sigma: float) -> tuple[State, Errors]:
+        """The best points for the motion as it is, each on its own, and their errors.
+
+        `sigma`: standard deviation of a coordinate, pixels, by which depths known beforehand weigh
+        against what is seen."""
         system = self.linearise(state, sigma, shared=False)
         residual, by_point, squared = system.residual, system.by_point, system.squared
         damping: Array = np.full(len(self._observed), 1e-4)
-        for _ in range(iterations):
+        for _ in range(_STEPS_TO_SETTLE):
             pulled = np.einsum("nrk,nr->nk", by_point, residual)
             step = -np.einsum("nij,nj->ni", inverse_blocks(by_point, damping), pulled)
             tried = replace(
@@ -107,10 +111,11 @@ class Bundle:
         return state, Errors(squared, self._freedom)
 
     def minimise(
-        self, state: State, sigma: float, iterations: int, converged: float = CONVERGED
+        self, state: State, sigma: float, iterations: int, converged: float
     ) -> State | None:
         """Levenberg-Marquardt with Huber weights on whole points, until a step gains no more than
-        the share `converged` of the cost."""
+        the share `converged` of the cost; `sigma`: of a coordinate, pixels. None where the motion
+        is not determined."""
         system = self.linearise(state, sigma)
         cost, damping = self._cost(system, sigma, state), 1e-4
         for _ in range(iterations):
@@ -135,7 +140,10 @@ class Bundle:
     def report(
         self, state: State, inlier: Bools, scale: float, sigma: float | None, minimum: float
     ) -> TwoFrameSolution | None:
-        """The solution of the inliers, put back among all `inlier.size` points."""
+        """The solution `state` of the inliers, put back among all points (N,) of `inlier`.
+
+        In pixels: `scale`, by which the points were weighed; `sigma` of a coordinate, None: from
+        the residuals, at least `minimum`. None where the motion is not determined."""
         if self._last is not None and self._last[0] is state and self._last[1] == scale:
             system = self._last[2]
         else:

@@ -87,14 +87,14 @@ def reprojection_system(
     return System(residual, by_shared, by_point, np.zeros(count, dtype=np.int64))
 
 
-def reduce(system: System, weight: Array, damping: float | Array = 0.0) -> tuple[Array, Array]:
+def reduce(system: System, weight: Array) -> tuple[Array, Array]:
     """Rows `P J_shared` (N, 9, 9) with the points eliminated, and inverse point blocks (N, 3, 3).
 
     `P = w (I - J (J^T J)^-1 J^T)`, J the derivative by the point; the inverse blocks are those of
     `J^T J` without the weight.
     """
     by_point = system.by_point
-    inverse = inverse_blocks(by_point, damping)
+    inverse = inverse_blocks(by_point)
     mixed = by_point.transpose(0, 2, 1) @ system.by_shared
     reduced = system.by_shared - by_point @ (inverse @ mixed)
     return weight[:, None, None] * reduced, inverse

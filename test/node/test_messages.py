@@ -16,7 +16,8 @@ from stream.fakes import CAMERA, make_features, make_result
 
 from msga_ros.geometry.camera import Camera
 from msga_ros.node.markers import frustum, inlier_points, markers_message
-from msga_ros.node.messages import correspondences_message, quaternion, relative_pose_message
+from msga_ros.node.messages import correspondences_message, relative_pose_message
+from msga_ros.stream.message_fields import quaternion
 from msga_ros.stream.processor import Outcome
 from msga_ros.stream.reference_view import View
 from msga_ros.stream.settings import Settings

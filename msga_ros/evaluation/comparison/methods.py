@@ -33,7 +33,7 @@ from msga_ros.frontend.matchers import MATCHERS
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.robust import SOLVERS
 from msga_ros.network import find_weights
-from msga_ros.two_view.config import NO_REFINEMENT, PipelineConfig
+from msga_ros.two_view.config import PipelineConfig
 from msga_ros.two_view.pipeline import TwoViewPipeline
 from msga_ros.two_view.presets import PRESETS, preset_path
 from msga_ros.two_view.result import Status
@@ -179,7 +179,6 @@ class _PipelineMethod:
         parts = [msga_ros.__version__, json.dumps(dataclasses.asdict(config))]
         self.digest = digest([*parts, *_weights(config)])
         self._pipeline = TwoViewPipeline(config)
-        self._judged = config.pose.refine != NO_REFINEMENT
 
     def __call__(self, image0: Image, image1: Image, camera0: Camera, camera1: Camera) -> Answer:
         clock = StageClock()

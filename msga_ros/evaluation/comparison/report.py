@@ -28,8 +28,6 @@ _TITLES = {
     "scene": "By scene",
 }
 
-Solve = Callable[[ImagePair], Answer]
-
 
 def examples(records: Sequence[ComparisonRecord]) -> tuple[list[str], list[str]]:
     """Names of the best and of the worst pairs of the first method, worst first.
