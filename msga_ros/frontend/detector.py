@@ -44,6 +44,12 @@ def features_of(
     )
 
 
+def opencv_failed(name: str, grey: NDArray[np.uint8], error: cv2.error) -> FrontendError:
+    """What the front end `name` says where OpenCV raised `error` on the image `grey`."""
+    height, width = grey.shape
+    return FrontendError(f"{name} failed on a {width} x {height} image: {error}")
+
+
 def no_features(scaled: ScaledImage, descriptors: Descriptors) -> Features:
     """Of an image without any; `descriptors` (0, D) are of the kind that others have."""
     none = np.empty(0, np.float32)
@@ -124,7 +130,4 @@ class DetectorFrontend:
         try:
             return self._detector.detectAndCompute(grey, None)
         except cv2.error as error:
-            height, width = grey.shape
-            raise FrontendError(
-                f"{self.name} failed on a {width} x {height} image: {error}"
-            ) from error
+            raise opencv_failed(self.name, grey, error) from error

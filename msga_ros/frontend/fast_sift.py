@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from msga_ros.frontend.base import Features, FrontendError
+from msga_ros.frontend.base import Features
 from msga_ros.frontend.blob_directions import directions
 from msga_ros.frontend.config import FrontendConfig
-from msga_ros.frontend.detector import features_of, no_features
+from msga_ros.frontend.detector import features_of, no_features, opencv_failed
 from msga_ros.frontend.difference_of_gaussians import (
     FINEST_SIGMA,
     LEVELS_OF_AN_OCTAVE,
@@ -80,10 +80,7 @@ class FastSift:
         try:
             return np.asarray(self._describer.compute(grey, keypoints)[1], np.float32)
         except cv2.error as error:
-            height, width = grey.shape
-            raise FrontendError(
-                f"{self.name} failed on a {width} x {height} image: {error}"
-            ) from error
+            raise opencv_failed(self.name, grey, error) from error
 
 
 def create(config: FrontendConfig) -> FastSift:

@@ -43,6 +43,11 @@ class MatchesLike(Protocol):
     def inlier_probability(self) -> NDArray[np.float32]: ...
 
 
+def judged(matches: MatchesLike, inlier: NDArray[np.bool_]) -> FilteredMatches:
+    """The same `matches`, of which those hold that are `inlier` (N,)."""
+    return FilteredMatches(matches.indices0, matches.indices1, inlier, matches.inlier_probability)
+
+
 # (features0, features1, camera0, camera1) -> matches; `TwoViewPipeline.relate` is one.
 Relate = Callable[[Features, Features, Camera, Camera], MatchesLike]
 

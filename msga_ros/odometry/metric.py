@@ -12,12 +12,17 @@ from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
 from msga_ros.odometry.chain import ChainState, PoseChain, Step, between, by_distortion
 from msga_ros.odometry.config import OdometryConfig
-from msga_ros.odometry.matches import FilteredMatches, MatchesLike, Relate, unique_rows
+from msga_ros.odometry.matches import MatchesLike, Relate, judged, unique_rows
 from msga_ros.odometry.observations import Observations, TwoFrameSolution
 from msga_ros.odometry.poses import UncertainPose, exact_motion, predicted
 from msga_ros.odometry.rig import RigCheck
 from msga_ros.odometry.tracks import Tracks, TracksState, feature_ids
-from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate, first_update
+from msga_ros.odometry.updates import (
+    OdometryStatus,
+    OdometryUpdate,
+    first_update,
+    update_without_motion,
+)
 
 Array = NDArray[np.float64]
 
@@ -147,8 +152,6 @@ class MetricOdometry(ABC, Generic[Frame]):
         observations = self._observed(keyframe, frame, features0, features1, matches, rows)
         depths = keyframe.inverse_depth[features0]
         solution, scaled = self._solve(observations, depths, keyframe, frame)
-        inlier = np.zeros(len(matches.inlier), dtype=bool)
-        points = np.full((len(inlier), 3), np.nan)
         if (
             self._previous is not None
             and not scaled
@@ -161,36 +164,16 @@ class MetricOdometry(ABC, Generic[Frame]):
             return self._locate(frame, self._keyframe, check)
         if solution is None:
             return self._lost(frame, keyframe, matches, check)
+        inlier = np.zeros(len(matches.inlier), dtype=bool)
         inlier[rows[solution.inlier]] = True
+        points = np.full((len(inlier), 3), np.nan)
         points[rows] = solution.points_in_current()
-        agreeing = FilteredMatches(
-            matches.indices0, matches.indices1, inlier, matches.inlier_probability
-        )
-        ids = self._tracks.follow(keyframe, frame, agreeing)
-        unexplained = by_distortion(
-            solution.rotation, solution.position, self._config.systematic_share
-        )
-        relative = UncertainPose(
-            solution.rotation,
-            solution.position,
-            solution.covariance + unexplained @ unexplained.T,
-        )
-        constants = np.hstack([solution.by_rig, unexplained])
-        step = Step(relative, features0, features1, solution.sensitivity, solution.sigma, constants)
-        last_stamp, motion = keyframe.stamp, relative
+        ids = self._tracks.follow(keyframe, frame, judged(matches, inlier))
+        step = self._step(solution, features0, features1)
+        last_stamp, motion = keyframe.stamp, step.pose
         if self._previous is not None:
             last_stamp, motion = self._previous[0].stamp, between(self._previous[1], step)
-        count = int(inlier.sum())
-        self._seen_at_first = max(self._seen_at_first, count)
-        followed = frame.features.ids is not None
-        share = self._config.keyframe_share_followed if followed else self._config.keyframe_share
-        replace = self._serves(frame) and (
-            not scaled
-            or count < self._config.keyframe_inliers
-            or count < share * self._seen_at_first
-            or share == 1.0
-            or self._outdated(solution)
-        )
+        replace = self._replaces(frame, solution, scaled)
         if replace:
             pose = self._chain.advance(step)
             self._begin_keyframe(frame)
@@ -202,7 +185,7 @@ class MetricOdometry(ABC, Generic[Frame]):
             stamp=frame.stamp,
             status=OdometryStatus.OK if scaled else OdometryStatus.RESCALED,
             pose=pose,
-            relative=relative,
+            relative=step.pose,
             reference_stamp=keyframe.stamp,
             scale_known=scaled,
             matches=matches,
@@ -215,6 +198,41 @@ class MetricOdometry(ABC, Generic[Frame]):
             rig=self._completed(check),
             motion=motion,
             motion_seconds=frame.stamp - last_stamp,
+        )
+
+    def _step(
+        self,
+        solution: TwoFrameSolution,
+        features0: NDArray[np.int64],
+        features1: NDArray[np.int64],
+    ) -> Step:
+        """The motion of `solution` from the keyframe, with what calibration and lens leave
+        unexplained; `features0`, `features1` (N,): its points in both frames."""
+        unexplained = by_distortion(
+            solution.rotation, solution.position, self._config.systematic_share
+        )
+        covariance = solution.covariance + unexplained @ unexplained.T
+        return Step(
+            UncertainPose(solution.rotation, solution.position, covariance),
+            features0,
+            features1,
+            solution.sensitivity,
+            solution.sigma,
+            np.hstack([solution.by_rig, unexplained]),
+        )
+
+    def _replaces(self, frame: Frame, solution: TwoFrameSolution, scaled: bool) -> bool:
+        """Whether `frame`, to which `solution` leads, is the next keyframe."""
+        count = int(solution.inlier.sum())
+        self._seen_at_first = max(self._seen_at_first, count)
+        followed = frame.features.ids is not None
+        share = self._config.keyframe_share_followed if followed else self._config.keyframe_share
+        return self._serves(frame) and (
+            not scaled
+            or count < self._config.keyframe_inliers
+            or count < share * self._seen_at_first
+            or share == 1.0
+            or self._outdated(solution)
         )
 
     def _serves(self, frame: Frame) -> bool:
@@ -247,21 +265,15 @@ class MetricOdometry(ABC, Generic[Frame]):
             self._chain = PoseChain(pose)
             self._begin_keyframe(frame)
             self._last, self._last_stamp = pose, frame.stamp
-        count = len(matches.inlier)
-        return OdometryUpdate(
-            stamp=frame.stamp,
-            status=OdometryStatus.LOST,
-            pose=pose,
-            relative=None,
-            reference_stamp=keyframe.stamp,
+        return update_without_motion(
+            frame.stamp,
+            OdometryStatus.LOST,
+            pose,
+            keyframe.stamp,
+            matches,
             scale_known=True,
-            matches=matches,
-            inlier=np.zeros(count, dtype=bool),
-            track_ids=np.zeros(count, dtype=np.uint64),
             feature_ids=feature_ids(frame, len(frame.left)),
-            points=np.full((count, 3), np.nan),
             keyframe=replace,
-            sigma_px=float("nan"),
             rig=check,
             motion=guess if known else None,
             motion_seconds=passed,

@@ -15,13 +15,18 @@ from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.pose import rotation_angle_deg
 from msga_ros.geometry.triangulation import parallax_angles
 from msga_ros.odometry.config import OdometryConfig
-from msga_ros.odometry.matches import FilteredMatches, MatchesLike, Relate, unique_rows
+from msga_ros.odometry.matches import MatchesLike, Relate, judged, unique_rows
 from msga_ros.odometry.mono_frame import MonoFrame, MonoState
 from msga_ros.odometry.mono_motion import solve_motion
 from msga_ros.odometry.observations import Observations, TwoFrameSolution
 from msga_ros.odometry.poses import UncertainPose, exact_motion, predicted
 from msga_ros.odometry.tracks import Tracks, feature_ids
-from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate, first_update
+from msga_ros.odometry.updates import (
+    OdometryStatus,
+    OdometryUpdate,
+    first_update,
+    update_without_motion,
+)
 
 Array = NDArray[np.float64]
 
@@ -111,10 +116,7 @@ class MonoOdometry:
         inlier[rows[solution.inlier]] = True
         where = np.full((len(inlier), 3), np.nan)
         where[rows] = solution.points_in_current()
-        agreeing = FilteredMatches(
-            matches.indices0, matches.indices1, inlier, matches.inlier_probability
-        )
-        ids = self._tracks.follow(keyframe, frame, agreeing)
+        ids = self._tracks.follow(keyframe, frame, judged(matches, inlier))
         relative = UncertainPose(solution.rotation, solution.position, solution.covariance)
         pose = self._reference.compose(relative)
         replace = not by_points or self._replaces(observations, solution)
@@ -165,7 +167,6 @@ class MonoOdometry:
         self, frame: MonoFrame, keyframe: MonoFrame, matches: MatchesLike
     ) -> OdometryUpdate:
         """Before there is a scale: wait for parallax. After: go on as before, start a new map."""
-        count = len(matches.inlier)
         lost = self._scaled
         pose = None
         if lost:
@@ -175,21 +176,15 @@ class MonoOdometry:
         elif matches.inlier.sum() < self._config.min_inliers:
             self._keyframe = frame  # nothing to do with what was before: begin here
             return _first(frame, self._reference)
-        return OdometryUpdate(
-            stamp=frame.stamp,
-            status=OdometryStatus.LOST if lost else OdometryStatus.STARTED,
-            pose=pose,
-            relative=None,
-            reference_stamp=keyframe.stamp,
+        return update_without_motion(
+            frame.stamp,
+            OdometryStatus.LOST if lost else OdometryStatus.STARTED,
+            pose,
+            keyframe.stamp,
+            matches,
             scale_known=False,
-            matches=matches,
-            inlier=np.zeros(count, dtype=bool),
-            track_ids=np.zeros(count, dtype=np.uint64),
             feature_ids=feature_ids(frame, len(frame.features)),
-            points=np.full((count, 3), np.nan),
             keyframe=self._keyframe is frame,
-            sigma_px=float("nan"),
-            rig=None,
         )
 
 

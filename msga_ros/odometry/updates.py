@@ -84,3 +84,40 @@ def first_update(
         sigma_px=float("nan"),
         rig=rig,
     )
+
+
+def update_without_motion(
+    stamp: float,
+    status: OdometryStatus,
+    pose: UncertainPose | None,
+    reference_stamp: float,
+    matches: MatchesLike,
+    *,
+    scale_known: bool,
+    feature_ids: NDArray[np.uint64],
+    keyframe: bool,
+    rig: RigCheck | None = None,
+    motion: UncertainPose | None = None,
+    motion_seconds: float = 0.0,
+) -> OdometryUpdate:
+    """Of a frame whose `matches` tell no motion: none of them holds. The arguments are the fields
+    of `OdometryUpdate`."""
+    count = len(matches.inlier)
+    return OdometryUpdate(
+        stamp=stamp,
+        status=status,
+        pose=pose,
+        relative=None,
+        reference_stamp=reference_stamp,
+        scale_known=scale_known,
+        matches=matches,
+        inlier=np.zeros(count, dtype=bool),
+        track_ids=np.zeros(count, dtype=np.uint64),
+        feature_ids=feature_ids,
+        points=np.full((count, 3), np.nan),
+        keyframe=keyframe,
+        sigma_px=float("nan"),
+        rig=rig,
+        motion=motion,
+        motion_seconds=motion_seconds,
+    )
