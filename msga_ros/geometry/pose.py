@@ -142,7 +142,8 @@ def pose_error_deg(
 
 
 def median_parallax(points0: npt.ArrayLike, points1: npt.ArrayLike, rotation: Array) -> float:
-    """Median of `parallax_angles`, rad, over the matches without NaN; NaN where there is none."""
+    """Median of `parallax_angles`, rad, over the matches `points0`, `points1` (N, 2) without NaN;
+    NaN where there is none."""
     angles = parallax_angles(points0, points1, rotation)
     angles = angles[np.isfinite(angles)]
     return float(np.median(angles)) if len(angles) else float("nan")

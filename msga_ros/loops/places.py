@@ -30,7 +30,7 @@ class Describes(Protocol):
         """Which vocabulary it is: global descriptors of another one cannot be compared."""
 
     def describe(self, descriptors: NDArray[np.generic]) -> NDArray[np.float32]:
-        """The global descriptor of an image, by the descriptors of its features."""
+        """The global descriptor (E,) of an image, by the descriptors (N, D) of its features."""
 
 
 class Extracts(Protocol):

@@ -28,13 +28,14 @@ class Proposals:
         return self._elapsed
 
     def take_up(self, elapsed: NDArray[np.float64]) -> None:
-        """Go on with the `elapsed` of an interrupted run."""
+        """Go on with the `elapsed` (N,) of an interrupted run."""
         self._elapsed = elapsed
 
     def of(
         self, descriptor: NDArray[np.float32], segment: int | None, elapsed: float
     ) -> list[Candidate]:
-        """The most similar first; of the same segment only what is `min_gap` older.
+        """Keyframes with a descriptor like `descriptor` (E,), the most similar first; of the same
+        segment only what is `min_gap` older.
 
         `segment` None: of a view that belongs to none. The view itself may be in the store already.
         """

@@ -161,7 +161,8 @@ class Mapper(Protocol):
         """
 
     def locate(self, image: NDArray[np.uint8], camera: Camera) -> Location:
-        """Where in the map an image was taken; the map stays as it is."""
+        """Where in the map an image, (H, W) grey or (H, W, 3) BGR, was taken; the map stays as it
+        is."""
 
     @property
     def map_from_odom(self) -> Pose | None:

@@ -24,7 +24,7 @@ def pose_array(pose: Pose | None) -> Array | None:
 
 
 def pose_of(array: Array | None) -> Pose | None:
-    """What `pose_array` was given."""
+    """What `pose_array` was given, by its `array` (3, 4)."""
     return None if array is None else Pose(array[:, :3].copy(), array[:, 3].copy())
 
 
@@ -38,7 +38,7 @@ def pose_table(poses: Sequence[Pose | None]) -> Array:
 
 
 def poses_of(table: Array) -> list[Pose | None]:
-    """What `pose_table` was given."""
+    """What `pose_table` was given, by its `table` (N, 3, 4)."""
     return [None if np.isnan(row).any() else pose_of(row) for row in table]
 
 

@@ -97,7 +97,8 @@ def odometry_transform(fields: Fields, stamp: Time, frame: str, inverted: bool) 
 
 
 def transform_message(rotation: Array, translation: Array) -> Transform:
-    """A `geometry_msgs/Transform`; a translation that is not known (NaN) becomes zero."""
+    """A `geometry_msgs/Transform` of `rotation` (3, 3) and `translation` (3,), which becomes zero
+    where it is not known (NaN)."""
     return _transform(quaternion(rotation), np.nan_to_num(np.asarray(translation, np.float64)))
 
 

@@ -53,7 +53,8 @@ Relate = Callable[[Features, Features, Camera, Camera], MatchesLike]
 
 
 def unique_rows(matches: MatchesLike) -> NDArray[np.int64]:
-    """Inlier rows in which no feature of either view appears twice; the most probable one stays."""
+    """(K,) inlier rows, in order, in which no feature of either view appears twice; the most
+    probable one stays."""
     rows = np.flatnonzero(matches.inlier)
     rows = rows[np.argsort(-matches.inlier_probability[rows], kind="stable")]
     for indices in (matches.indices0, matches.indices1):

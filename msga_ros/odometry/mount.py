@@ -25,7 +25,8 @@ class Mount:
     position: Array
 
     def agrees(self, rotation: Array, position: Array) -> bool:
-        """Whether another place is the same but for rounding."""
+        """Whether another place, `rotation` (3, 3) and `position` (3,) in metres, is the same but
+        for rounding."""
         return np.allclose(rotation, self.rotation, atol=1e-6) and np.allclose(
             position, self.position, atol=1e-6
         )

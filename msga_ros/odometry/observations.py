@@ -84,7 +84,7 @@ class Observations:
         inverse_depth: Array,
         inverse_depth_sigma: Array,
     ) -> Observations:
-        """Of a single camera, in both frames."""
+        """What a single camera saw at `points0` (N, 2) and then at `points1` (N, 2)."""
         nothing = np.full_like(points0, np.nan)
         return cls(points0, points1, nothing, nothing, weight, inverse_depth, inverse_depth_sigma)
 

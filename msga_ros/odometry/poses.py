@@ -33,7 +33,7 @@ class UncertainPose:
 
     @classmethod
     def exact(cls, rotation: Array, position: Array) -> UncertainPose:
-        """A pose without error."""
+        """The pose `rotation` (3, 3), `position` (3,), without error."""
         return cls(rotation, position, np.zeros((6, 6)))
 
     @property

@@ -35,6 +35,7 @@ class System:
 
     @property
     def squared(self) -> Array:
+        """(N,): of each point, the sum over its rows, pixels squared."""
         return (self.residual**2).sum(axis=1)
 
 

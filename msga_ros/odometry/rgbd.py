@@ -46,7 +46,7 @@ class DepthFrame:
 
     @property
     def with_depth(self) -> NDArray[np.int64]:
-        """Features whose depth was measured."""
+        """(K,) features whose depth was measured."""
         return np.flatnonzero(np.isfinite(self.inverse_depth))
 
 

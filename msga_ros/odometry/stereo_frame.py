@@ -45,7 +45,7 @@ class StereoFrame:
 
     @property
     def with_depth(self) -> NDArray[np.int64]:
-        """Left features that were found in the right image, too."""
+        """(K,) left features that were found in the right image, too."""
         return np.flatnonzero(np.isfinite(self.inverse_depth))
 
 

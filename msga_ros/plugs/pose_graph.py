@@ -51,13 +51,14 @@ class Edge:
 
     @property
     def g2o_information(self) -> Array:
-        """Of x, y, z, qx, qy, qz, as g2o's EDGE_SE3:QUAT: half angles, so four times the weight."""
+        """(6, 6) of x, y, z, qx, qy, qz, as g2o's EDGE_SE3:QUAT: half angles, so four times the
+        weight."""
         scale = np.diag([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
         return scale @ self.information @ scale
 
     @property
     def rotation_first_information(self) -> Array:
-        """Of the rotation vector, then x, y, z, as GTSAM's BetweenFactorPose3."""
+        """(6, 6) of the rotation vector, then x, y, z, as GTSAM's BetweenFactorPose3."""
         order = [3, 4, 5, 0, 1, 2]
         return self.information[np.ix_(order, order)]
 
@@ -135,7 +136,8 @@ def edge_between(
 
 
 def g2o_vertex(number: int, rotation: Array, translation: Array) -> str:
-    """A line VERTEX_SE3:QUAT: the pose of a camera in the world."""
+    """A line VERTEX_SE3:QUAT: the pose `x_world = R x_camera + t` of a camera, `rotation` (3, 3)
+    and `translation` (3,)."""
     return f"VERTEX_SE3:QUAT {number} {_numbers(_pose(rotation, translation))}"
 
 

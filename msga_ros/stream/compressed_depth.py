@@ -41,7 +41,7 @@ class _Quantisation:
     b: float
 
     def metres(self, quantised: NDArray[np.uint16]) -> NDArray[np.float32]:
-        """NaN for a `quantised` value of 0."""
+        """Depths (H, W) of `quantised` (H, W); NaN for a value of 0."""
         with np.errstate(divide="ignore"):
             depth = np.float32(self.a) / (quantised.astype(np.float32) - np.float32(self.b))
         return np.where(quantised > 0, depth, np.float32(np.nan))

@@ -75,7 +75,8 @@ class StaticTransforms:
             return self._parents.get(frame.lstrip("/"), ("",))[0]
 
     def lookup(self, target: str, source: str) -> tuple[Array, Array] | None:
-        """`x_target = R x_source + p`; None where the frames are not connected."""
+        """R (3, 3) and p (3,) of `x_target = R x_source + p`, metres; None where the frames are not
+        connected."""
         ups, downs = self._ancestors(source), self._ancestors(target)
         shared = next((frame for frame in ups if frame in downs), None)
         if shared is None:

@@ -101,7 +101,7 @@ class Continuation:
     def asked(
         self, pair: FollowedPair, valid: Bools, correspondences: Array, motion: Motion
     ) -> None:
-        """Take in what sieve and solver made of a pair."""
+        """Take in what sieve and solver made of a pair; `valid` (N,), `correspondences` (N, 4)."""
         known = self._before(pair)
         self._asked_at = pair.current
         if not motion.known or motion.ambiguous:

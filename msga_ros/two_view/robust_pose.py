@@ -71,7 +71,8 @@ def robust_estimate(
 ) -> tuple[RobustEstimate, RobustEstimate | None]:
     """The motion of the candidates, matches above `score_threshold`, and which of *these* agree.
 
-    `method` is a name of `SOLVERS`; `threshold` is in normalised units.
+    `method` is a name of `SOLVERS`; `correspondences` (N, 4), normalised, are those of `scores`;
+    `score_threshold` is a logit, `threshold` the epipolar distance of an inlier, normalised.
     Second comes a quite different motion that explains the matches as well, if there is one (see
     `config.min_lead`); one that explains them better, by cost and by number, takes the place of the
     first.

@@ -100,7 +100,8 @@ def relative_errors(
 
 
 def segments(truth: Array, length: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """First and last frames of the segments of `length`: one from each frame where one fits.
+    """First and last frames (S,) of the segments of `length` metres of `truth` (N, 4, 4): one from
+    each frame where one fits.
 
     The last frame is the one whose travelled length from the first is nearest to `length`, the
     earlier of two; it fits within `SEGMENT_TOLERANCE`. As evo's RPE has it for metres, with

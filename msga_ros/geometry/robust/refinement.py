@@ -119,7 +119,7 @@ def best_distinct(motions: Motions, costs: Array, keep: int, angle: float) -> np
 
 
 def thinned(rows: Array, most: int) -> Array:
-    """At most so many rows, evenly over their order."""
+    """At most `most` of the `rows` (N, ...), evenly over their order."""
     if len(rows) <= most:
         return rows
     return rows[np.linspace(0, len(rows) - 1, most).round().astype(int)]

@@ -59,7 +59,8 @@ def starts(correspondences: Array, score: Array, essential: Array | None) -> Mot
 
 
 def starts_of_one_rotation(correspondences: Array) -> Motions:
-    """The rotation that alone explains the matches best, with nine directions of translation."""
+    """The rotation that alone explains the `correspondences` (N, 4), normalised, best, with nine
+    directions of translation."""
     rays0, rays1 = _rays(correspondences[:, :2]), _rays(correspondences[:, 2:])
     weight = np.ones(len(correspondences))
     return _all_directions(_rotation_alone(rays0, rays1, weight, _ROBUST_ITERATIONS))
