@@ -48,7 +48,8 @@ def command(
             "--estimator",
             "-e",
             help="Repeatable. PRUNER+SOLVER, or a sieve alone. Pruners: the sieves "
-            f"{', '.join(SIEVES.names())}; ratio, mutual+ratio, oracle, oracle-tight. "
+            f"{', '.join(SIEVES.names())}; ratio, mutual+ratio, oracle, oracle-tight, "
+            "oracle-prefiltered. "
             f"Solvers: {', '.join(solvers())}. Default: {', '.join(DEFAULT_ESTIMATORS)}.",
         ),
     ] = None,

@@ -5,9 +5,9 @@ A name is `PRUNER+SOLVER`, or one that takes no random sample: a sieve (`msga`, 
 solution inside the network. The others:
 
 - pruners: a sieve such as `msga` (what scores above `network.score_threshold`), `ratio` (ratio test
-  0.8), `mutual+ratio` (mutual check and ratio test 0.9), `oracle` (true inliers at the published
-  threshold of 1e-4) and `oracle-tight` (at 1e-5), the last two being the bounds that no pruner can
-  know;
+  0.8), `mutual+ratio` (mutual check and ratio test 0.9), and three bounds that no pruner can know:
+  `oracle` (true inliers at the published threshold of 1e-4), `oracle-tight` (at 1e-5) and
+  `oracle-prefiltered` (those of `oracle` among the matches that a sieve is shown);
 - solvers: those of `msga_ros.geometry.robust` that sample (`poselib`, `magsac`, ...).
 
 Whatever the estimator, its inliers are *all* matches within the published threshold of its
@@ -91,11 +91,20 @@ class _Motion:
     iterations: int = 0
 
 
-_PRUNERS: dict[str, Callable[[Pair], Bools]] = {
-    "ratio": lambda pair: pair.ratios < 0.8,
-    "mutual+ratio": lambda pair: pair.mutuals & (pair.ratios < 0.9),
-    "oracle": lambda pair: pair.residual < INLIER_THRESHOLD,
-    "oracle-tight": lambda pair: pair.residual < 0.1 * INLIER_THRESHOLD,
+def _prefilter(pair: Pair, config: FrontendConfig) -> Bools:
+    return passing(pair.ratios, pair.mutuals, config.ratio, config.mutual, config.max_matches)
+
+
+def _true(pair: Pair, share: float = 1.0) -> Bools:
+    return pair.residual < share * INLIER_THRESHOLD
+
+
+_PRUNERS: dict[str, Callable[[Pair, FrontendConfig], Bools]] = {
+    "ratio": lambda pair, _: pair.ratios < 0.8,
+    "mutual+ratio": lambda pair, _: pair.mutuals & (pair.ratios < 0.9),
+    "oracle": lambda pair, _: _true(pair),
+    "oracle-tight": lambda pair, _: _true(pair, 0.1),
+    "oracle-prefiltered": lambda pair, config: _true(pair) & _prefilter(pair, config),
 }
 
 
@@ -146,7 +155,11 @@ class _PrunedEstimator:
     """A filter on the matches, then a robust estimator."""
 
     def __init__(
-        self, name: str, prune: Callable[[Pair], Bools], solver: str, config: PipelineConfig
+        self,
+        name: str,
+        prune: Callable[[Pair, FrontendConfig], Bools],
+        solver: str,
+        config: PipelineConfig,
     ) -> None:
         self.name = name
         self._prune = prune
@@ -155,7 +168,7 @@ class _PrunedEstimator:
 
     def __call__(self, pair: Pair) -> Estimate:
         started = time.perf_counter()
-        rows = pair.correspondences[self._prune(pair)].astype(np.float64)
+        rows = pair.correspondences[self._prune(pair, self._config.frontend)].astype(np.float64)
         threshold = _threshold(pair, self._config)
         motion = _found(solve(self._solver, rows, threshold, self._config.pose))
         return _estimate(pair, motion, _milliseconds_since(started))
@@ -230,10 +243,6 @@ class SharedSieve:
         score = np.full(len(pair.correspondences), -np.inf)
         residual[seen], score[seen] = scores.residual, scores.score
         return MatchScores(scores.essential, residual, score), _milliseconds_since(started)
-
-
-def _prefilter(pair: Pair, config: FrontendConfig) -> Bools:
-    return passing(pair.ratios, pair.mutuals, config.ratio, config.mutual, config.max_matches)
 
 
 def _milliseconds_since(started: float) -> float:

@@ -71,6 +71,7 @@ def test_classical_estimators_find_the_motion_and_its_inliers(name: str, seed: i
         ("mutual+ratio", [True, False, True, True, False, False, False]),
         ("oracle", [True, True, False, True, True, False, True]),
         ("oracle-tight", [True, False, False, True, False, False, True]),
+        ("oracle-prefiltered", [True, False, False, True, True, False, False]),
     ],
 )
 def test_a_pruner_keeps_what_its_name_says(
@@ -80,7 +81,7 @@ def test_a_pruner_keeps_what_its_name_says(
     pair = synthetic_pair(1, matches=7)
     pair = replace(
         pair,
-        ratios=np.array([0.79, 0.79, 0.81, 0.89, 0.91, 0.95, 0.91], np.float32),
+        ratios=np.array([0.79, 0.79, 0.81, 0.89, 0.91, 0.94, 0.96], np.float32),
         mutuals=np.array([True, False, True, True, True, True, True]),
         residual=np.array([9e-6, 9e-5, 2e-4, 9e-6, 9e-5, 2e-4, 9e-6], np.float32),
         focal0=np.array([400.0, 600.0]),
@@ -93,7 +94,8 @@ def test_a_pruner_keeps_what_its_name_says(
         return failure(len(rows))
 
     monkeypatch.setattr(estimators, "solve", recording)
-    asked = replace(CONFIG, pose=replace(CONFIG.pose, threshold_px=2.0))
+    frontend = replace(CONFIG.frontend, ratio=0.95, mutual=True)
+    asked = replace(CONFIG, pose=replace(CONFIG.pose, threshold_px=2.0), frontend=frontend)
     assert not create(f"{name}+magsac", asked)(pair).success
     ((method, rows, threshold),) = seen
     assert method == "magsac"
