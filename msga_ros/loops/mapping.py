@@ -17,7 +17,7 @@ from msga_ros.loops.depths import from_depth_image, from_stereo
 from msga_ros.loops.drift import OdometryChain
 from msga_ros.loops.keyframe import Keyframe
 from msga_ros.loops.location import locate
-from msga_ros.loops.motion import MotionWatch
+from msga_ros.loops.motion_watch import MotionWatch
 from msga_ros.loops.places import Describes, Places, check_kept
 from msga_ros.loops.proposals import Proposals
 from msga_ros.loops.reports import Location, LoopEdge, MapPose, Outcome, Verdict, View

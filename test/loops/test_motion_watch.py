@@ -7,7 +7,7 @@ import numpy as np
 from msga_ros.geometry.camera_pose import Pose
 from msga_ros.geometry.rotations import rotation_matrix
 from msga_ros.loops.config import LoopConfig
-from msga_ros.loops.motion import MotionWatch
+from msga_ros.loops.motion_watch import MotionWatch
 
 
 def at(x: float, turn_deg: float = 0.0) -> Pose:
