@@ -19,7 +19,7 @@ from msga_ros.odometry.metric import MetricOdometry
 from msga_ros.odometry.observations import Observations, Rig, TwoFrameSolution
 from msga_ros.odometry.rig import RigCheck, consistent_with_rig, inverse_depths
 from msga_ros.odometry.rig_tracker import RigTracker
-from msga_ros.odometry.stereo_frame import StereoFrame, StereoState, observed
+from msga_ros.odometry.stereo_frame import StereoFrame, StereoState
 from msga_ros.odometry.two_frame import solve_two_frames
 from msga_ros.odometry.updates import OdometryUpdate
 
@@ -138,7 +138,16 @@ class StereoOdometry(MetricOdometry[StereoFrame]):
         matches: MatchesLike,
         rows: NDArray[np.int64],
     ) -> Observations:
-        return observed(keyframe, frame, features0, features1, matches, rows)
+        nothing = np.full(len(rows), np.nan)  # the right views themselves tell the depths
+        return Observations(
+            left0=keyframe.left[features0],
+            left1=frame.left[features1],
+            right0=keyframe.right[features0],
+            right1=frame.right[features1],
+            weight=np.asarray(matches.inlier_probability[rows], dtype=np.float64),
+            inverse_depth=nothing,
+            inverse_depth_sigma=nothing,
+        )
 
     def _outdated(self, solution: TwoFrameSolution) -> bool:
         """Where the rig counts as exact: once the length of the motion is certain.

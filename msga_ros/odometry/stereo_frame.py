@@ -1,4 +1,4 @@
-"""Frames as the stereo odometry keeps them, what two saw of the same points, and its state."""
+"""A frame as the stereo odometry keeps it, and all that it remembers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from msga_ros.frontend import Features
 from msga_ros.geometry.camera import Camera
 from msga_ros.odometry.chain import Step
-from msga_ros.odometry.matches import MatchesLike
 from msga_ros.odometry.metric import MetricState
-from msga_ros.odometry.observations import Observations
 from msga_ros.odometry.rig_tracker import RigTrackerState
 
 Array = NDArray[np.float64]
@@ -47,27 +45,6 @@ class StereoFrame:
     def with_depth(self) -> NDArray[np.int64]:
         """(K,) left features that were found in the right image, too."""
         return np.flatnonzero(np.isfinite(self.inverse_depth))
-
-
-def observed(
-    keyframe: StereoFrame,
-    frame: StereoFrame,
-    features0: NDArray[np.int64],
-    features1: NDArray[np.int64],
-    matches: MatchesLike,
-    rows: NDArray[np.int64],
-) -> Observations:
-    """What both frames saw of the points of the `rows` (N,) of `matches`."""
-    nothing = np.full(len(rows), np.nan)
-    return Observations(
-        left0=keyframe.left[features0],
-        left1=frame.left[features1],
-        right0=keyframe.right[features0],
-        right1=frame.right[features1],
-        weight=np.asarray(matches.inlier_probability[rows], dtype=np.float64),
-        inverse_depth=nothing,
-        inverse_depth_sigma=nothing,
-    )
 
 
 class StereoState(MetricState):
