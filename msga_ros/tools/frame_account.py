@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 # Sets that the node refuses before they count as complete.
-_REFUSED = ("duplicate", "out_of_order")
+_REFUSED = ("duplicate", "out_of_order", "no_camera_info")
 
 NOBODY_LISTENED, LOST = "nobody_listened", "lost_on_the_way"
 

@@ -55,3 +55,13 @@ def test_a_camera_of_which_nothing_came_is_lost_on_the_way() -> None:
     silent = {"received /image": "0", "received /camera_info": "3", "complete_sets": "0"}
     account = Account.of(3, 0, Counters.from_diagnostics(silent, {}))
     assert account.dropped == {"lost_on_the_way": 3} and account.unaccounted == 0
+
+
+def test_images_that_waited_in_vain_for_a_camera_info_are_dropped_by_the_node() -> None:
+    inputs = {"received /image": "9", "received /camera_info": "5", "complete_sets": "5"}
+    waited = {"processed": "5", "dropped": "4", "dropped no_camera_info": "4"}
+    counted = Counters.from_diagnostics(inputs, waited)
+    assert counted.settled
+    account = Account.of(9, 5, counted)
+    assert account.by_node == {"no_camera_info": 4} == account.dropped
+    assert account.unaccounted == 0
