@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from msga_ros.geometry.rotations import quaternion, rotation_from_quaternion
+from msga_ros.geometry.rotations import quaternion
 from msga_ros.plugs.matches import PlugError
-from msga_ros.plugs.pose_graph import Edge
+from msga_ros.plugs.pose_graph import Edge, edge_between, pose_of
 from msga_ros.stream.message_set import header_ns
 from msga_ros.stream.message_types import OfTwoViews, Quaternion, Vector3
 
@@ -20,7 +20,6 @@ Array = NDArray[np.float64]
 ACCEPTED, TAKEN_BACK = 0, 1
 USER_CLOSURE = 4  # kUserClosure of RTAB-Map's Link.h
 _STATUS_OK, _SCALE_UNKNOWN = 0, 0
-_SMALLEST_SIGMA = 1e-6  # m or rad: no match measures better, and an inverse stays finite
 
 
 class Pose(Protocol):
@@ -68,7 +67,8 @@ def edge_from_loop(message: LoopEdge, of_robot: bool = True) -> Edge | None:
 
     From the reference keyframe to the current one, in metres. None where the message has none: the
     length is unknown, the camera stood still (status DEGENERATE), or its place on the robot is not
-    known. Raises `PlugError` for an edge that was taken back: remove it instead.
+    known. Raises `PlugError` for an edge that was taken back: remove it instead; and for numbers
+    that are no pose.
     """
     if message.action != ACCEPTED:
         ends = f"{message.reference} and {message.current}"
@@ -78,20 +78,12 @@ def edge_from_loop(message: LoopEdge, of_robot: bool = True) -> Edge | None:
     if of_robot and not message.base_frame:
         return None
     given = message.base_pose if of_robot else message.pose
+    covariance: Array = np.array(given.covariance, np.float64).reshape(6, 6)
     at, turn = given.pose.position, given.pose.orientation
-    rotation = rotation_from_quaternion((turn.x, turn.y, turn.z, turn.w))
-    # The message has its errors along the axes of the reference, a graph along those of the other.
-    back = np.kron(np.eye(2), rotation.T)
-    covariance = back @ np.asarray(given.covariance, np.float64).reshape(6, 6) @ back.T
-    return Edge(
-        from_ns=header_ns(message.reference_header),
-        to_ns=header_ns(message.header),
-        rotation=rotation,
-        translation=np.array([at.x, at.y, at.z]),
-        covariance=covariance,
-        information=_inverse(covariance),
-        metric=True,
-    )
+    rotation, translation = pose_of("LoopEdge", turn, at, covariance)
+    stamps = header_ns(message.reference_header), header_ns(message.header)
+    nothing: Array = np.zeros((6, 0))
+    return edge_between(*stamps, rotation, translation, covariance, nothing, True)
 
 
 def rtabmap_link(
@@ -127,8 +119,3 @@ def _nearest(nodes: Mapping[int, int], stamp: int, slop: float) -> int | None:
         return None
     found = min(nodes, key=lambda one: abs(nodes[one] - stamp))
     return found if abs(nodes[found] - stamp) <= slop * 1e9 else None
-
-
-def _inverse(covariance: Array) -> Array:
-    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
-    return np.asarray((vectors / np.maximum(values, _SMALLEST_SIGMA**2)) @ vectors.T)

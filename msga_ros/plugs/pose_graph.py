@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from msga_ros.geometry.rotations import quaternion, rotation_from_quaternion
 from msga_ros.plugs.matches import PlugError
 from msga_ros.stream.message_set import header_ns
-from msga_ros.stream.message_types import RelativePose
+from msga_ros.stream.message_types import Quaternion, RelativePose, Vector3
 
 Array = NDArray[np.float64]
 
@@ -158,21 +158,31 @@ def g2o_edge(from_number: int, to_number: int, edge: Edge, reader: str = "g2o") 
     return f"EDGE_SE3:QUAT {from_number} {to_number} {_numbers(values)}"
 
 
-def _motion(message: RelativePose, covariance: Array) -> tuple[Array, Array]:
-    """Rotation (3, 3) and translation (3,) of a message; `PlugError` where they are none."""
-    q, offset = message.transform.rotation, message.transform.translation
-    turn: Array = np.array([q.x, q.y, q.z, q.w], dtype=np.float64)
-    translation: Array = np.array([offset.x, offset.y, offset.z], dtype=np.float64)
+def pose_of(
+    message: str, orientation: Quaternion, offset: Vector3, covariance: Array
+) -> tuple[Array, Array]:
+    """Rotation (3, 3) and translation (3,) of a `message` of this name; `PlugError` where they, or
+    its covariance, are no numbers of a pose."""
+    turn: Array = np.array([orientation.x, orientation.y, orientation.z, orientation.w], np.float64)
+    translation: Array = np.array([offset.x, offset.y, offset.z], np.float64)
     parts = {"rotation": turn, "translation": translation, "covariance": covariance}
     for name, numbers in parts.items():
         if not np.isfinite(numbers).all():
-            raise PlugError(f"the {name} of a RelativePose holds NaN or infinity")
+            raise PlugError(f"the {name} of a {message} holds NaN or infinity")
     if abs(np.linalg.norm(turn) - 1.0) > 0.01:
-        raise PlugError(f"the rotation of a RelativePose is no unit quaternion: {turn.tolist()}")
+        raise PlugError(f"the rotation of a {message} is no unit quaternion: {turn.tolist()}")
+    x, y, z, w = turn.tolist()
+    return rotation_from_quaternion((x, y, z, w)), translation
+
+
+def _motion(message: RelativePose, covariance: Array) -> tuple[Array, Array]:
+    """Rotation (3, 3) and translation (3,) of a message; `PlugError` where they are none."""
+    given = message.transform
+    motion = pose_of("RelativePose", given.rotation, given.translation, covariance)
     directed = int(message.status) == STATUS_OK and not message.translation_scale_known
-    if directed and not translation.any():
+    if directed and not motion[1].any():
         raise PlugError("the translation of a RelativePose is no direction: 0, 0, 0")
-    return rotation_from_quaternion((q.x, q.y, q.z, q.w)), translation
+    return motion
 
 
 def _check_motion(message: RelativePose) -> None:

@@ -99,6 +99,17 @@ def test_a_pose_that_is_wrong_is_false_and_one_that_is_not_claimed_is_not_accept
     assert counted(report, tmp_path, unsaid, True)[1:] == (0, 3, 0.0, 0.0)
 
 
+def test_a_method_without_a_threshold_is_judged_in_hindsight_and_it_is_said(
+    report: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in records([50, 90, 95, 40], 2.0)))
+    methods = report.load(path, False)
+    report.table(methods, {"one": methods["one"], "new": methods["one"]}, 1.0)
+    said = [line.split(" | ")[:3] for line in capsys.readouterr().out.splitlines()[-2:]]
+    assert said == [["| one", "50", "0 of 1"], ["| new", "50, hindsight", "0 of 1"]]
+
+
 def test_photographs_see_the_same_where_their_cameras_look_at_the_same_points() -> None:
     """By the poses of a made-up place, whatever can be matched between two of its photographs."""
     (truth,), (photographs,) = imported("truth"), imported("views")

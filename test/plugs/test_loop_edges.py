@@ -93,6 +93,42 @@ def test_a_link_of_rtabmap_joins_the_nodes_of_both_keyframes() -> None:
     assert rtabmap_link(loop(), {1: 30 * SECOND}, slop=100.0) is None  # one node for both
 
 
+@pytest.mark.parametrize(
+    "variances",
+    [[0.0] * 6, [1e-30] * 3 + [1.0] * 3, [1e12] * 3 + [1e-4] * 3],
+    ids=["none", "tiny", "huge"],
+)
+def test_the_information_of_a_link_is_one_that_rtabmap_takes(variances: list[float]) -> None:
+    """It stops where a number of the diagonal is not finite, or not above 0."""
+    sure = pose(TURN, POSITION)
+    sure.covariance = np.diag(variances).ravel()
+    link = rtabmap_link(loop(base_pose=sure), {1: 5 * SECOND, 2: 60 * SECOND})
+    assert link is not None
+    information = np.reshape(link.information, (6, 6))
+    assert np.isfinite(information).all() and (np.diag(information) > 0).all()
+    np.testing.assert_array_equal(information, information.T)
+
+
+@pytest.mark.parametrize("part", ["rotation", "translation", "covariance"])
+def test_numbers_that_are_no_pose_are_refused(part: str) -> None:
+    broken = pose(TURN, POSITION)
+    if part == "rotation":
+        broken.pose.orientation.w = np.nan
+    elif part == "translation":
+        broken.pose.position.y = np.inf
+    else:
+        broken.covariance = np.full(36, np.nan)
+    with pytest.raises(PlugError, match=f"the {part} of a LoopEdge holds NaN"):
+        edge_from_loop(loop(base_pose=broken))
+
+
+def test_a_rotation_that_was_never_filled_in_is_refused() -> None:
+    empty = pose(TURN, POSITION)
+    empty.pose.orientation = SimpleNamespace(x=0.0, y=0.0, z=0.0, w=0.0)
+    with pytest.raises(PlugError, match="rotation of a LoopEdge is no unit quaternion"):
+        edge_from_loop(loop(base_pose=empty))
+
+
 def test_gtsam_weighs_a_link_as_rtabmap_gives_it() -> None:
     """RTAB-Map swaps the blocks and adds a BetweenFactor: its error is the one that was meant."""
     gtsam = pytest.importorskip("gtsam", reason="GTSAM is not installed")
