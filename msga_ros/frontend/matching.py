@@ -25,10 +25,6 @@ _BLOCK_ENTRIES = 1 << 19
 
 _UNIT_TOLERANCE = 0.02  # of the squared length of a descriptor that counts as a unit vector
 
-# Of squared distances of unit vectors, or shares of the bits: where the dual softmax says most of
-# RootSIFT, ORB and AKAZE matches of the development places beside ratio, check and distance.
-_TEMPERATURE = 0.03
-
 
 @dataclass(frozen=True)
 class Neighbours:
@@ -194,16 +190,6 @@ def describe_matches(
     )
 
 
-def temperature_for(features0: Features, features1: Features) -> float | None:
-    """The temperature of `Matches.dual_softmax` that networks are trained with.
-
-    None for vectors that are not of unit length, whose scale is unknown.
-    """
-    descriptors = features0.descriptors, features1.descriptors
-    bits = descriptors[0].dtype == np.uint8
-    return _TEMPERATURE if bits or all(_are_unit(one).all() for one in descriptors) else None
-
-
 def passing(
     ratios: NDArray[np.floating],
     is_mutual: NDArray[np.bool_],
@@ -297,12 +283,7 @@ def _relative(
     """`Matches.distance`; NaN for vectors that are not of unit length, whose scale is unknown."""
     if descriptors0.dtype == np.uint8:
         return distances / np.float32(8 * descriptors0.shape[1])
-    unit = _are_unit(descriptors0) & _are_unit(descriptors1)
+    squares = [np.einsum("nd,nd->n", one, one) for one in (descriptors0, descriptors1)]
+    unit = np.all([np.abs(square - 1.0) < _UNIT_TOLERANCE for square in squares], axis=0)
     relative = np.minimum(distances / np.float32(np.sqrt(2.0)), np.float32(1.0))
     return np.where(unit, relative, np.float32(np.nan)).astype(np.float32)
-
-
-def _are_unit(vectors: Descriptors) -> NDArray[np.bool_]:
-    """Which of (N, D) are of unit length."""
-    squares = np.einsum("nd,nd->n", vectors, vectors)
-    return np.asarray(np.abs(squares - 1.0) < _UNIT_TOLERANCE)

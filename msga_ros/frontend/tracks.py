@@ -23,7 +23,7 @@ from msga_ros.configuration.setting import check_ranges, setting
 from msga_ros.frontend.base import Features, FollowedPair, FrontendError, Matches
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.images import ScaledImage, prepare
-from msga_ros.frontend.matching import describe_matches, match_features, temperature_for
+from msga_ros.frontend.matching import describe_matches, match_features
 from msga_ros.frontend.tracking.corners import new_corners
 from msga_ros.frontend.tracking.descriptors import describe
 from msga_ros.frontend.tracking.flow import find_again, motion_around
@@ -135,7 +135,6 @@ class TracksFrontend:
     def match(self, features0: Features, features1: Features) -> Matches:
         ids0, ids1 = _ids(features0), _ids(features1)
         _, rows0, rows1 = np.intersect1d(ids0, ids1, assume_unique=True, return_indices=True)
-        temperature = temperature_for(features0, features1)
         if len(rows0) >= max(_ENOUGH * min(len(ids0), len(ids1)), 1):
             return Matches(
                 features0.keypoints[rows0],
@@ -144,17 +143,10 @@ class TracksFrontend:
                 rows1,
                 followed=FollowedPair(_followed(features0).number, _followed(features1).number),
                 # Most pairs go on from the one before without a look at the descriptors.
-                describe=partial(describe_matches, features0, features1, rows0, rows1, temperature),
+                describe=partial(describe_matches, features0, features1, rows0, rows1),
             )
         config = self._config
-        return match_features(
-            features0,
-            features1,
-            config.ratio,
-            config.mutual,
-            config.max_matches,
-            temperature=temperature,
-        )
+        return match_features(features0, features1, config.ratio, config.mutual, config.max_matches)
 
     def end(self, features: Features, indices: NDArray[np.int64]) -> None:
         seen, ids = _followed(features), _ids(features)[indices]

@@ -26,7 +26,7 @@ except ModuleNotFoundError:  # RTAB-Map knows this file by its path alone
     import msga_ros  # noqa: F401
 
 from msga_ros.frontend.base import Features
-from msga_ros.frontend.matching import match_features, temperature_for
+from msga_ros.frontend.matching import match_features
 from msga_ros.frontend.sift import root_sift
 from msga_ros.geometry.camera import Camera, CameraError
 from msga_ros.network import find_weights
@@ -93,8 +93,7 @@ def match(
     size = (int(imageWidth), int(imageHeight))
     features0 = _features(kptsFrom, scoresFrom, descriptorsFrom, size)
     features1 = _features(kptsTo, scoresTo, descriptorsTo, size)
-    temperature = temperature_for(features0, features1)
-    matches = match_features(features0, features1, ratio=1.0, mutual=False, temperature=temperature)
+    matches = match_features(features0, features1, ratio=1.0, mutual=False)
     camera = _camera(_state["camera"], size)
     points0 = camera.normalize(matches.keypoints0)
     points1 = camera.normalize(matches.keypoints1)

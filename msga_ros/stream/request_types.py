@@ -65,6 +65,5 @@ class MatchesMessage(Protocol):
     rotation: ArrayLike
     log_scale: ArrayLike
     distance: ArrayLike
-    dual_softmax: ArrayLike
     confidence: ArrayLike
     track_ids: ArrayLike

@@ -20,7 +20,6 @@ from msga_ros.training.synthetic_scenes import synthetic_batch
 from msga_ros.training.synthetic_scenes.draws import Draws
 
 _LEAST_SHARE = 0.02  # of true matches: a pair with less is no more likely to be drawn
-_RATIO, _DUAL_SOFTMAX = EVIDENCE.index("ratio"), EVIDENCE.index("dual_softmax")
 
 
 @dataclass(frozen=True)
@@ -194,13 +193,13 @@ class BatchSource:
         return _labelled(drawn, valid, config.focal_error, draws)
 
     def _with_evidence_changed(self, batch: Batch, draws: Draws) -> Batch:
-        """Other descriptors spread their ratios otherwise, and their dual softmaxes; of some
-        samples nothing is known, or not all."""
+        """Other descriptors spread their ratios otherwise; of some samples nothing is known, or not
+        all."""
         samples = len(batch.evidence)
-        evidence = batch.evidence.clone()
+        ratio, *others = batch.evidence.unbind(-1)
         if self.config.augment:
-            evidence[..., _RATIO] **= draws.uniform(samples, 1, low=0.7, high=1.4)
-            evidence[..., _DUAL_SOFTMAX] *= draws.uniform(samples, 1, low=0.8, high=1.25)
+            ratio = ratio ** draws.uniform(samples, 1, low=0.7, high=1.4)
+        evidence = torch.stack((ratio, *others), -1)
         config = self.config
         hidden = draws.chance(config.hidden_evidence, samples, 1, len(EVIDENCE))
         unknown = draws.chance(config.unknown_evidence, samples, 1, 1)

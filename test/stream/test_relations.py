@@ -23,7 +23,7 @@ from msga_ros.stream.settings import Settings
 
 SETTINGS = Settings.from_values({"requests.max_points": 50, "max_image_pixels": SIZE[0] * SIZE[1]})
 RNG = np.random.default_rng(0)
-FLOATS = ("ratio", "mutual", "rotation", "log_scale", "distance", "dual_softmax", "confidence")
+FLOATS = ("ratio", "mutual", "rotation", "log_scale", "distance", "confidence")
 
 
 @dataclass
@@ -185,15 +185,14 @@ def test_binary_features_and_none_at_all() -> None:
 
 def test_matches_are_handed_on_in_their_order() -> None:
     pipeline = Pipeline()
-    known = {"ratio": 0.5, "distance": 0.25, "dual_softmax": -3.0}
-    asked = matches(10, **{name: np.full(10, value) for name, value in known.items()})
+    asked = matches(10, ratio=np.full(10, 0.5), distance=np.full(10, 0.25))
     asked.points[4] = np.nan
     outcome, steps = run("matches", asked, pipeline)
     assert steps == 2
     points0, points1, _, _, evidence, confidence = pipeline.given[0]
     np.testing.assert_array_equal(points0.ravel(), asked.reference_points)
     np.testing.assert_array_equal(points1.ravel(), asked.points)
-    np.testing.assert_array_equal(evidence[:, [0, 4, 5]], [[0.5, 0.25, -3.0]] * 10)
+    np.testing.assert_array_equal(evidence[:, [0, 4]], [[0.5, 0.25]] * 10)
     assert np.isnan(evidence[:, 1:4]).all() and confidence is None
     # Half of them hold; an outlier belongs to no track.
     np.testing.assert_array_equal(outcome.track_ids, [100, 101, 102, 103, 104, 0, 0, 0, 0, 0])

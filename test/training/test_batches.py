@@ -196,33 +196,6 @@ def test_single_entries_are_hidden_from_whole_samples() -> None:
     assert float(found[:, 25:].abs().max()) == 0  # padding says nothing
 
 
-def test_ratios_and_dual_softmaxes_are_spread_otherwise_a_sample_at_a_time() -> None:
-    """As those of other descriptors, in the same order; the other entries stay."""
-    known = torch.rand(200, 9, len(EVIDENCE), generator=torch.Generator().manual_seed(0))
-    ratio, dual = EVIDENCE.index("ratio"), EVIDENCE.index("dual_softmax")
-    known[..., dual] *= -10
-    batch = Batch(
-        torch.zeros(200, 9, 4),
-        torch.zeros(200, 9),
-        torch.eye(3).expand(200, 3, 3),
-        torch.ones(200, 3),
-        known,
-        torch.ones(200, 9, dtype=torch.bool),
-    )
-    settings = BatchConfig(hidden_evidence=0.0, unknown_evidence=0.0)
-    draws = Draws(torch.Generator().manual_seed(0))
-    found = BatchSource(settings, seed=0)._with_evidence_changed(batch, draws).evidence
-    powers = found[..., ratio].log() / known[..., ratio].log()
-    factors = found[..., dual] / known[..., dual]
-    for spread, low, high in ((powers, 0.7, 1.4), (factors, 0.8, 1.25)):
-        assert torch.allclose(spread, spread[:, :1].expand_as(spread), rtol=1e-3)
-        assert low - 0.01 < float(spread.min()) < low + 0.05
-        assert high - 0.05 < float(spread.max()) < high + 0.01
-    others = [column for column in range(len(EVIDENCE)) if column not in (ratio, dual)]
-    assert torch.equal(found[..., others], known[..., others])
-    assert torch.equal(batch.evidence, known)  # the batch that was given stays as it is
-
-
 def test_all_but_ratio_and_mutual_is_hidden_together() -> None:
     known = torch.rand(400, 6, len(EVIDENCE), generator=torch.Generator().manual_seed(0))
     batch = Batch(

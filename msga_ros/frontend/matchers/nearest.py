@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING
 from msga_ros.devices.names import check_name
 from msga_ros.frontend.base import Features, FrontendError, Matches
 from msga_ros.frontend.config import FrontendConfig
-from msga_ros.frontend.matching import (
-    Neighbours,
-    Search,
-    match_features,
-    nearest_on_host,
-    temperature_for,
-)
+from msga_ros.frontend.matching import Neighbours, Search, match_features, nearest_on_host
 
 if TYPE_CHECKING:
     from msga_ros.devices.fallback import DeviceFallback
@@ -87,13 +81,7 @@ class NearestMatcher:
             raise FrontendError("nearest neighbours need keypoints that are found in each image")
         config = self._config
         return match_features(
-            features0,
-            features1,
-            config.ratio,
-            config.mutual,
-            config.max_matches,
-            self._search,
-            temperature_for(features0, features1),
+            features0, features1, config.ratio, config.mutual, config.max_matches, self._search
         )
 
     def reconfigured(self, config: FrontendConfig) -> NearestMatcher:
