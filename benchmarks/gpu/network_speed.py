@@ -72,7 +72,7 @@ def _middle(records: Records) -> int:
 
 
 def inputs(batch: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Matches `(batch, count, 4)` and evidence `(batch, count, columns)`."""
+    """Matches `(batch, count, 4)` and evidence `(batch, count, 5)`."""
     generator = torch.Generator().manual_seed(1)
     matches = scene_like_matches(count).expand(batch, -1, -1)
     noise = 1e-3 * torch.randn(matches.shape, generator=generator)

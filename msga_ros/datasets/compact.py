@@ -3,9 +3,8 @@
 About half the size of the published layout: nothing is stored a pair but its count, and what
 compresses badly is rounded. Coordinates are multiples of 2^-14 (at f = 1000 a sixteenth of a
 pixel), ratios of 2^-10. What else is known of a match takes a byte each: `rotations` in 255 steps
-of the circle, `log_scales` in steps of 1/16 (within 7.9), `distances` in steps of 1/254,
-`dual_softmaxes` in steps of 1/16 (from -15.875); one code of each is NaN. All else is kept as it
-was, but for `ys`, which readers compute.
+of the circle, `log_scales` in steps of 1/16 (within 7.9), `distances` in steps of 1/254; one code
+of each is NaN. All else is kept as it was, but for `ys`, which readers compute.
 """
 
 from __future__ import annotations
@@ -21,18 +20,15 @@ from numpy.typing import NDArray
 from msga_ros.datasets.hdf5_checks import MOST_NUMBERS, HDF5ContentError, numbers_of
 from msga_ros.datasets.hdf5_writing import new_hdf5
 
-# Of the attribute `layout` of such a file. Readers of before refuse a column that they do not know,
-# so a file without `dual_softmaxes` has the layout of before.
-LAYOUT, _WITHOUT_DUAL_SOFTMAX = "msga compact 3", "msga compact 2"
-# Those that can be read; the first one had no `EVIDENCE_GROUPS`.
-_LAYOUTS = (LAYOUT, _WITHOUT_DUAL_SOFTMAX, "msga compact 1")
+LAYOUT = "msga compact 2"  # of the attribute `layout` of such a file
+_LAYOUTS = (LAYOUT, "msga compact 1")  # that can be read; the first one had no `EVIDENCE_GROUPS`
 COORDINATE_STEP = 2.0**-14
 RATIO_STEP = 2.0**-10
 
 Numbers = NDArray[np.number]
 Arrays = Mapping[str, Numbers]  # by group of the published layout, those of one pair
 
-EVIDENCE_GROUPS = ("rotations", "log_scales", "distances", "dual_softmaxes")
+EVIDENCE_GROUPS = ("rotations", "log_scales", "distances")
 PER_MATCH = ("xs", "ratios", "mutuals", *EVIDENCE_GROUPS)
 _COLUMNS = ("x0", "y0", "x1", "y1")
 _ROWS = 1 << 16  # of a compressed block
@@ -71,7 +67,6 @@ _CODES = {
     "rotations": _Code(2 * np.pi / 255, 0, 254, 255, np.uint8, origin=-np.pi, circular=True),
     "log_scales": _Code(1 / 16, -127, 127, -128, np.int8),
     "distances": _Code(1 / 254, 0, 254, 255, np.uint8),
-    "dual_softmaxes": _Code(1 / 16, 0, 254, 255, np.uint8, origin=-254 / 16),
 }
 
 
@@ -161,7 +156,7 @@ def write_compact(path: Path, pairs: Iterable[Arrays], names: Sequence[str]) -> 
         raise ValueError("the pairs do not have the same groups")
     with new_hdf5(path) as new:
         file = new.file
-        file.attrs["layout"] = LAYOUT if "dual_softmaxes" in columns else _WITHOUT_DUAL_SOFTMAX
+        file.attrs["layout"] = LAYOUT
         matches = columns.pop("xs")
         file["counts"] = np.array([len(rows) for rows in matches], np.int32)
         for place, name in enumerate(_COLUMNS):

@@ -3,8 +3,8 @@
 The layout is that of the YFCC100M and SUN3D dumps of OANet (Zhang et al., ICCV 2019) and those that
 followed: groups `xs ys Rs ts ratios mutuals cx1s cy1s cx2s cy2s f1s f2s`, each with one data set a
 pair, named "0", "1", ... Where `ys` is absent it is computed from `Rs` and `ts`. Groups of our own,
-`rotations log_scales distances dual_softmaxes`, hold what else is known of each match
-(`Matches.evidence`). Files of the form of `msga_ros.datasets.compact` are read as well.
+`rotations log_scales distances`, hold what else is known of each match (`Matches.evidence`). Files
+of the form of `msga_ros.datasets.compact` are read as well.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class Pair:
         ratios: `(N,)` float32, best over second-best descriptor distance.
         mutuals: `(N,)` bool, each other's nearest neighbour.
         focal0, focal1: `(2,)` float64, pixels; NaN where the dump does not say.
-        rotations, log_scales, distances, dual_softmaxes: `(N,)` float32 as in `Matches` (sizes in
-            pixels), NaN where unknown; None: all of them unknown.
+        rotations, log_scales, distances: `(N,)` float32 as in `Matches` (sizes in pixels), NaN
+            where unknown; None: all of them unknown.
     """
 
     name: str
@@ -75,12 +75,11 @@ class Pair:
     rotations: NDArray[np.float32] | None = None
     log_scales: NDArray[np.float32] | None = None
     distances: NDArray[np.float32] | None = None
-    dual_softmaxes: NDArray[np.float32] | None = None
 
     @property
     def evidence(self) -> NDArray[np.float32]:
-        """`(N, 6)`, columns `EVIDENCE`, sizes in focal lengths: as the network takes them."""
-        optional = (getattr(self, group) for group in EVIDENCE_GROUPS)
+        """`(N, 5)`, columns `EVIDENCE`, sizes in focal lengths: as the network takes them."""
+        optional = (self.rotations, self.log_scales, self.distances)
         evidence = evidence_columns(len(self.ratios), self.ratios, self.mutuals, *optional)
         return normalised_evidence(evidence, self.focal0.mean(), self.focal1.mean())
 
@@ -181,7 +180,9 @@ class DumpFile:
             mutuals=self._optional("mutuals", index, np.ones(count)).astype(bool),
             focal0=self._focal("f1s", index),
             focal1=self._focal("f2s", index),
-            **{group: self._known(group, index, count) for group in EVIDENCE_GROUPS},
+            rotations=self._known("rotations", index, count),
+            log_scales=self._known("log_scales", index, count),
+            distances=self._known("distances", index, count),
         )
 
     def arrays(self, index: int) -> dict[str, Numbers]:

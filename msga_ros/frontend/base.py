@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Columns of what the descriptors and keypoints say of a match, see `Matches.evidence`.
-EVIDENCE = ("ratio", "mutual", "rotation", "log_scale", "distance", "dual_softmax")
-LEAST_DUAL_SOFTMAX = -16.0  # smaller logarithms say no more than this one
+EVIDENCE = ("ratio", "mutual", "rotation", "log_scale", "distance")
 
 
 class FrontendError(ValueError):
@@ -88,12 +87,8 @@ class Matches:
     `rotation`, by how much the keypoint turns from view 0 to view 1, radians in [-pi, pi);
     `log_scale`, the binary logarithm of its size in view 1, in pixels, over that in view 0;
     `distance` of the descriptors, in [0, 1]: the Euclidean one of unit vectors over sqrt(2) and at
-    most 1, the Hamming one over the number of bits; `dual_softmax`, natural logarithm, from
-    `LEAST_DUAL_SOFTMAX` to 0, of the softmax of the negative distances of its descriptor in view 0
-    to all in view 1, times that of its descriptor in view 1 to all in view 0: of squared Euclidean
-    distances, or Hamming ones over the number of bits, over a temperature that belongs to the
-    descriptors. `followed`: of points that were followed from view to view, so that few are wrong;
-    None: of nearest neighbours, many of which may be.
+    most 1, the Hamming one over the number of bits. `followed`: of points that were followed from
+    view to view, so that few are wrong; None: of nearest neighbours, many of which may be.
 
     `describe`, of matches that were known before the descriptors were looked at: the same matches
     with what these say, for who asks.
@@ -111,7 +106,6 @@ class Matches:
     rotation: NDArray[np.float32] | None = None
     log_scale: NDArray[np.float32] | None = None
     distance: NDArray[np.float32] | None = None
-    dual_softmax: NDArray[np.float32] | None = None
     confidence: NDArray[np.float32] | None = None
     followed: FollowedPair | None = None
     independent: bool = True
@@ -129,14 +123,15 @@ class Matches:
 
     @property
     def evidence(self) -> NDArray[np.float32]:
-        """(M, 6), the columns `EVIDENCE`; NaN is unknown. `log_scale` is one of pixels."""
+        """(M, 5), the columns `EVIDENCE`; NaN is unknown. `log_scale` is one of pixels."""
         if self.describe is not None:
             return self.describe().evidence
-        return evidence_columns(len(self), *(getattr(self, name) for name in EVIDENCE))
+        known = (self.ratio, self.mutual, self.rotation, self.log_scale, self.distance)
+        return evidence_columns(len(self), *known)
 
 
 def evidence_columns(count: int, *columns: NDArray[np.generic] | None) -> NDArray[np.float32]:
-    """(M, 6) float32, the columns `EVIDENCE` of `count` matches; those that are None become NaN."""
+    """(M, 5) float32, the columns `EVIDENCE` of `count` matches; those that are None become NaN."""
     unknown = np.full(count, np.nan, np.float32)
     known = (unknown if column is None else column for column in columns)
     return np.column_stack(tuple(known)).astype(np.float32)
@@ -145,7 +140,7 @@ def evidence_columns(count: int, *columns: NDArray[np.generic] | None) -> NDArra
 def normalised_evidence(
     evidence: NDArray[np.float32], focal0: float, focal1: float
 ) -> NDArray[np.float32]:
-    """(M, 6) `evidence` as the network takes it: sizes count in focal lengths, not in pixels.
+    """(M, 5) `evidence` as the network takes it: sizes count in focal lengths, not in pixels.
 
     `focal0`, `focal1`: mean focal length of each camera in pixels. Where one of them is NaN, the
     cameras count as equal and the sizes stay as they are.

@@ -19,8 +19,7 @@ import torch
 from torch import Tensor
 
 from msga_ros.devices.fallback import same_device
-from msga_ros.frontend.base import LEAST_DUAL_SOFTMAX, Descriptors, Features
-from msga_ros.frontend.dual_softmax import temperature_of_table
+from msga_ros.frontend.base import Descriptors, Features
 from msga_ros.frontend.matching import Neighbours
 
 _BLOCK_ENTRIES = 1 << 26  # of the table of distances that is held at a time (256 MB)
@@ -78,15 +77,13 @@ class DeviceNeighbours:
 
     `nearest` (N,) int64: index in view 1; `best`, `second` (N,) float32: Euclidean or Hamming
     distance to it and to the second nearest (inf where there is none); `mutual` (N,) bool: the
-    neighbour's nearest neighbour in view 0 is this one; `dual_softmax` (N,) float32 or None: as in
-    `Neighbours`.
+    neighbour's nearest neighbour in view 0 is this one.
     """
 
     nearest: Tensor
     best: Tensor
     second: Tensor
     mutual: Tensor
-    dual_softmax: Tensor | None = None
 
 
 class SearchOnDevice:
@@ -101,11 +98,9 @@ class SearchOnDevice:
         self.device = device
         self._kept: _Kept = OrderedDict()
 
-    def __call__(
-        self, features0: Features, features1: Features, temperature: float | None = None
-    ) -> Neighbours:
+    def __call__(self, features0: Features, features1: Features) -> Neighbours:
         """As `nearest_on_host`. Raises `RuntimeError` where the device fails."""
-        return neighbours_on_device(self._there(features0), self._there(features1), temperature)
+        return neighbours_on_device(self._there(features0), self._there(features1))
 
     def _there(self, features: Features) -> DeviceDescriptors:
         made = features.payload
@@ -130,15 +125,12 @@ def _forget(kept: _Kept, key: int, _: weakref.ref[Features]) -> None:
     kept.pop(key, None)
 
 
-def nearest_on_device(
-    first: DeviceDescriptors, second: DeviceDescriptors, temperature: float | None = None
-) -> DeviceNeighbours:
+def nearest_on_device(first: DeviceDescriptors, second: DeviceDescriptors) -> DeviceNeighbours:
     """Nearest neighbours from view 0 to view 1 of two views that have descriptors; nothing waits
-    for the device. `temperature`: as `nearest_on_host` takes it."""
+    for the device."""
     rows = max(1, _BLOCK_ENTRIES // len(second))
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     columns: tuple[Tensor, Tensor] | None = None
-    sums = None if temperature is None else _DualSoftmaxSums(first, temperature)
     for at in range(0, len(first), rows):
         table = _distances(first, second, slice(at, at + rows))
         # The first of equal ones; `topk` would give any.
@@ -152,75 +144,32 @@ def nearest_on_device(
                 torch.where(closer, index + at, columns[1]),
             )
         best, nearest = table.min(1)
-        if sums is not None:
-            sums.add(table, best, value)
         others = table.scatter_(1, nearest[:, None], torch.inf).amin(1)
         found.append((nearest, best, others))
     assert columns is not None
     nearest, best, others = (torch.cat(parts) for parts in zip(*found, strict=True))
-    dual = None if sums is None else sums.logarithms(nearest, best)
     if not first.binary:
         best, others = best.sqrt(), others.sqrt()
     mutual = columns[1][nearest] == torch.arange(len(nearest), device=nearest.device)
-    return DeviceNeighbours(nearest, best, others, mutual, dual)
+    return DeviceNeighbours(nearest, best, others, mutual)
 
 
-def neighbours_on_device(
-    first: DeviceDescriptors, second: DeviceDescriptors, temperature: float | None = None
-) -> Neighbours:
+def neighbours_on_device(first: DeviceDescriptors, second: DeviceDescriptors) -> Neighbours:
     """`nearest_on_device`, on the host, by one copy."""
-    found = nearest_on_device(first, second, temperature)
-    parts = [
+    found = nearest_on_device(first, second)
+    parts = (
         found.nearest.to(torch.int32),
         found.best.view(torch.int32),
         found.second.view(torch.int32),
         found.mutual.to(torch.int32),
-    ]
-    if found.dual_softmax is not None:
-        parts.append(found.dual_softmax.view(torch.int32))
-    nearest, best, others, mutual, *dual = torch.stack(parts).cpu().numpy()
+    )
+    nearest, best, others, mutual = torch.stack(parts).cpu().numpy()
     return Neighbours(
         nearest.astype(np.int64),
         best.view(np.float32),
         others.view(np.float32),
         mutual.astype(np.bool_),
-        dual[0].view(np.float32) if dual else None,
     )
-
-
-class _DualSoftmaxSums:
-    """As `dual_softmax.DualSoftmaxSums`. Sums of exponentials count from the least distance of
-    their row or column, so that none of them is 0."""
-
-    def __init__(self, first: DeviceDescriptors, temperature: float) -> None:
-        bits = first.vectors.shape[1] if first.binary else 0
-        self._scale = 1.0 / temperature_of_table(temperature, bits)
-        self._rows: list[Tensor] = []
-        self._columns: tuple[Tensor, Tensor] | None = None  # least distance, logarithm of the sum
-
-    def add(self, table: Tensor, least_of_rows: Tensor, least_of_columns: Tensor) -> None:
-        """The next rows `(n, M)` of the table."""
-        self._rows.append(self._logarithms(table, least_of_rows[:, None], 1))
-        sums = self._logarithms(table, least_of_columns, 0)
-        if self._columns is not None:
-            before, known = self._columns
-            least = torch.minimum(before, least_of_columns)
-            sums = torch.logaddexp(
-                known + self._scale * (least - before),
-                sums + self._scale * (least - least_of_columns),
-            )
-            least_of_columns = least
-        self._columns = least_of_columns, sums
-
-    def _logarithms(self, table: Tensor, least: Tensor, along: int) -> Tensor:
-        return (least - table).mul_(self._scale).exp_().sum(along).log_()
-
-    def logarithms(self, nearest: Tensor, best: Tensor) -> Tensor:
-        """`Matches.dual_softmax` of each row's match with `nearest`, at the distance `best`."""
-        assert self._columns is not None
-        least, columns = (one[nearest] for one in self._columns)
-        logarithm = self._scale * (least - best) - torch.cat(self._rows) - columns
-        return logarithm.clamp(LEAST_DUAL_SOFTMAX, 0.0)
 
 
 def _distances(first: DeviceDescriptors, second: DeviceDescriptors, rows: slice) -> Tensor:

@@ -15,14 +15,7 @@ _MAX_DESCRIPTOR = 1e9
 
 _TOLERANCE = 1e-3  # of what other programs rounded
 # Smallest and largest value of each column of `EVIDENCE`.
-_RANGES = (
-    (0.0, 1.0),
-    (0.0, 1.0),
-    (-math.pi, math.pi),
-    (-64.0, 64.0),
-    (0.0, 1.0),
-    (-math.inf, 0.0),
-)
+_RANGES = ((0.0, 1.0), (0.0, 1.0), (-math.pi, math.pi), (-64.0, 64.0), (0.0, 1.0))
 
 
 class ArraysError(FrontendError):
@@ -87,7 +80,7 @@ def matches_from_arrays(
 
     Args:
         keypoints0, keypoints1: (M, 2) pixels of the two images. A match with NaN is none.
-        evidence: (M, 1 to 6) the first columns of `EVIDENCE`; NaN: unknown.
+        evidence: (M, 1 to 5) the first columns of `EVIDENCE`; NaN: unknown.
         confidence: (M,) in [0, 1].
 
     Raises:

@@ -13,12 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msga_ros.frontend.base import Descriptors, Features, FrontendError, Matches
-from msga_ros.frontend.dual_softmax import (
-    DualSoftmaxSums,
-    log_sums,
-    logarithms,
-    temperature_of_table,
-)
 
 # Entries of the table of distances that are held at a time: 2 MB of float32 stay near the CPU.
 _BLOCK_ENTRIES = 1 << 19
@@ -32,72 +26,19 @@ class Neighbours:
 
     `nearest` (N,) int64: index of the nearest in view 1; `best`, `second` (N,) float32: Euclidean
     or Hamming distance to it and to the second nearest (inf where there is none); `mutual` (N,)
-    bool: the neighbour's nearest neighbour in view 0 is this one; `dual_softmax` (N,) float32: as
-    in `Matches`, where a temperature was given.
+    bool: the neighbour's nearest neighbour in view 0 is this one.
     """
 
     nearest: NDArray[np.int64]
     best: NDArray[np.float32]
     second: NDArray[np.float32]
     mutual: NDArray[np.bool_]
-    dual_softmax: NDArray[np.float32] | None = None
 
 
-# Of two views, with the temperature of `Matches.dual_softmax` or None.
-Search = Callable[[Features, Features, float | None], Neighbours]
-
-
-def nearest_on_host(
-    features0: Features, features1: Features, temperature: float | None = None
-) -> Neighbours:
-    """Nearest neighbours from view 0 to view 1 of two views that have descriptors of one kind.
-
-    `temperature` of `Matches.dual_softmax`, which is None without one; `FrontendError` for one
-    that is none (`temperature_of_table`).
-    """
-    descriptors0, descriptors1 = features0.descriptors, features1.descriptors
-    factors0, factors1 = _factors(_as_vectors(descriptors0), _as_vectors(descriptors1))
-    count0, count1 = len(factors0), len(factors1)
-    nearest = np.empty(count0, np.int64)
-    best = np.empty(count0, np.float32)
-    second = np.full(count0, np.inf, np.float32)
-    reverse = np.zeros(count1, np.int64)
-    reverse_best = np.full(count1, np.inf, np.float32)
-    rows = min(max(1, _BLOCK_ENTRIES // count1), count0)
-    # Fresh memory for each block would cost as much time as a look at all of it.
-    memory, flags = np.empty((rows, count1), np.float32), np.empty((rows, count1), np.bool_)
-    sums = None
-    if temperature is not None:
-        scale = _table_temperature(descriptors0, temperature)
-        sums = DualSoftmaxSums(count0, count1, scale, rows)
-    for start in range(0, count0, rows):
-        block = slice(start, min(start + rows, count0))
-        height = block.stop - start
-        table = np.matmul(factors0[block], factors1.T, out=memory[:height])
-        # `argmin` along the columns takes ten times as long as their minimum.
-        values = table.min(axis=0)
-        places = np.flatnonzero(np.equal(table, values, out=flags[:height]))[::-1]
-        row, column = np.divmod(places, count1)
-        columns = np.empty(count1, np.int64)
-        columns[column] = row  # of equal ones the last to be written, the lowest
-        closer = values < reverse_best
-        reverse[closer] = columns[closer] + start
-        reverse_best[closer] = values[closer]
-
-        within = np.arange(height)
-        nearest[block] = table.argmin(axis=1)
-        best[block] = table[within, nearest[block]]
-        if sums is not None:
-            sums.add(block, table, best[block], values)
-        if count1 > 1:
-            table[within, nearest[block]] = np.inf
-            second[block] = table.min(axis=1)
-    dual = None if sums is None else sums.logarithms(nearest, best)
-    for distances in (best, second):
-        np.maximum(distances, 0.0, out=distances)
-        if descriptors0.dtype != np.uint8:
-            np.sqrt(distances, out=distances)
-    return Neighbours(nearest, best, second, reverse[nearest] == np.arange(count0), dual)
+def nearest_on_host(features0: Features, features1: Features) -> Neighbours:
+    """Nearest neighbours from view 0 to view 1 of two views that have descriptors of one kind."""
+    nearest, best, second, reverse = _both_ways(features0.descriptors, features1.descriptors)
+    return Neighbours(nearest, best, second, reverse[nearest] == np.arange(len(nearest)))
 
 
 def match_features(
@@ -106,13 +47,11 @@ def match_features(
     ratio: float,
     mutual: bool,
     most: int = 0,
-    neighbours: Search = nearest_on_host,
-    temperature: float | None = None,
+    neighbours: Callable[[Features, Features], Neighbours] = nearest_on_host,
 ) -> Matches:
     """Nearest neighbours from view 0 to view 1 that `passing` lets through.
 
-    `temperature` of `Matches.dual_softmax`, which is None without one. Descriptors of two different
-    kinds raise `FrontendError`, and so does a temperature that is none (`temperature_of_table`).
+    Descriptors of two different kinds raise `FrontendError`.
     """
     descriptors0, descriptors1 = features0.descriptors, features1.descriptors
     if descriptors0.shape[1:] != descriptors1.shape[1:] or descriptors0.dtype != descriptors1.dtype:
@@ -123,10 +62,9 @@ def match_features(
     if len(descriptors0) == 0 or len(descriptors1) == 0:
         point, index = np.empty((0, 2), np.float32), np.empty(0, np.int64)
         value, flag = np.empty(0, np.float32), np.empty(0, np.bool_)
-        dual = None if temperature is None else value
-        return Matches(point, point, index, index, value, flag, value, value, value, dual)
+        return Matches(point, point, index, index, value, flag, value, value, value)
 
-    found = neighbours(features0, features1, temperature)
+    found = neighbours(features0, features1)
     best, second = found.best, found.second
     ratios = np.ones(len(best), np.float32)
     np.divide(best, second, out=ratios, where=np.isfinite(second) & (second > 0))
@@ -142,7 +80,6 @@ def match_features(
         _rotations(features0.angles, features1.angles, indices0, indices1),
         _log_scales(features0.sizes, features1.sizes, indices0, indices1),
         _relative(best[keep], descriptors0[indices0], descriptors1[indices1]),
-        None if found.dual_softmax is None else found.dual_softmax[keep],
         independent=features0.independent and features1.independent,
     )
 
@@ -152,23 +89,17 @@ def describe_matches(
     features1: Features,
     indices0: NDArray[np.int64],
     indices1: NDArray[np.int64],
-    temperature: float | None = None,
 ) -> Matches:
     """Matches (N,) that are known already, with what the descriptors say of them.
 
     `ratio` compares with the best of all the others, so that 1 stands for a match that is not the
-    nearest neighbour as well. `temperature`: as `match_features` takes it.
+    nearest neighbour as well.
     """
     table = _squared_distances(
         _as_vectors(features0.descriptors), _as_vectors(features1.descriptors)
     )
     own = table[indices0, indices1]
     among = (table[indices0].copy(), table[:, indices1].T.copy())
-    dual = None
-    if temperature is not None:
-        scale = _table_temperature(features0.descriptors, temperature)
-        rows, columns = (log_sums(one, scale) if len(own) else np.empty(0) for one in among)
-        dual = logarithms(own, rows, columns, scale)
     among[0][np.arange(len(own)), indices1] = among[1][np.arange(len(own)), indices0] = np.inf
     second, reverse = (one.min(axis=1, initial=np.inf) for one in among)
     if features0.descriptors.dtype != np.uint8:
@@ -186,7 +117,6 @@ def describe_matches(
         _rotations(features0.angles, features1.angles, indices0, indices1),
         _log_scales(features0.sizes, features1.sizes, indices0, indices1),
         _relative(own, *descriptors),
-        dual,
     )
 
 
@@ -215,9 +145,45 @@ def passing(
     return keep
 
 
-def _table_temperature(descriptors: Descriptors, temperature: float) -> float:
-    binary = descriptors.dtype == np.uint8
-    return temperature_of_table(temperature, 8 * descriptors.shape[1] if binary else 0)
+def _both_ways(
+    descriptors0: Descriptors, descriptors1: Descriptors
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    """Nearest neighbour of each of 0, its distance and the second's; nearest of each of 1."""
+    factors0, factors1 = _factors(_as_vectors(descriptors0), _as_vectors(descriptors1))
+    count0, count1 = len(factors0), len(factors1)
+    nearest = np.empty(count0, np.int64)
+    best = np.empty(count0, np.float32)
+    second = np.full(count0, np.inf, np.float32)
+    reverse = np.zeros(count1, np.int64)
+    reverse_best = np.full(count1, np.inf, np.float32)
+    rows = min(max(1, _BLOCK_ENTRIES // count1), count0)
+    # Fresh memory for each block would cost as much time as a look at all of it.
+    memory, flags = np.empty((rows, count1), np.float32), np.empty((rows, count1), np.bool_)
+    for start in range(0, count0, rows):
+        block = slice(start, min(start + rows, count0))
+        height = block.stop - start
+        table = np.matmul(factors0[block], factors1.T, out=memory[:height])
+        # `argmin` along the columns takes ten times as long as their minimum.
+        values = table.min(axis=0)
+        places = np.flatnonzero(np.equal(table, values, out=flags[:height]))[::-1]
+        row, column = np.divmod(places, count1)
+        columns = np.empty(count1, np.int64)
+        columns[column] = row  # of equal ones the last to be written, the lowest
+        closer = values < reverse_best
+        reverse[closer] = columns[closer] + start
+        reverse_best[closer] = values[closer]
+
+        within = np.arange(height)
+        nearest[block] = table.argmin(axis=1)
+        best[block] = table[within, nearest[block]]
+        if count1 > 1:
+            table[within, nearest[block]] = np.inf
+            second[block] = table.min(axis=1)
+    for distances in (best, second):
+        np.maximum(distances, 0.0, out=distances)
+        if descriptors0.dtype != np.uint8:
+            np.sqrt(distances, out=distances)
+    return nearest, best, second, reverse
 
 
 def _as_vectors(descriptors: Descriptors) -> NDArray[np.float32]:

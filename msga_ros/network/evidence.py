@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from msga_ros.frontend.base import EVIDENCE, LEAST_DUAL_SOFTMAX
+from msga_ros.frontend.base import EVIDENCE
 
 __all__ = ["EVIDENCE", "evidence_inputs", "input_names"]
 
@@ -23,7 +23,7 @@ def evidence_inputs(names: Sequence[str], evidence: Tensor) -> Tensor:
     """`(..., sum of the widths)` inputs for `names` of `EVIDENCE`, from a table `(..., columns)`.
 
     An unknown entry becomes zeros, which no known one does: rotations come as sine and cosine, and
-    a change of scale and a dual softmax with a 1 beside it.
+    a change of scale with a 1 beside it.
     """
     columns = dict(zip(EVIDENCE, evidence.unbind(-1), strict=False))
     nothing = torch.full_like(evidence[..., 0], torch.nan)
@@ -58,17 +58,10 @@ def _distance(values: Tensor) -> Tensor:
     return (1 - values).nan_to_num(0.0).unsqueeze(-1)
 
 
-def _dual_softmax(values: Tensor) -> Tensor:
-    certainty = 1 - values.clamp(LEAST_DUAL_SOFTMAX, 0.0) / LEAST_DUAL_SOFTMAX
-    known = (~values.isnan()).to(values.dtype)
-    return torch.stack((certainty.nan_to_num(0.0), known), -1)
-
-
 _ENCODINGS: dict[str, tuple[tuple[str, ...], Callable[[Tensor], Tensor]]] = {
     "ratio": (("closeness",), _ratio),
     "mutual": (("flag",), _mutual),
     "rotation": (("sine", "cosine"), _rotation),
     "log_scale": (("value", "known"), _log_scale),
     "distance": (("closeness",), _distance),
-    "dual_softmax": (("value", "known"), _dual_softmax),
 }

@@ -255,7 +255,7 @@ class TwoViewPipeline:
         Args:
             keypoints0, keypoints1: (M, 2) pixels of the images as received.
             camera0, camera1: of the two views.
-            evidence: (M, 1 to 6) what is known of each match, the first columns of `EVIDENCE` (see
+            evidence: (M, 1 to 5) what is known of each match, the first columns of `EVIDENCE` (see
                 `Matches`): the ratio test's ratio, the mutual check, ...; NaN: unknown.
             confidence: (M,) in [0, 1], of whoever made the matches; for sieves that ask for it.
 

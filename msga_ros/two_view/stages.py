@@ -95,7 +95,7 @@ class NormalisedMatches:
     """What a sieve sees of N putative matches.
 
     `correspondences` (N, 4) float64: `(x0, y0, x1, y1)`, normalised coordinates. `valid` (N,) bool:
-    the others are none, their rows hold anything. `evidence` (N, 6) float32: columns `EVIDENCE`,
+    the others are none, their rows hold anything. `evidence` (N, 5) float32: columns `EVIDENCE`,
     sizes in focal lengths, NaN where unknown; None: nothing is known. `confidence` (N,) in [0, 1]:
     the matcher's own, or None. `followed`: these
     are points followed from view to view, few of which are wrong.

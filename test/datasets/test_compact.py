@@ -64,16 +64,13 @@ def known_pair(seed: int, matches: int = 200) -> Pair:
     log_scales[:2] = -7.9, 7.9
     distances = rng.random(matches).astype(np.float32)
     distances[:2] = 0.0, 1.0
-    dual_softmaxes = -rng.uniform(0, 15.8, matches).astype(np.float32)
-    dual_softmaxes[:2] = -15.87, 0.0
-    for column in (rotations, log_scales, distances, dual_softmaxes):
+    for column in (rotations, log_scales, distances):
         column[rng.random(matches) < 0.2] = np.nan
     return dataclasses.replace(
         synthetic_pair(seed, matches),
         rotations=rotations,
         log_scales=log_scales,
         distances=distances,
-        dual_softmaxes=dual_softmaxes,
     )
 
 
@@ -102,8 +99,6 @@ def test_evidence_survives_with_what_is_unknown(tmp_path: Path) -> None:
             assert np.nanmin(pair.rotations) >= -np.pi - 1e-6
             assert np.nanmax(np.abs(pair.log_scales - expected.log_scales)) <= 1 / 32 + 1e-6
             assert np.nanmax(np.abs(pair.distances - expected.distances)) <= 1 / 508 + 1e-6
-            error = np.abs(pair.dual_softmaxes - expected.dual_softmaxes)
-            assert np.nanmax(error) <= 1 / 32 + 1e-6 and np.nanmax(pair.dual_softmaxes) == 0.0
             assert 0 < np.isnan(pair.rotations).sum() < len(pair.rotations)
 
 
@@ -117,9 +112,7 @@ def test_sizes_beyond_the_range_are_its_ends_and_not_unknown(tmp_path: Path) -> 
 
 def test_what_the_front_end_does_not_tell_stays_unknown(tmp_path: Path) -> None:
     pair = dataclasses.replace(
-        known_pair(0),
-        rotations=np.full(200, np.nan),
-        **dict.fromkeys(("log_scales", "distances", "dual_softmaxes")),
+        known_pair(0), rotations=np.full(200, np.nan), log_scales=None, distances=None
     )
     with DumpFile(compacted(tmp_path / "a.h5", write_dump(tmp_path / "b.h5", [pair]))) as small:
         assert np.isnan(small[0].rotations).all()
@@ -138,18 +131,6 @@ def test_dumps_with_and_without_evidence_join(tmp_path: Path, order: tuple[int, 
             assert pair.name == pairs[n].name
             assert len(pair.rotations) == len(pair.distances) == len(pairs[n].ratios)
             assert np.isnan(pair.log_scales).all() == (n != 1)
-            assert np.isnan(pair.dual_softmaxes).all() == (n != 1)
-
-
-def test_a_dual_softmax_beyond_the_range_is_its_end(tmp_path: Path) -> None:
-    values = np.array([-16.0, -15.9, -1e-3, 0.0, np.nan], np.float32)
-    pair = dataclasses.replace(synthetic_pair(0, matches=5), dual_softmaxes=values)
-    path = compacted(tmp_path / "a.h5", write_dump(tmp_path / "b.h5", [pair]))
-    with DumpFile(path) as small:
-        found = small[0].dual_softmaxes
-    np.testing.assert_array_equal(found, [-15.875, -15.875, 0.0, 0.0, np.nan])
-    with h5py.File(path) as file:  # readers of before refuse a column that they do not know
-        assert file.attrs["layout"] == "msga compact 3" and file["dual_softmaxes"].dtype == np.uint8
 
 
 def test_the_first_layout_can_still_be_read(tmp_path: Path) -> None:
@@ -160,7 +141,7 @@ def test_the_first_layout_can_still_be_read(tmp_path: Path) -> None:
         file.attrs["layout"] = "msga compact 1"  # which had no further groups
     with DumpFile(path) as small:
         assert np.abs(small[0].correspondences - pair.correspondences).max() < COORDINATE_STEP
-        assert small[0].evidence.shape == (len(pair.ratios), 6)
+        assert small[0].evidence.shape == (len(pair.ratios), 5)
         assert np.isnan(small[0].evidence[:, 2:]).all()
 
 

@@ -7,11 +7,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from plain_matching import features, plain_distances, random_descriptors
 
 from msga_ros.frontend import Features, FrontendError, Matches, matching
 from msga_ros.frontend.base import EVIDENCE, normalised_evidence
 from msga_ros.frontend.matching import match_features, passing
+
+
+def features(descriptors: NDArray[np.generic]) -> Features:
+    count = len(descriptors)
+    return Features(
+        np.zeros((count, 2), np.float32), np.ones(count, np.float32), descriptors, (64, 48)
+    )
+
+
+def random_descriptors(kind: str, count: int, rng: np.random.Generator) -> NDArray[np.generic]:
+    if kind == "bits":
+        return rng.integers(0, 256, (count, 32)).astype(np.uint8)
+    vectors = rng.normal(size=(count, 128)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def plain_distances(a: NDArray[np.generic], b: NDArray[np.generic]) -> NDArray[np.float64]:
+    if a.dtype == np.uint8:
+        return np.unpackbits(a[:, None] ^ b[None], axis=2).sum(axis=2).astype(np.float64)
+    return np.linalg.norm(a[:, None].astype(np.float64) - b[None], axis=2)
 
 
 @settings(max_examples=25, deadline=None)
@@ -174,7 +193,7 @@ def test_what_is_unknown_is_nan() -> None:
         matches.keypoints0, matches.keypoints1, ratio=matches.ratio, mutual=matches.mutual
     )
     for evidence in (matches.evidence, plain.evidence):
-        assert evidence.shape == (3, 6) and evidence.dtype == np.float32
+        assert evidence.shape == (3, 5) and evidence.dtype == np.float32
         np.testing.assert_array_equal(evidence[:, 0], matches.ratio)
         np.testing.assert_array_equal(evidence[:, 1], matches.mutual)
         assert np.isnan(evidence[:, 2:]).all()
@@ -182,8 +201,8 @@ def test_what_is_unknown_is_nan() -> None:
 
 def test_normalised_sizes_are_those_of_cameras_with_equal_focal_lengths() -> None:
     """A point seen from the same distance with twice the focal length is twice as large."""
-    assert EVIDENCE == ("ratio", "mutual", "rotation", "log_scale", "distance", "dual_softmax")
-    evidence = np.array([[0.5, 1, 0.2, 1.0, 0.3, -2], [0.7, 0, -1, np.nan, 0.1, -9]], np.float32)
+    assert EVIDENCE == ("ratio", "mutual", "rotation", "log_scale", "distance")
+    evidence = np.array([[0.5, 1, 0.2, 1.0, 0.3], [0.7, 0, -1, np.nan, 0.1]], np.float32)
     given = evidence.copy()
     normalised = normalised_evidence(given, 500.0, 1000.0)
     np.testing.assert_array_equal(given, evidence)  # what was given stays as it was
@@ -197,7 +216,7 @@ def test_normalised_sizes_are_those_of_cameras_with_equal_focal_lengths() -> Non
 def test_matches_without_features_say_so_where_features_are_needed() -> None:
     points = np.zeros((3, 2), np.float32)
     given = Matches(points, points)
-    assert len(given) == 3 and np.isnan(given.evidence).all() and given.evidence.shape == (3, 6)
+    assert len(given) == 3 and np.isnan(given.evidence).all() and given.evidence.shape == (3, 5)
     with pytest.raises(FrontendError, match="without fixed keypoints"):
         _ = given.feature_indices
     features = Features.without_keypoints((640, 480), payload="a pyramid")

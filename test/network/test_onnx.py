@@ -133,11 +133,10 @@ def test_the_file_names_the_evidence_that_it_takes(
     assert session.get_inputs()[1].shape[2] == len(columns.split(","))
     by_torch, by_onnx = Inference(net, "cpu"), Inference(load_network(path), "cpu")
     matches, everyone = synthetic_pair(5, 90).correspondences, np.ones(90, dtype=bool)
-    table = np.random.default_rng(0).random((90, len(EVIDENCE))).astype(np.float32)
-    table[:, EVIDENCE.index("dual_softmax")] *= -16
+    table = np.random.default_rng(0).random((90, 5)).astype(np.float32)
     table[::4, 2:] = np.nan
     scores = []
-    for width in (len(EVIDENCE), 3, 2, None):
+    for width in (5, 3, 2, None):
         told = None if width is None else table[:, :width]
         one, other = (network(matches, everyone, told) for network in (by_torch, by_onnx))
         assert_alike(one, other, everyone)

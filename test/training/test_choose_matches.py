@@ -98,7 +98,7 @@ def test_matches_are_chosen_among_the_candidates_only() -> None:
 
 
 def test_where_nothing_is_known_of_the_descriptors_all_matches_are_alike() -> None:
-    evidence = torch.full((1, 100, 6), torch.nan)
+    evidence = torch.full((1, 100, 5), torch.nan)
     every = torch.ones(1, 100, dtype=torch.bool)
     draws = Draws(torch.Generator().manual_seed(0))
     for fill in (True, False):

@@ -14,7 +14,6 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from msga_ros.datasets.compact import EVIDENCE_GROUPS
 from msga_ros.datasets.dumps import true_residual
 from msga_ros.datasets.hdf5_checks import READ_ERRORS
 from msga_ros.datasets.hdf5_writing import new_hdf5
@@ -23,10 +22,8 @@ from msga_ros.datasets.posed.matching import PairMatches, Result
 from msga_ros.foreign_text import shown
 from msga_ros.whole_files import write_whole
 
-_EVIDENCE = ("ratios", "mutuals", *EVIDENCE_GROUPS)  # columns `EVIDENCE`
-_EVIDENCE_BITS = (10, 0, 8, 6, 10, 6)  # kept after the point of each where coordinates are rounded
-# Written only where it is known of some match: most descriptors have no temperature.
-_OPTIONAL = "dual_softmaxes"
+_EVIDENCE = ("ratios", "mutuals", "rotations", "log_scales", "distances")  # columns `EVIDENCE`
+_EVIDENCE_BITS = (10, 0, 8, 6, 10)  # kept after the point of each where coordinates are rounded
 GROUPS = ("xs", "ys", "Rs", "ts", *_EVIDENCE, "cx1s", "cy1s", "cx2s", "cy2s", "f1s", "f2s")
 _RESIDUAL_BITS = 10  # of the mantissa: a relative step of a thousandth
 _SETTINGS = "settings.json"
@@ -50,7 +47,6 @@ class Parts:
         self._residuals = residuals
         self._where: dict[str, tuple[Path, int]] = {}
         self._rejected: dict[str, str] = {}
-        self._optional = False  # whether a part has the group `_OPTIONAL`
         folder.mkdir(exist_ok=True)
         for path in folder.glob("*.tmp"):
             path.unlink()
@@ -59,7 +55,6 @@ class Parts:
             try:
                 with h5py.File(path, "r") as file:
                     names, reasons = _texts(file["names"]), _texts(file["rejected"])
-                    self._optional |= _OPTIONAL in file
             except READ_ERRORS as error:
                 text = f"not a part of a dump ({shown(error)}); delete it, and it is made again"
                 raise PosedImagesError(f"{path}: {text}") from error
@@ -85,14 +80,9 @@ class Parts:
         reasons = [reason for _, reason in refused]
         digest = zlib.crc32("\n".join(sorted(names)).encode())
         path = self.folder / f"part-{digest:08x}-{len(names)}.h5"
-        column = _EVIDENCE.index(_OPTIONAL)
-        known = any(np.isfinite(matches.evidence[:, column]).any() for _, matches in kept)
-        self._optional |= known
-        evidence = [group for group in _EVIDENCE if known or group != _OPTIONAL]
         with new_hdf5(path, _FORMAT) as new:
             for index, (_, matches) in enumerate(kept):
-                key = str(index)
-                _write_pair(new.file, key, matches, self._bits, self._residuals, evidence)
+                _write_pair(new.file, str(index), matches, self._bits, self._residuals)
                 new.check()
             _write_texts(new.file, "names", names)
             _write_texts(new.file, "rejected", reasons)
@@ -103,8 +93,7 @@ class Parts:
         chosen = [name for name in names if name in self._where]
         with new_hdf5(output, _FORMAT) as new:
             file = new.file
-            there = {"ys": self._residuals, _OPTIONAL: self._optional}
-            groups = [group for group in GROUPS if there.get(group, True)]
+            groups = [g for g in GROUPS if g != "ys" or self._residuals]
             targets = {group: file.create_group(group) for group in groups}
             opened, current = None, Path()
             try:
@@ -115,10 +104,6 @@ class Parts:
                             opened.close()
                         opened, current = h5py.File(path, "r"), path
                     for group, target in targets.items():
-                        if group == _OPTIONAL and group not in opened:
-                            count = opened[f"ratios/{index}"].shape
-                            _packed(target, str(number), np.full(count, np.nan))
-                            continue
                         opened.copy(f"{group}/{index}", target, name=str(number))
                     new.check()
             finally:
@@ -164,14 +149,7 @@ def round_to_bits(values: NDArray[np.float32], bits: int) -> NDArray[np.float32]
     return np.asarray(np.round(values * scale) / scale, np.float32)
 
 
-def _write_pair(
-    file: h5py.File,
-    key: str,
-    pair: PairMatches,
-    bits: int,
-    residuals: bool,
-    evidence: Sequence[str],
-) -> None:
+def _write_pair(file: h5py.File, key: str, pair: PairMatches, bits: int, residuals: bool) -> None:
     rows = round_to_bits(pair.correspondences, bits)
     _packed(file, f"xs/{key}", rows[None])
     if residuals:
@@ -179,8 +157,6 @@ def _write_pair(
         distance = _round_mantissa(distance) if bits else distance
         _packed(file, f"ys/{key}", distance[:, None])
     for group, column, kept in zip(_EVIDENCE, pair.evidence.T, _EVIDENCE_BITS, strict=True):
-        if group not in evidence:
-            continue
         _packed(file, f"{group}/{key}", round_to_bits(column, kept if bits else 0))
     small: dict[str, ArrayLike] = {
         "Rs": pair.rotation,
@@ -196,7 +172,7 @@ def _write_pair(
         file[f"{group}/{key}"] = np.asarray(values, np.float32)
 
 
-def _packed(file: h5py.Group, name: str, values: NDArray[np.generic]) -> None:
+def _packed(file: h5py.File, name: str, values: NDArray[np.generic]) -> None:
     data = np.asarray(values, np.float32)
     options = {"shuffle": True, "compression": "gzip", "compression_opts": 9}
     file.create_dataset(name, data=data, chunks=data.shape, **options)

@@ -63,7 +63,7 @@ class PairMatches:
     Attributes:
         correspondences: `(N, 4)` normalised coordinates.
         rotation, translation: `x' = R x + t`, of length 1.
-        evidence: `(N, 6)`, as `Matches.evidence`.
+        evidence: `(N, 5)`, as `Matches.evidence`.
         centres, focals: `(2, 2)` principal point and focal lengths of image 0 and of image 1.
     """
 

@@ -5,18 +5,21 @@ Lowe, "Distinctive image features from scale-invariant keypoints", IJCV 2004, se
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from msga_ros.devices.names import check_name
 from msga_ros.frontend.base import Features, FrontendError, Matches
 from msga_ros.frontend.config import FrontendConfig
-from msga_ros.frontend.matching import Neighbours, Search, match_features, nearest_on_host
+from msga_ros.frontend.matching import Neighbours, match_features, nearest_on_host
 
 if TYPE_CHECKING:
     from msga_ros.devices.fallback import DeviceFallback
 
 _DEVICE = "frontend.device"
+
+Search = Callable[[Features, Features], Neighbours]
 
 
 class PlacedSearch:
@@ -46,13 +49,11 @@ class PlacedSearch:
             _DEVICE,
         )
 
-    def __call__(
-        self, features0: Features, features1: Features, temperature: float | None = None
-    ) -> Neighbours:
+    def __call__(self, features0: Features, features1: Features) -> Neighbours:
         """As `nearest_on_host`."""
         if self.fallback is None:
-            return nearest_on_host(features0, features1, temperature)
-        return self.fallback.run(lambda search: search(features0, features1, temperature))
+            return nearest_on_host(features0, features1)
+        return self.fallback.run(lambda search: search(features0, features1))
 
 
 class NearestMatcher:

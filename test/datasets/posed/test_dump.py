@@ -31,10 +31,9 @@ from msga_ros.datasets.posed.base import PosedImage, PosedImagesError, PosedScen
 from msga_ros.datasets.posed.dump import DumpConfig, dump
 from msga_ros.datasets.posed.executors import in_this_process, local, ray_cluster
 from msga_ros.datasets.posed.files import round_to_bits
-from msga_ros.datasets.posed.matching import Acceptance, Result, Task, work
+from msga_ros.datasets.posed.matching import Acceptance, Result, Task
 from msga_ros.datasets.posed.selection import Selection, candidates
 from msga_ros.datasets.posed.sources import KINDS, open_scene
-from msga_ros.frontend.base import EVIDENCE
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.camera_pose import Pose
@@ -44,8 +43,6 @@ from msga_ros.two_view.stages import create_frontend
 ROOT = Path(__file__).resolve().parents[3]
 ANY = Acceptance(min_matches=1, min_parallax=0.0)
 QUICK = DumpConfig(frontend=FrontendConfig(max_keypoints=200), acceptance=ANY, pairs=0)
-
-ROUNDED = replace(QUICK, bits=14)
 
 
 @pytest.fixture(scope="module")
@@ -142,32 +139,6 @@ def test_evidence_is_that_of_the_front_end(scene: PosedScene, tmp_path: Path) ->
         np.testing.assert_allclose(pair.focal1, 2 * pair.focal0)
         assert pair.log_scales is not None
         np.testing.assert_allclose(pair.evidence[:, 3], pair.log_scales - 1.0, atol=1e-6)
-
-
-def test_a_dual_softmax_is_written_where_one_is_known(scene: PosedScene, tmp_path: Path) -> None:
-    """For all pairs then, so that the group is whole, whatever part they are in."""
-
-    def tells_some(tasks: Sequence[Task]) -> Iterator[list[Result]]:
-        for number, task in enumerate(tasks):
-            results = work(task)
-            for result in results[number:]:
-                assert result.matches is not None
-                evidence = result.matches.evidence
-                evidence[:, EVIDENCE.index("dual_softmax")] = -10 * evidence[:, 0]
-                told.add(result.name)
-            yield results
-
-    told: set[str] = set()
-    half = replace(scene, images=scene.images[: len(scene) // 2])
-    path = tmp_path / "some.h5"
-    dump([replace(half, name="a"), replace(half, name="b")], path, ROUNDED, tells_some)
-    with DumpFile(path) as reader:
-        for pair in reader:
-            assert pair.dual_softmaxes is not None
-            known = pair.name in told
-            expected = -10 * pair.ratios if known else np.full(len(pair.ratios), np.nan)
-            np.testing.assert_allclose(pair.dual_softmaxes, expected, atol=0.02)
-        assert 0 < len(told) < len(reader)
 
 
 def enlarged(image: PosedImage, folder: Path) -> PosedImage:

@@ -5,7 +5,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from msga_ros.frontend.base import LEAST_DUAL_SOFTMAX
 from msga_ros.network.fused.values import Counts, Sieving
 
 
@@ -79,8 +78,6 @@ def encode_kernel(
     ROTATION: tl.constexpr,
     LOG_SCALE: tl.constexpr,
     DISTANCE: tl.constexpr,
-    DUAL_SOFTMAX: tl.constexpr,
-    LEAST_DUAL_SOFTMAX: tl.constexpr,
     WIDTH: tl.constexpr,
     BM: tl.constexpr,
 ):
@@ -120,14 +117,6 @@ def encode_kernel(
     if DISTANCE:
         value = _known(1.0 - _column(evidence, at, there, 4, COLUMNS))
         tl.store(out, tl.where(seen, value, 0.0), mask=there)
-        out += 1
-    if DUAL_SOFTMAX:
-        value = _column(evidence, at, there, 5, COLUMNS)
-        real = value == value
-        bounded = tl.minimum(tl.maximum(tl.where(real, value, 0.0), LEAST_DUAL_SOFTMAX), 0.0)
-        certainty = 1.0 - bounded / LEAST_DUAL_SOFTMAX
-        tl.store(out, tl.where(seen & real, certainty, 0.0), mask=there)
-        tl.store(out + 1, (seen & real).to(tl.float32), mask=there)
 
 
 def count(valid: Tensor, sieving: Sieving) -> Counts:
@@ -178,8 +167,6 @@ def encode(
         ROTATION="rotation" in names,
         LOG_SCALE="log_scale" in names,
         DISTANCE="distance" in names,
-        DUAL_SOFTMAX="dual_softmax" in names,
-        LEAST_DUAL_SOFTMAX=LEAST_DUAL_SOFTMAX,
         WIDTH=sieving.inputs,
         BM=128,
         num_warps=4,
