@@ -61,6 +61,8 @@ def main() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     given: dict[str, object] = {"network.device": "cpu", "frontend.name": options.frontend}
+    if options.weights:
+        given["network.weights"] = options.weights
     config = PipelineConfig.load(**given)
     frontend = create_frontend(config.frontend)
     records = []
@@ -98,6 +100,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--mode", choices=("mono", "stereo"), default="mono")
     parser.add_argument("-f", "--frontend", default="sift")
     parser.add_argument("-e", "--estimator", action="append", dest="estimators")
+    parser.add_argument("-w", "--weights", help="set in the package or checkpoint")
     parser.add_argument("--starts", type=_numbers, default=(0, 3, 6, 9))
     parser.add_argument("--seeds", type=_numbers, default=(0,))
     parser.add_argument("--dropped", type=float, default=0.0, help="share of frames left out")
