@@ -143,7 +143,7 @@ def test_ids_that_come_back_are_those_of_the_same_points() -> None:
 
 def test_the_way_ahead_is_the_same_and_nothing_more_is_matched() -> None:
     scene = Scene.drive(np.random.default_rng(5), 16, points=900)
-    often = replace(CONFIG, keyframe_share=0.8)
+    often = replace(CONFIG, keyframe_share=0.9)
     updates, odometry, asked = drive(scene, 5, often)
     plain, _, asked_plain = drive(scene, 5, replace(often, keyframes_kept=0))
     assert sum(one.keyframe for one in updates) > 3 and len(odometry.reference_stamps) > 3
