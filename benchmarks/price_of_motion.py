@@ -16,6 +16,7 @@ starts.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -92,7 +93,7 @@ def main() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     config = OdometryConfig(
-        **{k: float(v) for k, v in (one.split("=") for one in options.odometry)}
+        **{k: json.loads(v) for k, v in (one.split("=") for one in options.odometry)}
     )
     for scene in options.scenes:
         sequence = open_sequence(
