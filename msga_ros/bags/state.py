@@ -29,7 +29,7 @@ from msga_ros.odometry.rgbd import DepthFrame
 from msga_ros.odometry.stereo_frame import StereoFrame
 from msga_ros.odometry.updates import OdometryStatus
 
-_FORMAT = 5
+_FORMAT = 4
 _PLAIN = (type(None), bool, int, float, str)
 _NUMBERS = "biufc"  # kinds of dtype
 

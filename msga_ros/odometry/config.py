@@ -67,14 +67,6 @@ class OdometryConfig:
     keyframe_inliers: int = _setting(
         60, "A new keyframe once fewer points of the last one are seen.", "", 0, 100_000
     )
-    keyframes_kept: int = _setting(
-        8,
-        "Former keyframes that a frame is measured against again where it sees them better than "
-        "the newest; 0: none. Not where the front end follows its points.",
-        "",
-        0,
-        100,
-    )
     keyframe_certainty: float = _setting(
         10.0,
         "Stereo with rig_sigma_deg 0: a new keyframe once the motion is longer than so many of its "

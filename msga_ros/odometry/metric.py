@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Generic, TypedDict
+from typing import Generic, Protocol, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from msga_ros.frontend import Features
+from msga_ros.geometry.camera import Camera
 from msga_ros.odometry.chain import ChainState, PoseChain, Step, between, by_distortion
 from msga_ros.odometry.config import OdometryConfig
-from msga_ros.odometry.kept_keyframes import (
-    Frame,
-    KeptKeyframe,
-    KeptKeyframes,
-    KeptState,
-    Measurement,
-    more_certain,
-    sees_better,
-)
 from msga_ros.odometry.matches import MatchesLike, Relate, judged, unique_rows
 from msga_ros.odometry.observations import Observations, TwoFrameSolution
 from msga_ros.odometry.poses import UncertainPose, exact_motion, predicted
@@ -36,10 +29,30 @@ Array = NDArray[np.float64]
 _UNKNOWN = 10.0  # times the smallest motion that is guessed, where none was measured yet
 
 
+class MetricFrame(Protocol):
+    """A frame of which some points are known in metres; arrays by the index of the feature.
+
+    `left` (N, 2): normalised coordinates in the (left) camera; `inverse_depth` (N,) 1/m, NaN where
+    unknown; `with_depth`: the features for which it is known.
+    """
+
+    stamp: float
+    features: Features
+    camera: Camera
+    left: Array
+    inverse_depth: Array
+    tracks: dict[int, int]
+
+    @property
+    def with_depth(self) -> NDArray[np.int64]: ...
+
+
+Frame = TypeVar("Frame", bound=MetricFrame)
+
+
 class MetricState(TypedDict):
     """What every metric odometry goes on from; the keyframe and the one before are its frames."""
 
-    kept: list[KeptState]
     tracks: TracksState
     chain: ChainState
     seen_at_first: int
@@ -75,14 +88,6 @@ class MetricOdometry(ABC, Generic[Frame]):
         self._last = UncertainPose.origin()
         self._last_stamp = 0.0
         self._previous: tuple[Frame, Step] | None = None  # if not the keyframe
-        self._kept: KeptKeyframes[Frame] = KeptKeyframes(self._config.keyframes_kept)
-
-    @property
-    def reference_stamps(self) -> list[float]:
-        """Stamps (s) of the frames that the next motion may start from."""
-        newest = [] if self._keyframe is None else [self._keyframe.stamp]
-        previous = [] if self._previous is None else [self._previous[0].stamp]
-        return [*self._kept.stamps, *newest, *previous]
 
     @abstractmethod
     def _observed(
@@ -102,9 +107,6 @@ class MetricOdometry(ABC, Generic[Frame]):
     ) -> tuple[TwoFrameSolution | None, bool]:
         """The motion, None where there is none, and whether its length was measured."""
 
-    def _use(self, solution: TwoFrameSolution) -> None:
-        """Take in what the `solution` of a frame says beside its motion; once a frame."""
-
     def _outdated(self, solution: TwoFrameSolution) -> bool:
         """Whether the next motion is better measured from the frame that `solution` leads to,
         however many points of the keyframe are still seen."""
@@ -116,7 +118,6 @@ class MetricOdometry(ABC, Generic[Frame]):
 
     def _metric_state(self) -> MetricState:
         return {
-            "kept": self._kept.state_dict(),
             "tracks": self._tracks.state_dict(),
             "chain": self._chain.state_dict(),
             "seen_at_first": self._seen_at_first,
@@ -127,7 +128,6 @@ class MetricOdometry(ABC, Generic[Frame]):
         }
 
     def _load_metric_state(self, state: MetricState) -> None:
-        self._kept.load_state_dict(state["kept"])
         self._tracks.load_state_dict(state["tracks"])
         self._chain = PoseChain()
         self._chain.load_state_dict(state["chain"])
@@ -145,40 +145,6 @@ class MetricOdometry(ABC, Generic[Frame]):
         return self._locate(frame, self._keyframe, check)
 
     def _locate(self, frame: Frame, keyframe: Frame, check: RigCheck | None) -> OdometryUpdate:
-        found = self._measured(keyframe, frame)
-        if (
-            self._previous is not None
-            and not found.scaled
-            and (found.solution is None or self._serves(self._previous[0]))
-        ):
-            # The keyframe is out of sight: go on from the frame before this one.
-            self._kept.keep(self._left(keyframe))
-            self._keyframe, step = self._previous
-            self._chain.advance(step)
-            self._previous, self._seen_at_first = None, 0
-            return self._locate(frame, self._keyframe, check)
-        if found.solution is None:
-            foretold = self._last.compose(self._goes_on(frame.stamp))
-            again = self._seen_again(frame, found, self._left(keyframe), foretold)
-            if again is None:
-                return self._lost(frame, keyframe, found.matches, check)
-            return self._return_to(*again, frame, keyframe, None, check)
-        step = self._step(found.solution, found.features0, found.features1)
-        motion, seconds = step.pose, frame.stamp - keyframe.stamp
-        if self._previous is not None:
-            motion = between(self._previous[1], step)
-            seconds = frame.stamp - self._previous[0].stamp
-        replace = self._replaces(frame, found.solution, found.scaled)
-        if replace:
-            there = self._chain.locate(step)
-            again = self._seen_again(frame, found, self._left(keyframe), there)
-            if again is not None:
-                return self._return_to(*again, frame, keyframe, motion, check)
-            self._kept.keep(self._left(keyframe))
-        return self._arrive(frame, keyframe, found, step, replace, motion, seconds, check)
-
-    def _measured(self, keyframe: Frame, frame: Frame) -> Measurement:
-        """The motion from `keyframe` to `frame`, as far as their matches tell it."""
         matches = self._relate(keyframe.features, frame.features, keyframe.camera, frame.camera)
         rows = unique_rows(matches)
         rows = rows[np.isfinite(frame.left[matches.indices1[rows]]).all(1)]
@@ -186,90 +152,42 @@ class MetricOdometry(ABC, Generic[Frame]):
         observations = self._observed(keyframe, frame, features0, features1, matches, rows)
         depths = keyframe.inverse_depth[features0]
         solution, scaled = self._solve(observations, depths, keyframe, frame)
-        return Measurement(matches, rows, features0, features1, solution, scaled)
-
-    def _left(self, keyframe: Frame) -> KeptKeyframe[Frame]:
-        return KeptKeyframe(keyframe, self._chain.state_dict(), self._seen_at_first)
-
-    def _seen_again(
-        self,
-        frame: Frame,
-        found: Measurement,
-        newest: KeptKeyframe[Frame],
-        there: UncertainPose,
-    ) -> tuple[KeptKeyframe[Frame], Measurement] | None:
-        """A kept keyframe from which the pose of `frame` is known better than from the `newest`.
-
-        `found` and `there`: what the newest says of the frame, and the pose of it. One is tried.
-        """
-        kept = self._kept.nearest(there, newest)
-        if kept is None:
-            return None
-        again = self._measured(kept.frame, frame)
-        if again.solution is None or not sees_better(again, found, self._config.keyframe_inliers):
-            return None
-        step = self._step(again.solution, again.features0, again.features1)
-        if found.scaled and not more_certain(kept.chain_from_here().locate(step), there):
-            return None
-        return kept, again
-
-    def _return_to(
-        self,
-        kept: KeptKeyframe[Frame],
-        found: Measurement,
-        frame: Frame,
-        keyframe: Frame,
-        motion: UncertainPose | None,
-        check: RigCheck | None,
-    ) -> OdometryUpdate:
-        """Measure `frame` from `kept`, which is the reference again in place of `keyframe`.
-
-        `motion`: since the frame before, as the newest keyframe has it: free of the correction.
-        """
-        assert found.solution is not None
-        self._kept.keep(self._left(keyframe))
-        self._kept.take(kept)
-        self._keyframe, self._chain = kept.frame, kept.chain_from_here()
-        self._seen_at_first = kept.seen_at_first
-        replace = self._replaces(frame, found.solution, found.scaled)
-        if replace:
-            self._kept.keep(self._left(kept.frame))
-        step = self._step(found.solution, found.features0, found.features1)
-        seconds = frame.stamp - self._last_stamp
-        return self._arrive(frame, kept.frame, found, step, replace, motion, seconds, check)
-
-    def _arrive(
-        self,
-        frame: Frame,
-        reference: Frame,
-        found: Measurement,
-        step: Step,
-        replace: bool,
-        motion: UncertainPose | None,
-        seconds: float,
-        check: RigCheck | None,
-    ) -> OdometryUpdate:
-        """Take `frame` in where `step` leads from `reference`; to `replace` it, or not."""
-        matches, solution = found.matches, found.solution
-        assert solution is not None
-        self._use(solution)
+        if (
+            self._previous is not None
+            and not scaled
+            and (solution is None or self._serves(self._previous[0]))
+        ):
+            # The keyframe is out of sight: go on from the frame before this one.
+            self._keyframe, step = self._previous
+            self._chain.advance(step)
+            self._previous, self._seen_at_first = None, 0
+            return self._locate(frame, self._keyframe, check)
+        if solution is None:
+            return self._lost(frame, keyframe, matches, check)
         inlier = np.zeros(len(matches.inlier), dtype=bool)
-        inlier[found.rows[solution.inlier]] = True
+        inlier[rows[solution.inlier]] = True
         points = np.full((len(inlier), 3), np.nan)
-        points[found.rows] = solution.points_in_current()
-        ids = self._tracks.follow(reference, frame, judged(matches, inlier))
-        pose = self._chain.advance(step) if replace else self._chain.locate(step)
+        points[rows] = solution.points_in_current()
+        ids = self._tracks.follow(keyframe, frame, judged(matches, inlier))
+        step = self._step(solution, features0, features1)
+        last_stamp, motion = keyframe.stamp, step.pose
+        if self._previous is not None:
+            last_stamp, motion = self._previous[0].stamp, between(self._previous[1], step)
+        replace = self._replaces(frame, solution, scaled)
         if replace:
+            pose = self._chain.advance(step)
             self._begin_keyframe(frame)
+        else:
+            pose = self._chain.locate(step)
         self._previous = None if replace else (frame, step)
         self._move_to(pose, frame.stamp)
         return OdometryUpdate(
             stamp=frame.stamp,
-            status=OdometryStatus.OK if found.scaled else OdometryStatus.RESCALED,
+            status=OdometryStatus.OK if scaled else OdometryStatus.RESCALED,
             pose=pose,
             relative=step.pose,
-            reference_stamp=reference.stamp,
-            scale_known=found.scaled,
+            reference_stamp=keyframe.stamp,
+            scale_known=scaled,
             matches=matches,
             inlier=inlier,
             track_ids=ids,
@@ -279,7 +197,7 @@ class MetricOdometry(ABC, Generic[Frame]):
             sigma_px=solution.sigma,
             rig=self._completed(check),
             motion=motion,
-            motion_seconds=seconds,
+            motion_seconds=frame.stamp - last_stamp,
         )
 
     def _step(
@@ -330,12 +248,6 @@ class MetricOdometry(ABC, Generic[Frame]):
         self._seconds = stamp - self._last_stamp
         self._last, self._last_stamp = pose, stamp
 
-    def _goes_on(self, stamp: float) -> UncertainPose:
-        """The motion up to `stamp` (s) if it goes on as before."""
-        passed = stamp - self._last_stamp
-        known = self._seconds > 0 and passed > 0
-        return predicted(self._velocity, passed / self._seconds if known else _UNKNOWN)
-
     def _lost(
         self,
         frame: Frame,
@@ -346,11 +258,10 @@ class MetricOdometry(ABC, Generic[Frame]):
         """Go on as before, about as uncertain as the motion is large."""
         passed = frame.stamp - self._last_stamp
         known = self._seconds > 0 and passed > 0
-        guess = self._goes_on(frame.stamp)
+        guess = predicted(self._velocity, passed / self._seconds if known else _UNKNOWN)
         pose = self._last.compose(guess)
         replace = self._serves(frame)
         if replace:
-            self._kept.keep(self._left(keyframe))
             self._chain = PoseChain(pose)
             self._begin_keyframe(frame)
             self._last, self._last_stamp = pose, frame.stamp

@@ -126,10 +126,8 @@ class StereoOdometry(MetricOdometry[StereoFrame]):
         )
         if solution is None or solution.inlier.sum() < config.min_inliers:
             return None, False
-        return solution, True
-
-    def _use(self, solution: TwoFrameSolution) -> None:
         self._rig.update(solution.rig)
+        return solution, True
 
     def _observed(
         self,

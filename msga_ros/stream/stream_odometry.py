@@ -134,12 +134,10 @@ class StreamOdometry:
             self.session, self.reason, self._pending = self.session + 1, self._pending, ""
         start = update.reference_stamp
         reference = None if start is None else self._headers.get(start)
-        known = {**self._headers, update.stamp: header}
-        if isinstance(self._odometry, StereoOdometry | RgbdOdometry):
-            starts = self._odometry.reference_stamps
-        else:
-            starts = [update.stamp] if start is None or update.keyframe else [start, update.stamp]
-        self._headers = {stamp: known[stamp] for stamp in starts if stamp in known}
+        kept = {update.stamp: header}
+        if start is not None and reference is not None and not update.keyframe:
+            kept[start] = reference
+        self._headers = kept
         return OdometryResult(update, header, reference, self.session)
 
 
