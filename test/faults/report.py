@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+import tempfile
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -59,8 +61,13 @@ def put_section(name: str, text: str, page: Path = PAGE) -> None:
     page.write_text(f"{head}{start}\n{text}\n{end}{tail}", encoding="utf-8")
 
 
+def without_folders(text: str) -> str:
+    """`text` with the names of temporary files alone: the folders are another's at each run."""
+    return re.sub(re.escape(tempfile.gettempdir()) + r"/\S*/", "", text)
+
+
 def _line(mode: str, row: Row) -> str:
-    said = " ".join(row.said.split()).replace("|", "\\|")
+    said = without_folders(" ".join(row.said.split())).replace("|", "\\|")
     said = said if len(said) <= 120 else said[:117] + "..."
     errors = row.errors
     off = f"{errors.rotation:.2f}, {errors.direction:.2f}" if errors is not None else "-"
