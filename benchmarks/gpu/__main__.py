@@ -23,6 +23,7 @@ import torch  # noqa: E402
 from ceilings import measure_ceilings  # noqa: E402
 from continuation import continue_trainings  # noqa: E402
 from fused_speed import measure_fused  # noqa: E402
+from fused_tuning import measure_tuning  # noqa: E402
 from network_speed import measure_compiled, measure_network, measure_onnx  # noqa: E402
 from pipeline_speed import measure_matching, measure_stages, measure_streams  # noqa: E402
 from profile_kernels import measure_kernels  # noqa: E402
@@ -40,10 +41,11 @@ SECTIONS = {
     "streams": measure_streams,
     "stages": measure_stages,
     "kernels": measure_kernels,
+    "tuning": measure_tuning,
     "compiled": measure_compiled,
     "training": measure_training,
 }
-LONG = ("compiled", "training")  # to be asked for
+LONG = ("tuning", "compiled", "training")  # to be asked for
 
 
 def main() -> None:

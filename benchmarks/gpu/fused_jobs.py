@@ -17,7 +17,7 @@ from fused_variants import RULE
 from records import Entry, Records
 
 SECTION = "fused"
-_MOST_APART = 1e-2  # of an operation, relative to the largest entry of its answer
+MOST_APART = 1e-2  # of an operation, relative to the largest entry of its answer
 _AT_A_TIME = 3  # more of them, and each compiles slower than what waits for it
 
 
@@ -106,5 +106,5 @@ def _failed(found: dict[str, Entry]) -> list[str]:
     return [
         operation
         for operation, entry in found.items()
-        if "error" in entry or not entry["apart"] <= _MOST_APART
+        if "error" in entry or not entry["apart"] <= MOST_APART
     ]
