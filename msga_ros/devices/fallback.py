@@ -41,7 +41,7 @@ class DeviceFallback(Generic[Model]):
         # It stays: going back to it needs nothing from a device that has no memory left.
         self._on_cpu = on_cpu
         self._active, self._device = on_cpu, torch.device("cpu")
-        # Page-locked memory that a broken device has used cannot be freed: the process would abort.
+        # Kept until the process ends: freeing what a broken device holds would only fail.
         self._lost: Model | None = None
         chosen, problem = choose_device(name, entry)
         if problem:

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from msga_ros.devices.page_locked import page_locked
 from msga_ros.devices.precision import full_float32
 from msga_ros.network.evidence import EVIDENCE
 from msga_ros.network.fused import unavailable
@@ -129,7 +130,8 @@ class RecordedNetwork:
             self._readiness.wait()
 
     def _record(self, size: int, by_kernels: bool) -> _Recording:
-        on_host = _made_up(size).pin_memory()
+        on_host = page_locked(size, _COLUMNS)
+        on_host.copy_(_made_up(size))
         on_device = on_host.to(self.device)
         with _RECORDING, full_float32(), torch.inference_mode(), torch.cuda.stream(self._stream):
             by_kernels = self._warm_up(on_device, by_kernels)
@@ -146,7 +148,7 @@ class RecordedNetwork:
             on_host,
             on_device,
             results,
-            torch.empty(results.shape, pin_memory=True),
+            page_locked(len(results)),
         )
 
     def _warm_up(self, rows: Tensor, by_kernels: bool) -> bool:

@@ -6,7 +6,9 @@ import logging
 import threading
 from collections.abc import Callable
 
-from msga_ros.network.fused.values import tiles_for
+import torch
+
+from msga_ros.network.fused.values import Tiles, tiles_for
 
 logger = logging.getLogger(__name__)
 
@@ -25,15 +27,15 @@ class Readiness:
             compile_for: compiles the kernels for so many matches, or raises whatever it is.
         """
         self._compile_for = compile_for
-        self._ready: set[object] = set()
-        self._started: dict[object, threading.Thread] = {}
+        self._ready: set[Tiles] = set()
+        self._started: dict[frozenset[Tiles], threading.Thread] = {}
         self._lock = threading.Lock()
 
     def usable(self, count: int) -> bool:
         """Whether to use the kernels for `count` matches now: they are there, or are the first."""
-        tiles = tiles_for(1, count)
+        tiles = _tiles_of(count)
         with self._lock:
-            if not self._ready or tiles in self._ready:
+            if not self._ready or tiles <= self._ready:
                 return True
             if tiles not in self._started:
                 logger.info(
@@ -49,7 +51,7 @@ class Readiness:
     def add(self, count: int) -> None:
         """Those for `count` matches are there."""
         with self._lock:
-            self._ready.add(tiles_for(1, count))
+            self._ready |= _tiles_of(count)
 
     def wait(self) -> None:
         """Until nothing compiles any more."""
@@ -61,6 +63,9 @@ class Readiness:
     def _compile(self, count: int) -> None:
         try:
             self._compile_for(count)
+        except torch.cuda.OutOfMemoryError:  # no fault of the kernels: the next one tries again
+            with self._lock:
+                del self._started[_tiles_of(count)]
         except Exception as error:  # of a compiler or a driver, whatever it is
             logger.warning(
                 "fused kernels for %d matches failed (%s); so many run layer by layer",
@@ -69,6 +74,11 @@ class Readiness:
             )
         else:
             self.add(count)
+
+
+def _tiles_of(count: int) -> frozenset[Tiles]:
+    """The block sizes for so many matches, and for the half and the quarter that are kept."""
+    return frozenset(tiles_for(1, rows) for rows in (count, count // 2, count // 4))
 
 
 def first_line(error: Exception) -> str:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import torch
 
 from msga_ros.network.cuda_graph import RecordedNetwork
 from msga_ros.network.fused.network import FusedNetwork
@@ -70,6 +71,19 @@ def test_kernels_that_do_not_compile_are_said_once_and_never_used(
         "fused kernels for 8000 matches failed (no such instruction); so many run layer by layer"
     ]
     assert compiler.asked == [MANY] and readiness.usable(FEW)
+
+
+def test_memory_that_is_missing_is_no_fault_of_the_kernels(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    compiler = Compiler(torch.cuda.OutOfMemoryError("no memory"))
+    compiler.go_on.set()
+    readiness = warmed_up(compiler)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            assert not readiness.usable(MANY)
+            readiness.wait()
+    assert compiler.asked == [MANY, MANY] and not caplog.records
 
 
 def test_a_size_is_recorded_again_once_its_kernels_are_there(
