@@ -23,86 +23,39 @@ from scenes import scenes
 from msga_ros.network import MSGANet, packaged_weights
 from msga_ros.network.fused.checking import Call, apart, calls_of
 from msga_ros.network.fused.operations import kernel
-from msga_ros.network.fused.values import Tiles
+from msga_ros.network.fused.values import WIDE, Tiles
 
 SECTION = "tuning"
-SHAPES = (("msga_net", 1, 2000), ("msga_net", 32, 1000), ("msga_net_lite", 1, 2000))
+SHAPES = (("msga_net", 32, 1000), ("msga_net", 1, 2000), ("msga_net_lite", 1, 2000))
 _CALLS = 20  # in a recording
 # What is tried instead of the rule, one line each: names of `Tiles`, and values in their order.
-_LINEAR = ("rows", "columns", "depth", "warps")
-_NEAR = ("near_rows", "others", "near_depth", "near_splits", "near_warps")
 _GRID = ("cells", "outputs", "grid_depth", "grid_warps")
-_EDGES = ("edge_rows", "chunk", "warps")
-_CLUSTERS = ("query_rows", "warps")
+_LINEAR = ("rows", "columns", "depth", "warps")
+_RINGS = ("ring_rows", "ring_columns", "ring_depth", "warps")
+_WIDE = ("wide_rows", "wide_columns", "wide_depth", "warps")
 OTHERS: dict[str, tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]] = {
     "linear": (
         _LINEAR,
-        (
-            (16, 64, 128, 4),
-            (16, 128, 128, 4),
-            (16, 128, 128, 8),
-            (32, 64, 128, 4),
-            (32, 32, 128, 4),
-            (32, 64, 64, 4),
-            (32, 128, 128, 8),
-            (64, 32, 128, 4),
-            (64, 64, 64, 4),
-            (64, 64, 32, 8),
-            (64, 128, 32, 8),
-            (128, 64, 32, 8),
-            (128, 128, 32, 8),
-        ),
+        ((16, 64, 128, 4), (32, 64, 128, 4), (64, 64, 64, 4), (128, 64, 32, 8), (128, 128, 32, 8)),
     ),
+    "wide": (_WIDE, ((64, 64, 64, 4), (128, 64, 32, 8), (128, 128, 32, 8))),
     "annular": (
-        ("rows", "columns", "chunk", "warps"),
-        (
-            (16, 64, 64, 4),
-            (16, 128, 32, 4),
-            (32, 64, 64, 4),
-            (32, 64, 32, 4),
-            (32, 128, 32, 8),
-            (64, 64, 32, 4),
-            (64, 128, 32, 8),
-            (32, 32, 64, 4),
-        ),
+        _RINGS,
+        ((16, 64, 64, 4), (16, 128, 32, 4), (32, 64, 32, 4), (64, 64, 32, 4), (64, 128, 32, 8)),
     ),
     "nearest": (
-        _NEAR,
-        (
-            (16, 32, 128, 8, 1),
-            (16, 64, 128, 8, 2),
-            (32, 64, 64, 8, 4),
-            (32, 32, 128, 8, 4),
-            (32, 32, 32, 4, 2),
-            (32, 32, 32, 16, 2),
-            (64, 32, 32, 8, 4),
-            (32, 16, 64, 8, 2),
-            (32, 64, 32, 1, 4),
-            (64, 64, 32, 1, 4),
-            (64, 64, 32, 2, 8),
-            (128, 64, 32, 1, 8),
-        ),
+        ("near_rows", "near_depth", "near_warps"),
+        ((32, 32, 4), (64, 64, 4), (64, 32, 8), (128, 32, 8), (128, 16, 8)),
     ),
     "edge_output": (
-        _EDGES,
-        ((16, 64, 4), (16, 128, 4), (16, 128, 8), (32, 32, 4), (32, 64, 8), (64, 32, 8)),
+        ("edge_rows", "chunk", "warps"),
+        ((16, 128, 4), (16, 64, 4), (32, 64, 8), (32, 32, 4), (64, 32, 8)),
     ),
-    "pool": (("warps", "parts"), ((4, 64), (4, 32), (8, 32))),
-    "unpool": (_CLUSTERS, ((16, 4), (32, 4), (32, 8), (64, 8))),
+    "pool": (("warps", "parts"), ((8, 32), (4, 32))),
+    "unpool": (("query_rows", "warps"), ((16, 4), (32, 8), (64, 8))),
     "convolution": (
         _GRID,
-        (
-            (16, 16, 64, 4),
-            (16, 32, 128, 4),
-            (16, 32, 32, 4),
-            (32, 32, 64, 4),
-            (16, 64, 64, 4),
-            (32, 64, 64, 4),
-            (64, 64, 32, 4),
-            (64, 64, 64, 8),
-            (16, 16, 128, 2),
-            (16, 32, 64, 8),
-        ),
+        ((16, 32, 64, 4), (16, 16, 128, 4), (32, 32, 64, 4), (64, 32, 64, 4), (64, 64, 32, 4)),
     ),
 }
 OTHERS["mixing"] = OTHERS["convolution"]
@@ -156,10 +109,10 @@ def _tuned(records: Records, shape: tuple[str, int, int]) -> Entry:
     jobs = []
     for place, (call, _) in enumerate(calls):
         jobs.append(Job(*shape, place))
-        kind = call.name, _widths(call), *sorted(call.keywords.items())
+        kind = call.name, _last_sizes(call), *sorted(call.keywords.items())
         if kind not in seen:  # the same kernels for fewer rows
             seen.add(kind)
-            others = itertools.islice(_changes(call.name), 1 if records.small else None)
+            others = itertools.islice(_changes(call), 1 if records.small else None)
             jobs += [Job(*shape, place, changes) for changes in others]
     wrong = _compiled(jobs, records.device)
     rows: list[Entry] = []
@@ -186,14 +139,21 @@ def _tuned(records: Records, shape: tuple[str, int, int]) -> Entry:
     return {"total_us": total, "best_total_us": best_total, "operations": rows}
 
 
-def _changes(operation: str) -> Iterator[tuple[tuple[str, int], ...]]:
-    names, values = OTHERS.get(operation, ((), ()))
+def _changes(call: Call) -> Iterator[tuple[tuple[str, int], ...]]:
+    wide = call.name == "linear" and len(call.arguments[1].weight) >= WIDE
+    names, values = OTHERS.get("wide" if wide else call.name, ((), ()))
     for one in values:
         yield tuple(zip(names, one, strict=True))
 
 
-def _widths(call: Call) -> tuple[int, ...]:
-    return tuple(int(size.split("x")[-1]) for size in call.size.split() if "x" in size)
+def _last_sizes(call: Call) -> tuple[str, ...]:
+    """The sizes of what it is given, without those that are numbers of matches."""
+    sizes = [[int(side) for side in size.split("x")] for size in call.size.split()]
+    batch = sizes[0][0]
+    weights = [(len(size) == 2 and size[0] != batch) or size[0] == 9 for size in sizes]
+    return tuple(
+        str(size if weight else size[-1]) for size, weight in zip(sizes, weights, strict=True)
+    )
 
 
 def _changed(call: Call, changes: tuple[tuple[str, int], ...]) -> tuple[Any, ...]:

@@ -14,34 +14,20 @@ def _changed(**changes: object) -> Rule:
     return lambda batch, rows: replace(tiles_for(batch, rows), **changes)  # type: ignore[arg-type]
 
 
-# Of an earlier rule: each program has all others of few matches, and many warps.
-_EARLIER = {"near_rows": 16, "others": 64, "near_depth": 128, "near_splits": 1, "near_warps": 8}
 RULE = "rule"
 SINGLE: dict[str, Rule] = {
     RULE: tiles_for,
-    "near 16 others 64 warps 8": _changed(**_EARLIER),
-    "near splits 4": _changed(near_splits=4),
-    "near splits 16": _changed(near_splits=16),
-    "grid 32 warps 8": _changed(grid_depth=32, grid_warps=8),
-    "near 16 warps 1": _changed(near_rows=16, near_warps=1),
-    "edges 32": _changed(edge_rows=32),
+    "rows 16": _changed(rows=16),
     "ieee": _changed(precision="ieee"),
     "tf32": _changed(precision="tf32"),
-    "rows 16": _changed(rows=16),
-    "rows 64": _changed(rows=64),
-    "columns 128": _changed(columns=128),
-    "depth 32 parts 32 warps 4": _changed(depth=32, parts=32, warps=4),
-    "chunk 64": _changed(chunk=64),
+    "warps 8": _changed(warps=8),
 }
 BATCH: dict[str, Rule] = {
     RULE: tiles_for,
-    "rows 128 warps 8": _changed(rows=128, warps=8),
-    "near 32 others 64 warps 8": _changed(**{**_EARLIER, "near_rows": 32}),
-    "near splits 2": _changed(near_splits=2),
-    "grid 32": _changed(grid_depth=32),
+    "edges 16": _changed(edge_rows=16, chunk=128, ring_rows=16, ring_columns=128),
+    "wide 128": _changed(wide_rows=128, wide_columns=128, wide_depth=32, warps=8),
     "ieee": _changed(precision="ieee"),
     "tf32": _changed(precision="tf32"),
-    "columns 128": _changed(columns=128),
 }
 
 

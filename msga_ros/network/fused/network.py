@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from msga_ros.network.evidence import input_names
+from msga_ros.network.fused.branches import Branches
 from msga_ros.network.fused.operations import Operations
 from msga_ros.network.fused.values import (
     Chosen,
@@ -56,6 +57,7 @@ class FusedNetwork:
         self.config = config
         self.min_matches = net.min_matches
         self.operations = operations or Operations()
+        self._branches = Branches()
         self._sieves = sieve(net.sieve0), sieve(net.sieve1)
         self._weigh, self._weigh_head = block(net.weigh), linear_of(net.weigh_head)
         self._sieving = Sieving(
@@ -210,8 +212,10 @@ class FusedNetwork:
         assert score0 is not None
 
         context = self._context(weights.context, features, statistics, mask, tiles)
-        on_context, _, _ = run.linear(Normed(context), weights.on_context, mask, tiles)
-        graph3 = run.nearest(context, mask, k, tiles) if weights.dynamic else graph2
+        with self._branches.forked(context.device) as beside:
+            with beside(0):
+                on_context, _, _ = run.linear(Normed(context), weights.on_context, mask, tiles)
+            graph3 = run.nearest(context, mask, k, tiles) if weights.dynamic else graph2
         attended = run.edge_attention(
             on_deep[..., 4 * channels :], on_context, graph2, graph3, channels
         )
@@ -249,10 +253,13 @@ class FusedNetwork:
         cells = run.pool(pooled, weights.pool, mask, tiles)
         side = weights.side
         for layer in weights.layers:
-            qkv = run.convolution(cells, layer.qkv, side, tiles)
-            hidden = run.convolution(cells, layer.local, side, tiles)
-            attended = run.channel_attention(qkv, layer.attention, side, tiles)
-            whole = run.whole_gate(cells, layer.gate)
+            with self._branches.forked(cells.device) as beside:
+                with beside(0):
+                    whole = run.whole_gate(cells, layer.gate)
+                with beside(1):
+                    hidden = run.convolution(cells, layer.local, side, tiles)
+                qkv = run.convolution(cells, layer.qkv, side, tiles)
+                attended = run.channel_attention(qkv, layer.attention, side, tiles)
             cells = run.mixing(
                 cells, layer.gate, hidden, whole, attended, layer.output, side, tiles
             )

@@ -58,20 +58,23 @@ class Normed:
     shortcut: Tensor | None = None
 
 
+WIDE = 192  # outputs of a linear layer: so many make programs enough of large blocks
+
+
 @dataclass(frozen=True)
 class Tiles:
     """Block sizes: powers of two, 16 at least.
 
     Attributes:
         rows, columns, depth: of linear layers: matches, outputs, inputs at a time.
+        wide_rows, wide_columns, wide_depth: the same of layers with many outputs.
         edge_rows: matches of a program that holds all outputs of their edges.
-        query_rows: matches of a program that goes through all clusters.
-        near_rows, others: matches of a program that looks for their neighbours, and matches that
-            these are looked for among, at a time.
-        near_depth: channels at a time of such a product.
-        near_splits: programs that share the others of the same matches; what they find is merged.
-        near_warps: of such a program.
         chunk: inputs at a time where they come from the edges.
+        ring_rows, ring_columns, ring_depth: of layers on rings of neighbours: matches, outputs,
+            inputs at a time.
+        query_rows: matches of a program that goes through all clusters.
+        near_rows, near_depth, near_warps: of products of all matches with all: matches on each
+            side, channels at a time; warps of a program.
         parts: blocks whose statistics are merged at a time.
         cells, outputs, grid_depth, grid_warps: of convolutions on the grid: cells, outputs, and
             inputs at a time; warps of a program.
@@ -83,41 +86,47 @@ class Tiles:
     rows: int = 32
     columns: int = 64
     depth: int = 128
-    chunk: int = 32
+    wide_rows: int = 64
+    wide_columns: int = 64
+    wide_depth: int = 64
     edge_rows: int = 16
+    chunk: int = 128
+    ring_rows: int = 16
+    ring_columns: int = 128
+    ring_depth: int = 32
     query_rows: int = 16
-    near_rows: int = 32
-    others: int = 32
+    near_rows: int = 64
     near_depth: int = 32
-    near_splits: int = 8
-    near_warps: int = 2
+    near_warps: int = 4
     parts: int = 64
     cells: int = 16
     outputs: int = 32
-    grid_depth: int = 64
+    grid_depth: int = 128
     grid_warps: int = 4
     precision: str = "tf32x3"
-    warps: int = 8
+    warps: int = 4
 
 
 def tiles_for(batch: int, rows: int) -> Tiles:
     """By rule, for so many matches: small blocks where few would leave processors idle."""
     matches = batch * rows
+    if matches <= 1024:
+        return Tiles(rows=16)
     if matches <= 4096:
         return Tiles()
     if matches <= 16384:
-        return Tiles(
-            rows=64, depth=32, edge_rows=32, query_rows=32, near_splits=4, parts=32, warps=4
-        )
+        return Tiles(rows=64, depth=32, query_rows=32, parts=32)
     return Tiles(
         rows=64,
         depth=32,
         edge_rows=64,
+        chunk=32,
+        ring_rows=64,
+        ring_columns=64,
         query_rows=32,
-        near_splits=1,
         parts=16,
         cells=64,
-        warps=4,
+        grid_depth=64,
     )
 
 

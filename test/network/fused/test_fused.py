@@ -40,7 +40,19 @@ COUNTS = (38, 11)
 
 def small_tiles(batch: int, rows: int) -> Tiles:
     return Tiles(
-        rows=16, columns=32, depth=16, chunk=16, edge_rows=16, query_rows=16, others=16, parts=2
+        rows=16,
+        columns=32,
+        depth=16,
+        wide_rows=16,
+        wide_columns=32,
+        wide_depth=16,
+        chunk=16,
+        ring_columns=32,
+        ring_depth=16,
+        near_rows=16,
+        near_depth=16,
+        grid_depth=16,
+        parts=2,
     )
 
 
@@ -184,18 +196,35 @@ def test_moments_of_far_points_lose_no_digits(device: str) -> None:
 
 
 @pytest.mark.usefixtures("kernels")
-@pytest.mark.parametrize("splits", [1, 2, 16])
-def test_the_others_are_shared_among_programs(device: str, splits: int) -> None:
-    """Each program sees a part of the others, of which some have fewer than are wanted."""
+@pytest.mark.parametrize("samples", [1, 2, 3])
+def test_neighbours_of_a_few_samples_at_a_time(
+    device: str, samples: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three samples; the table has columns that are no matches, and rows that nobody knows."""
+    from msga_ros.network.fused.kernels import neighbours
     from msga_ros.network.fused.operations import kernel, plain
 
+    monkeypatch.setattr(neighbours, "_TABLE", samples * 4 * 70 * 80)
     generator = torch.Generator().manual_seed(3)
-    features = torch.randn(2, 70, 20, generator=generator).to(device)
-    mask = (torch.rand(2, 70, generator=generator) < 0.7).to(torch.int8).to(device)
-    mask[1, 12:] = 0  # of a sample all in the first part
-    tiles = Tiles(near_rows=16, others=16, near_depth=16, near_splits=splits)
+    features = torch.randn(3, 70, 20, generator=generator).to(device)
+    mask = (torch.rand(3, 70, generator=generator) < 0.7).to(torch.int8).to(device)
+    mask[1, 12:] = 0  # fewer than a block
+    tiles = Tiles(near_rows=16, near_depth=16)
     found = kernel("nearest")(features, mask, 9, tiles)
     expected = plain("nearest")(features, mask, 9, tiles)
-    for sample in range(2):
-        assert torch.equal(found[sample].sort(-1)[0], expected[sample].sort(-1)[0])
-        assert torch.equal(found[sample, :, 0], expected[sample, :, 0])
+    for sample in range(3):
+        some = 9 if sample != 1 else int(mask[1].sum().clamp(max=9))
+        assert torch.equal(found[sample, :, :some], expected[sample, :, :some])
+
+
+@pytest.mark.usefixtures("kernels")
+def test_of_neighbours_equally_near_the_first(device: str) -> None:
+    from msga_ros.network.fused.operations import kernel
+
+    features = torch.zeros(1, 40, 16, device=device)
+    features[0, 20:, 0] = 1.0
+    mask = torch.ones(1, 40, dtype=torch.int8, device=device)
+    mask[0, 1] = 0
+    found = kernel("nearest")(features, mask, 3, Tiles(near_rows=16, near_depth=16))
+    assert found[0, :20].tolist() == [[0, 2, 3]] * 20
+    assert found[0, 20:].tolist() == [[20, 21, 22]] * 20

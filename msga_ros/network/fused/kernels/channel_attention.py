@@ -1,20 +1,36 @@
 """Attention between the channels of the grid of clusters: cells `(B, L L, C)`, row by row."""
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from msga_ros.network.fused.values import Attention, Tiles
 
+_CELLS, _COLUMNS = 16, 64  # of a program of the depthwise convolution
+
 
 @triton.jit
-def _depthwise(
-    qkv, weight, bias, sample, cell, column, inside, L: tl.constexpr, WIDTH: tl.constexpr
+def depthwise_kernel(
+    qkv,
+    weight,
+    bias,
+    y,
+    L: tl.constexpr,
+    WIDTH: tl.constexpr,
+    BM: tl.constexpr,
+    BO: tl.constexpr,
 ):
-    """3 x 3 convolution of each of the columns alone, zeros around the grid; weight `(9, WIDTH)`;
-    zero in columns that are not inside and cells that are none."""
+    """3 x 3 convolution of each of the columns alone, zeros around the grid: qkv, y
+    `(B, L L, WIDTH)`, weight `(9, WIDTH)`."""
+    blocks: tl.constexpr = (L * L + BM - 1) // BM
+    sample, block = tl.program_id(0) // blocks, tl.program_id(0) % blocks
+    cell = block * BM + tl.arange(0, BM)
+    column = tl.program_id(1) * BO + tl.arange(0, BO)
+    inside = column < WIDTH
     r, c = cell // L, cell % L
-    sums = tl.load(bias + column, mask=inside, other=0.0)[None, :]
+    sums = tl.zeros((BM, BO), dtype=tl.float32)
+    sums += tl.load(bias + column, mask=inside, other=0.0)[None, :]
     for tap in tl.static_range(9):
         near_r, near_c = r + tap // 3 - 1, c + tap % 3 - 1
         there = (near_r >= 0) & (near_r < L) & (near_c >= 0) & (near_c < L)
@@ -25,15 +41,22 @@ def _depthwise(
             other=0.0,
         )
         w = tl.load(weight + tap * WIDTH + column, mask=inside, other=0.0)
-        sums = sums + values * w[None, :]
-    return tl.where((cell < L * L)[:, None] & inside[None, :], sums, 0.0)
+        sums += values * w[None, :]
+    both = (cell < L * L)[:, None] & inside[None, :]
+    tl.store(y + (sample * L * L + cell)[:, None] * WIDTH + column[None, :], sums, mask=both)
+
+
+@triton.jit
+def _part(qkv, sample, cell, column, inside, L: tl.constexpr, WIDTH: tl.constexpr):
+    """Some columns of some cells; zero in columns that are not inside and cells that are none."""
+    both = (cell < L * L)[:, None] & inside[None, :]
+    at = (sample * L * L + cell)[:, None] * WIDTH + column[None, :]
+    return tl.load(qkv + at, mask=both, other=0.0)
 
 
 @triton.jit
 def channel_attention_kernel(
     qkv,
-    weight,
-    bias,
     temperature,
     mixture,
     attended,
@@ -50,7 +73,7 @@ def channel_attention_kernel(
 ):
     """Attention between the channels of one head, see `SparseChannelAttention`.
 
-    qkv `(B, L L, 3 C)` before its depthwise convolution, attended `(B, L L, C)`.
+    qkv `(B, L L, 3 C)` behind its depthwise convolution, attended `(B, L L, C)`.
     """
     sample, head = tl.program_id(0), tl.program_id(1)
     width: tl.constexpr = C // HEADS
@@ -62,8 +85,8 @@ def channel_attention_kernel(
     k_square = tl.zeros((WB,), dtype=tl.float32)
     for start in range(0, L * L, BM):
         cell = start + tl.arange(0, BM)
-        q = _depthwise(qkv, weight, bias, sample, cell, column, inside, L, 3 * C)
-        k = _depthwise(qkv, weight, bias, sample, cell, C + column, inside, L, 3 * C)
+        q = _part(qkv, sample, cell, column, inside, L, 3 * C)
+        k = _part(qkv, sample, cell, C + column, inside, L, 3 * C)
         q_square += tl.sum(q * q, 0)
         k_square += tl.sum(k * k, 0)
         similarity = tl.dot(tl.trans(q), k, similarity, input_precision=PRECISION)
@@ -93,7 +116,7 @@ def channel_attention_kernel(
     share = share * power
     for start in range(0, L * L, BM):
         cell = start + tl.arange(0, BM)
-        v = _depthwise(qkv, weight, bias, sample, cell, 2 * C + column, inside, L, 3 * C)
+        v = _part(qkv, sample, cell, 2 * C + column, inside, L, 3 * C)
         values = tl.dot(v, tl.trans(share), input_precision=PRECISION)
         tl.store(
             attended + (sample * L * L + cell)[:, None] * C + column[None, :],
@@ -103,16 +126,26 @@ def channel_attention_kernel(
 
 
 def channel_attention(qkv: Tensor, attention: Attention, side: int, tiles: Tiles) -> Tensor:
-    """`(B, L L, C)` from `qkv` `(B, L L, 3 C)`, see `channel_attention_kernel`."""
+    """`(B, L L, C)` from `qkv` `(B, L L, 3 C)` before its depthwise convolution, see
+    `channel_attention_kernel`."""
     batch, _, width = qkv.shape
     channels = width // 3
     heads = attention.temperature.numel()
-    attended = qkv.new_empty(batch, side * side, channels)
+    convolved, attended = torch.empty_like(qkv), qkv.new_empty(batch, side * side, channels)
     kept = attention.kept
-    channel_attention_kernel[(batch, heads)](
+    depthwise_kernel[(batch * triton.cdiv(side * side, _CELLS), triton.cdiv(width, _COLUMNS))](
         qkv,
         attention.depthwise_weight,
         attention.depthwise_bias,
+        convolved,
+        L=side,
+        WIDTH=width,
+        BM=_CELLS,
+        BO=_COLUMNS,
+        num_warps=4,
+    )
+    channel_attention_kernel[(batch, heads)](
+        convolved,
         attention.temperature,
         attention.mixture,
         attended,
@@ -127,6 +160,6 @@ def channel_attention(qkv: Tensor, attention: Attention, side: int, tiles: Tiles
         BM=64,
         PRECISION=tiles.precision,
         num_warps=8,
-        num_stages=1,  # eighteen tiles in flight would not fit into shared memory
+        num_stages=2,
     )
     return attended

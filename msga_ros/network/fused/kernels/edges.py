@@ -201,9 +201,9 @@ def annular(projected: Tensor, neighbours: Tensor, layer: Linear, tiles: Tiles) 
     """`(B, N, C)`: what `annular_kernel` says."""
     batch, rows, width = projected.shape
     channels = len(layer.weight)
-    blocks = triton.cdiv(rows, tiles.rows)
+    blocks = triton.cdiv(rows, tiles.ring_rows)
     y = projected.new_empty(batch, rows, channels)
-    annular_kernel[(batch * blocks, triton.cdiv(channels, tiles.columns))](
+    annular_kernel[(batch * blocks, triton.cdiv(channels, tiles.ring_columns))](
         projected,
         neighbours,
         layer.weight,
@@ -214,9 +214,9 @@ def annular(projected: Tensor, neighbours: Tensor, layer: Linear, tiles: Tiles) 
         C=channels,
         WIDTH=width,
         RINGS=neighbours.shape[-1] // 3,
-        BM=tiles.rows,
-        BK=tiles.chunk if channels >= tiles.chunk else 16,
-        BO=tiles.columns,
+        BM=tiles.ring_rows,
+        BK=min(tiles.ring_depth, max(16, triton.next_power_of_2(channels))),
+        BO=tiles.ring_columns,
         PRECISION=tiles.precision,
         num_warps=tiles.warps,
     )
@@ -287,7 +287,7 @@ def edge_output(
         K=k,
         SCORES=head is not None,
         BM=tiles.edge_rows,
-        BK=tiles.chunk if channels >= tiles.chunk else 16,
+        BK=min(tiles.chunk, max(16, triton.next_power_of_2(channels))),
         PRECISION=tiles.precision,
         num_warps=tiles.warps,
     )

@@ -6,7 +6,14 @@ import triton.language as tl
 from torch import Tensor
 
 from msga_ros.network.fused.kernels.statistics import scale_and_shift, write_statistics
-from msga_ros.network.fused.values import Linear, Normed, Statistics, Tiles, empty_statistics
+from msga_ros.network.fused.values import (
+    WIDE,
+    Linear,
+    Normed,
+    Statistics,
+    Tiles,
+    empty_statistics,
+)
 
 
 @triton.jit(do_not_specialize=["rows", "blocks", "parts"])
@@ -152,12 +159,17 @@ def linear(
     after its norm where that is to be kept."""
     batch, rows, width = x.values.shape
     outputs = layer.weight.shape[0]
-    blocks = triton.cdiv(rows, tiles.rows)
+    block_rows, block_columns, depth = (
+        (tiles.wide_rows, tiles.wide_columns, tiles.wide_depth)
+        if outputs >= WIDE
+        else (tiles.rows, tiles.columns, tiles.depth)
+    )
+    blocks = triton.cdiv(rows, block_rows)
     y = x.values.new_empty(batch, rows, outputs)
     found = empty_statistics(y, blocks) if statistics else None
     features = torch.empty_like(x.values) if keep else None
     norm, before = x.norm, x.statistics
-    linear_kernel[(batch * blocks, triton.cdiv(outputs, tiles.columns))](
+    linear_kernel[(batch * blocks, triton.cdiv(outputs, block_columns))](
         x.values,
         x.shortcut,
         *(before.tensors if before else (None, None, None)),
@@ -179,9 +191,9 @@ def linear(
         KEEP=keep,
         RELU=relu,
         STATISTICS=statistics,
-        BM=tiles.rows,
-        BK=min(tiles.depth, max(16, triton.next_power_of_2(width))),
-        BO=tiles.columns,
+        BM=block_rows,
+        BK=min(depth, max(16, triton.next_power_of_2(width))),
+        BO=block_columns,
         PARTS=tiles.parts,
         PRECISION=tiles.precision,
         num_warps=tiles.warps,

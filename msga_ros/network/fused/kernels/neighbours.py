@@ -1,4 +1,4 @@
-"""Nearest neighbours in feature space, without a matrix of all distances."""
+"""Nearest neighbours in feature space: a table of closeness, then the best of each row."""
 
 import torch
 import triton
@@ -7,72 +7,39 @@ from torch import Tensor
 
 from msga_ros.network.fused.values import Tiles
 
-_LEAST = tl.constexpr(-(2**63))
-_MOST = tl.constexpr(2**63 - 1)
+_TABLE = 32 * 2**20  # bytes of the table, if more than one sample makes it: what a cache holds
+_A_WARP = 2048  # columns that one warp goes through
 
 
-@triton.jit
-def _write_nearest(
-    best,
-    neighbours,
-    sample,
-    row,
-    rows,
-    K: tl.constexpr,
-):
-    """The K largest of `best` (rows, any number) as `neighbours`, largest first; spoils `best`."""
-    for rank in range(K):
-        strongest = tl.max(best, 1)
-        index = 0x7FFFFFFF - (strongest & 0x7FFFFFFF).to(tl.int32)
-        index = tl.minimum(tl.maximum(index, 0), rows - 1)
-        tl.store(neighbours + (sample * rows + row) * K + rank, index, mask=row < rows)
-        best = tl.where(best == strongest[:, None], _LEAST, best)
-
-
-@triton.jit(do_not_specialize=["rows", "blocks", "splits", "span"])
-def nearest_kernel(
+@triton.jit(do_not_specialize=["rows", "stride", "start"])
+def closeness_kernel(
     features,
     mask,
-    neighbours,
-    keys,
+    close,
     rows,
-    blocks,
-    splits,
-    span,
+    stride,
+    start,
     C: tl.constexpr,
     BK: tl.constexpr,
-    K: tl.constexpr,
-    KB: tl.constexpr,
     BM: tl.constexpr,
-    BN: tl.constexpr,
-    SPLIT: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """`neighbours` `(B, N, K)` int32: of each row the K valid rows of largest
-    `f_i f_j - |f_j|^2 / 2`, largest first.
+    """`close` `(samples, N, stride)`: `f_i f_j - |f_j|^2 / 2`, -inf where j is not valid or none;
+    of samples `start` and on.
 
-    Where SPLIT, each program goes through `span` rows alone and leaves what it found in `keys`
-    `(B, N, splits, KB)` int64, for `merge_kernel`.
-
-    Block by block, the best so far are kept as one number each, closeness above index, and while
-    any row of a block has a better one, that takes the place of the weakest. Features are taken
-    relative to the first row: shorter vectors lose fewer digits.
+    A product serves i and j as well as j and i, so a program writes two blocks of the table.
+    Features are taken relative to the first row: shorter vectors lose fewer digits.
     """
-    sample, block = tl.program_id(0) // blocks, tl.program_id(0) % blocks
-    row = block * BM + tl.arange(0, BM)
-    there = row < rows
-    first = features + sample * rows * C
-    slot = tl.arange(0, KB)
-    wide = slot.to(tl.int64)
-    unused = tl.where(slot < K, wide + (_LEAST + 1), _MOST - wide)
-    best = tl.zeros((BM, KB), dtype=tl.int64) + unused[None, :]
-    split = tl.program_id(1)
-    for start in range(split * span, tl.minimum((split + 1) * span, rows), BN):
-        other = start + tl.arange(0, BN)
-        known = other < rows
-        valid = tl.load(mask + sample * rows + other, mask=known, other=0) != 0
-        close = tl.zeros((BM, BN), dtype=tl.float32)
-        square = tl.zeros((BK, BN), dtype=tl.float32)
+    left, right, slot = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    if left <= right:
+        sample = start + slot
+        row = left * BM + tl.arange(0, BM)
+        other = right * BM + tl.arange(0, BM)
+        there, known = row < rows, other < rows
+        first = features + sample.to(tl.int64) * rows * C
+        product = tl.zeros((BM, BM), dtype=tl.float32)
+        own_square = tl.zeros((BM,), dtype=tl.float32)
+        square = tl.zeros((BM,), dtype=tl.float32)
         for part in range(0, C, BK):
             channel = part + tl.arange(0, BK)
             inside = channel < C
@@ -87,93 +54,77 @@ def nearest_kernel(
                 mask=known[None, :] & inside[:, None],
                 other=0.0,
             )
-            theirs = theirs - origin[:, None]
-            close = tl.dot(own - origin[None, :], theirs, close, input_precision=PRECISION)
-            square += theirs * theirs
-        close = close - 0.5 * tl.sum(square, 0)[None, :]
-        bits = close.to(tl.int32, bitcast=True)
-        bits = tl.where(bits < 0, bits ^ 0x7FFFFFFF, bits)  # ordered as the numbers are
-        key = (bits.to(tl.int64) << 32) | (0x7FFFFFFF - other[None, :]).to(tl.int64)
-        key = tl.where(valid[None, :], key, _LEAST)
-        challenger, weakest = tl.max(key, 1), tl.min(best, 1)
-        while tl.max((challenger > weakest).to(tl.int32), 0) > 0:
-            replaced = (best == weakest[:, None]) & (challenger > weakest)[:, None]
-            best = tl.where(replaced, challenger[:, None], best)
-            key = tl.where(key == challenger[:, None], _LEAST, key)
-            challenger, weakest = tl.max(key, 1), tl.min(best, 1)
-    best = tl.where(slot[None, :] < K, best, _LEAST)
-    if SPLIT:
-        place = ((sample * rows + row) * splits + split) * KB
-        tl.store(keys + place[:, None] + slot[None, :], best, mask=there[:, None])
-    else:
-        _write_nearest(best, neighbours, sample, row, rows, K)
+            own -= origin[None, :]
+            theirs -= origin[:, None]
+            product = tl.dot(own, theirs, product, input_precision=PRECISION)
+            own_square += tl.sum(own * own, 1)
+            square += tl.sum(theirs * theirs, 0)
+        seen = tl.load(mask + sample * rows + row, mask=there, other=0) != 0
+        valid = tl.load(mask + sample * rows + other, mask=known, other=0) != 0
+        table = close + slot.to(tl.int64) * rows * stride
+        values = tl.where(valid[None, :], product - 0.5 * square[None, :], -float("inf"))
+        place = row.to(tl.int64)[:, None] * stride + other[None, :]
+        tl.store(table + place, values, mask=there[:, None])
+        if left < right:
+            values = tl.where(seen[:, None], product - 0.5 * own_square[:, None], -float("inf"))
+            place = other.to(tl.int64)[None, :] * stride + row[:, None]
+            tl.store(table + place, values, mask=known[None, :])
 
 
-@triton.jit(do_not_specialize=["rows", "blocks", "found"])
-def merge_kernel(
-    keys,
-    neighbours,
-    rows,
-    blocks,
-    found,
-    K: tl.constexpr,
-    FOUND: tl.constexpr,
-    BM: tl.constexpr,
-):
-    """`neighbours` `(B, N, K)` int32 from `keys` `(B, N, found)`, of which some are none."""
-    sample, block = tl.program_id(0) // blocks, tl.program_id(0) % blocks
-    row = block * BM + tl.arange(0, BM)
-    one = tl.arange(0, FOUND)
-    best = tl.load(
-        keys + (sample * rows + row)[:, None] * found + one[None, :],
-        mask=(row < rows)[:, None] & (one < found)[None, :],
-        other=_LEAST,
+@triton.jit(do_not_specialize=["rows", "stride", "start"])
+def closest_kernel(close, neighbours, rows, stride, start, K: tl.constexpr, WIDTH: tl.constexpr):
+    """`neighbours` `(B, N, K)` int32, of row `start` of all and on: the columns of the K largest
+    entries of each row of `close` `(some, stride)`, largest first, of equal ones the first."""
+    at = tl.program_id(0)
+    column = tl.arange(0, WIDTH)
+    values = tl.load(
+        close + at.to(tl.int64) * stride + column, mask=column < stride, other=-float("inf")
     )
-    _write_nearest(best, neighbours, sample, row, rows, K)
+    place = neighbours + (start + at).to(tl.int64) * K
+    for rank in range(K):
+        _, index = tl.max(values, 0, return_indices=True)
+        tl.store(place + rank, tl.minimum(index, rows - 1))
+        values = tl.where(column == index, -float("inf"), values)
 
 
 def nearest(features: Tensor, mask: Tensor, k: int, tiles: Tiles) -> Tensor:
-    """`(B, N, k)` int32 neighbours of `features` `(B, N, C)` among the valid, nearest first."""
+    """`(B, N, k)` int32 neighbours of `features` `(B, N, C)` among the valid, nearest first.
+
+    Takes memory for `N N` numbers, and for more samples at a time as far as they go into
+    32 MiB.
+    """
     batch, rows, width = features.shape
-    blocks = triton.cdiv(rows, tiles.near_rows)
-    slots = triton.next_power_of_2(k)
-    span = triton.cdiv(triton.cdiv(rows, tiles.near_splits), tiles.others) * tiles.others
-    splits = triton.cdiv(rows, span)
+    block = tiles.near_rows
+    blocks = triton.cdiv(rows, block)
+    stride = blocks * block  # every column of the table is written
+    samples = min(batch, max(1, _TABLE // (4 * rows * stride)))
+    close = features.new_empty(samples, rows, stride, dtype=torch.float32)
     neighbours = torch.empty(batch, rows, k, dtype=torch.int32, device=features.device)
-    keys = None
-    if splits > 1:
-        keys = torch.empty(batch, rows, splits, slots, dtype=torch.int64, device=features.device)
-    nearest_kernel[(batch * blocks, splits)](
-        features,
-        mask,
-        neighbours,
-        keys,
-        rows,
-        blocks,
-        splits,
-        span,
-        C=width,
-        BK=min(tiles.near_depth, max(16, triton.next_power_of_2(width))),
-        K=k,
-        KB=slots,
-        BM=tiles.near_rows,
-        BN=tiles.others,
-        SPLIT=keys is not None,
-        PRECISION=tiles.precision,
-        num_warps=tiles.near_warps,
-        num_stages=2,
-    )
-    if keys is not None:
-        blocks = triton.cdiv(rows, 16)
-        merge_kernel[(batch * blocks,)](
-            keys,
+    columns = triton.next_power_of_2(stride)
+    for start in range(0, batch, samples):
+        some = min(samples, batch - start)
+        closeness_kernel[(blocks, blocks, some)](
+            features,
+            mask,
+            close,
+            rows,
+            stride,
+            start,
+            C=width,
+            BK=min(tiles.near_depth, max(16, triton.next_power_of_2(width))),
+            BM=block,
+            PRECISION=tiles.precision,
+            num_warps=tiles.near_warps,
+            num_stages=2,
+        )
+        closest_kernel[(some * rows,)](
+            close,
             neighbours,
             rows,
-            blocks,
-            splits * slots,
+            stride,
+            start * rows,
             K=k,
-            FOUND=triton.next_power_of_2(tiles.near_splits) * slots,
-            BM=16,
-            num_warps=4,
+            WIDTH=columns,
+            num_warps=max(1, columns // _A_WARP),
         )
     return neighbours
