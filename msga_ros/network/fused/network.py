@@ -193,16 +193,18 @@ class FusedNetwork:
         channels = self.config.channels
         embedded, _, _ = run.linear(Normed(inputs), weights.embed, mask, tiles, relu=True)
         x = self._stack(weights.residual0, Normed(embedded), mask, tiles)
-        on_shallow, _, shallow = run.linear(
-            x, weights.on_shallow, mask, tiles, keep=x.norm is not None
-        )
-        shallow = x.values if shallow is None else shallow
-        graph1 = run.nearest(shallow, mask, k, tiles)
+        shallow = run.settle(x, tiles)
+        with self._branches.forked(shallow.device) as beside:
+            with beside(0):
+                on_shallow, _, _ = run.linear(Normed(shallow), weights.on_shallow, mask, tiles)
+            graph1 = run.nearest(shallow, mask, k, tiles)
         deep = run.annular(on_shallow, graph1, weights.annular, tiles)
         x = self._stack(weights.residual1, Normed(deep), mask, tiles)
-        on_deep, _, kept = run.linear(x, weights.on_deep, mask, tiles, keep=x.norm is not None)
-        deep = x.values if kept is None else kept
-        graph2 = run.nearest(deep, mask, k, tiles) if weights.dynamic else graph1
+        deep = run.settle(x, tiles)
+        with self._branches.forked(deep.device) as beside:
+            with beside(0):
+                on_deep, _, _ = run.linear(Normed(deep), weights.on_deep, mask, tiles)
+            graph2 = run.nearest(deep, mask, k, tiles) if weights.dynamic else graph1
         attended = run.edge_attention(
             on_shallow[..., 4 * channels :], on_deep, graph1, graph2, channels
         )

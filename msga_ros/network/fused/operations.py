@@ -12,6 +12,7 @@ NAMES = (
     "count",
     "encode",
     "linear",
+    "settle",
     "finish",
     "nearest",
     "annular",
@@ -40,6 +41,7 @@ class Operations:
     count: Callable[..., Any]
     encode: Callable[..., Any]
     linear: Callable[..., Any]
+    settle: Callable[..., Any]
     finish: Callable[..., Any]
     nearest: Callable[..., Any]
     annular: Callable[..., Any]

@@ -115,7 +115,9 @@ def tiles_for(batch: int, rows: int) -> Tiles:
     if matches <= 4096:
         return Tiles()
     if matches <= 16384:
-        return Tiles(rows=64, depth=32, query_rows=32, parts=32)
+        return Tiles(
+            rows=64, depth=32, edge_rows=32, chunk=32, query_rows=32, parts=32, **_grid(batch)
+        )
     return Tiles(
         rows=64,
         depth=32,
@@ -125,9 +127,13 @@ def tiles_for(batch: int, rows: int) -> Tiles:
         ring_columns=64,
         query_rows=32,
         parts=16,
-        cells=64,
-        grid_depth=64,
+        **_grid(batch),
     )
+
+
+def _grid(batch: int) -> dict[str, int]:
+    """Block sizes on the grids of so many samples."""
+    return {"cells": 64, "outputs": 64, "grid_depth": 32} if batch >= 16 else {}
 
 
 def empty_statistics(features: Tensor, blocks: int) -> Statistics:

@@ -76,6 +76,23 @@ def _similarity(r, c, scale, x, y):
     return tl.where((r == 1) & (c == 2), -scale * y, value)
 
 
+@triton.jit
+def _inverse(matrix, least):
+    """Of a symmetric positive 9 x 9 matrix, padded with zeros, by Gauss-Jordan elimination in
+    place; a pivot that rounding has left nothing of counts as `least`."""
+    at = tl.arange(0, 16)
+    i, j = at[:, None], at[None, :]
+    for k in range(9):
+        row = tl.sum(tl.where(i == k, matrix, 0.0), 0)
+        column = tl.sum(tl.where(j == k, matrix, 0.0), 1)
+        factor = 1.0 / tl.maximum(tl.sum(tl.where(at == k, row, 0.0), 0), least)
+        reduced = matrix - column[:, None] * (row * factor)[None, :]
+        reduced = tl.where(i == k, (row * factor)[None, :], reduced)
+        reduced = tl.where(j == k, (-column * factor)[:, None], reduced)
+        matrix = tl.where((i == k) & (j == k), factor, reduced)
+    return matrix
+
+
 @triton.jit(do_not_specialize=["splits"])
 def solution_kernel(moments, sufficient, essential, splits, HARTLEY: tl.constexpr):
     """`essential` `(B, 9)` float32, Frobenius norm 1: the smallest eigenvector of the moments.
@@ -83,8 +100,8 @@ def solution_kernel(moments, sufficient, essential, splits, HARTLEY: tl.constexp
     HARTLEY: of the moments of points that are centred and scaled, which are `K M K^T` with the
     product K of both similarities, and then put back. NaN where `sufficient` `(B,)` is 0.
 
-    The eigenvector is found as in `geometry.eight_point`: the largest of `1 - M / trace(M)`, by 32
-    squarings.
+    The eigenvector is the largest of the inverse, by ten squarings: what belongs to an eigenvalue
+    one percent larger is 3e-5 of it by then.
     """
     sample = tl.program_id(0)
     at = tl.arange(0, 16)
@@ -111,11 +128,11 @@ def solution_kernel(moments, sufficient, essential, splits, HARTLEY: tl.constexp
     else:
         both = one
     trace = tl.maximum(tl.sum(tl.sum(matrix * one, 1), 0), 1e-30)
-    power = one - matrix / trace
-    for _ in range(4):
-        for _ in range(8):
-            power = _product(power, power)
+    power = _inverse(matrix, 1e-17 * trace)
+    for _ in range(2):
         power = power / tl.maximum(tl.max(tl.max(tl.abs(power), 1), 0), 1e-300)
+        for _ in range(5):
+            power = _product(power, power)
     length = tl.sum(power * power, 0)
     longest = tl.max(length, 0)
     chosen = tl.min(tl.where(length == longest, at, 16), 0)

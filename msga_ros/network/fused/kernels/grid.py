@@ -8,6 +8,46 @@ from msga_ros.network.fused.values import Convolution, Gate, Linear, Tiles
 
 
 @triton.jit
+def _tap(
+    x,
+    scale,
+    shift,
+    weight,
+    sample,
+    cell,
+    column,
+    tap,
+    part,
+    L: tl.constexpr,
+    K: tl.constexpr,
+    O: tl.constexpr,  # noqa: E741
+    TAPS: tl.constexpr,
+    NORM: tl.constexpr,
+    BK: tl.constexpr,
+):
+    """What a tap multiplies: BK inputs of its cells (cells, BK), and weights (BK, outputs)."""
+    near_r, near_c = cell // L, cell % L
+    if TAPS == 9:
+        near_r, near_c = near_r + tap // 3 - 1, near_c + tap % 3 - 1
+    there = (near_r >= 0) & (near_r < L) & (near_c >= 0) & (near_c < L)
+    at = sample * L * L + near_r * L + near_c
+    channel = part * BK + tl.arange(0, BK)
+    inside = channel < K
+    both = there[:, None] & inside[None, :]
+    values = tl.load(x + at[:, None] * K + channel[None, :], mask=both, other=0.0)
+    w = tl.load(
+        weight + (tap * O + column)[None, :] * K + channel[:, None],
+        mask=inside[:, None] & (column < O)[None, :],
+        other=0.0,
+    )
+    if NORM:
+        factor = tl.load(scale + channel, mask=inside, other=0.0)
+        offset = tl.load(shift + channel, mask=inside, other=0.0)
+        values = tl.where(both, values * factor[None, :] + offset[None, :], 0.0)
+    return values, w
+
+
+@triton.jit
 def _convolved(
     sums,
     x,
@@ -27,30 +67,29 @@ def _convolved(
 ):
     """`sums` and a convolution of 1 or 3 x 3 = TAPS cells, zeros around the grid; weight
     `(TAPS, O, K)`; NORM: of `x scale + shift`."""
-    r, c = cell // L, cell % L
     parts: tl.constexpr = (K + BK - 1) // BK
-    for step in range(TAPS * parts):  # one loop: what comes next is loaded meanwhile
-        tap = step // parts
-        if TAPS == 9:
-            near_r, near_c = r + tap // 3 - 1, c + tap % 3 - 1
-        else:
-            near_r, near_c = r, c
-        there = (near_r >= 0) & (near_r < L) & (near_c >= 0) & (near_c < L)
-        at = sample * L * L + near_r * L + near_c
-        channel = (step % parts) * BK + tl.arange(0, BK)
-        inside = channel < K
-        both = there[:, None] & inside[None, :]
-        values = tl.load(x + at[:, None] * K + channel[None, :], mask=both, other=0.0)
-        if NORM:
-            factor = tl.load(scale + channel, mask=inside, other=0.0)
-            offset = tl.load(shift + channel, mask=inside, other=0.0)
-            values = tl.where(both, values * factor[None, :] + offset[None, :], 0.0)
-        w = tl.load(
-            weight + (tap * O + column)[None, :] * K + channel[:, None],
-            mask=inside[:, None] & (column < O)[None, :],
-            other=0.0,
-        )
-        sums = tl.dot(values, w, sums, input_precision=PRECISION)
+    if TAPS == 9:
+        # A row of three taps at a time: each load waits as long as all together.
+        for step in range(3 * parts):
+            row, part = 3 * (step // parts), step % parts
+            near0, w0 = _tap(
+                x, scale, shift, weight, sample, cell, column, row, part, L, K, O, 9, NORM, BK
+            )
+            near1, w1 = _tap(
+                x, scale, shift, weight, sample, cell, column, row + 1, part, L, K, O, 9, NORM, BK
+            )
+            near2, w2 = _tap(
+                x, scale, shift, weight, sample, cell, column, row + 2, part, L, K, O, 9, NORM, BK
+            )
+            sums = tl.dot(near0, w0, sums, input_precision=PRECISION)
+            sums = tl.dot(near1, w1, sums, input_precision=PRECISION)
+            sums = tl.dot(near2, w2, sums, input_precision=PRECISION)
+    else:
+        for part in range(parts):
+            values, w = _tap(
+                x, scale, shift, weight, sample, cell, column, 0, part, L, K, O, 1, NORM, BK
+            )
+            sums = tl.dot(values, w, sums, input_precision=PRECISION)
     return sums
 
 
@@ -186,7 +225,7 @@ def convolution(
     batch, _, width = cells.shape
     taps, outputs, _ = layer.weight.shape
     y = cells.new_empty(batch, side * side, outputs)
-    columns = tiles.outputs if outputs >= tiles.outputs else 16
+    columns = min(tiles.outputs, max(16, triton.next_power_of_2(outputs)))
     convolution_kernel[
         (batch * triton.cdiv(side * side, tiles.cells), triton.cdiv(outputs, columns))
     ](
@@ -227,7 +266,7 @@ def mixing(
     batch, count, channels = cells.shape
     y = cells.new_empty(batch, count, channels)
     narrow = hidden.shape[-1]
-    columns = tiles.outputs if channels >= tiles.outputs else 16
+    columns = min(tiles.outputs, max(16, triton.next_power_of_2(channels)))
     mixing_kernel[(batch * triton.cdiv(count, tiles.cells), triton.cdiv(channels, columns))](
         cells,
         gate.scale,

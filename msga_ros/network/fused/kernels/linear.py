@@ -201,20 +201,36 @@ def linear(
     return y, found, features
 
 
+def settle(x: Normed, tiles: Tiles) -> Tensor:
+    """`x` `(B, N, C)` after its norm and shortcut."""
+    if x.norm is None:
+        return x.values
+    features = _finished(x, None, tiles, keep=True)[1]
+    assert features is not None
+    return features
+
+
 def finish(x: Normed, heads: Linear, tiles: Tiles, keep: bool) -> tuple[Tensor, Tensor | None]:
     """Scores `(B, N, heads)` of `x` `(B, N, C)` after norm and shortcut, and that, if kept."""
+    scores, features = _finished(x, heads, tiles, keep)
+    assert scores is not None
+    return scores, features
+
+
+def _finished(
+    x: Normed, heads: Linear | None, tiles: Tiles, keep: bool
+) -> tuple[Tensor | None, Tensor | None]:
     batch, rows, width = x.values.shape
     assert x.norm is not None and x.statistics is not None
     blocks = triton.cdiv(rows, 16)
-    scores = x.values.new_empty(batch, rows, len(heads.weight))
+    scores = x.values.new_empty(batch, rows, len(heads.weight)) if heads else None
     features = torch.empty_like(x.values) if keep else None
     finish_kernel[(batch * blocks,)](
         x.values,
         x.shortcut,
         *x.statistics.tensors,
         *x.norm.tensors,
-        heads.weight,
-        heads.bias,
+        *((heads.weight, heads.bias) if heads else (None, None)),
         features,
         scores,
         rows,
@@ -223,7 +239,7 @@ def finish(x: Normed, heads: Linear, tiles: Tiles, keep: bool) -> tuple[Tensor, 
         EPS=x.norm.eps,
         C=width,
         CB=max(16, triton.next_power_of_2(width)),
-        HEADS=len(heads.weight),
+        HEADS=len(heads.weight) if heads else 0,
         KEEP=keep,
         BM=16,
         PARTS=tiles.parts,
