@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import torch
@@ -115,25 +115,20 @@ def tiles_for(batch: int, rows: int) -> Tiles:
     if matches <= 4096:
         return Tiles()
     if matches <= 16384:
-        return Tiles(
-            rows=64, depth=32, edge_rows=32, chunk=32, query_rows=32, parts=32, **_grid(batch)
+        tiles = Tiles(rows=64, depth=32, edge_rows=32, chunk=32, query_rows=32, parts=32)
+    else:
+        tiles = Tiles(
+            rows=64,
+            depth=32,
+            edge_rows=64,
+            chunk=32,
+            ring_rows=64,
+            ring_columns=64,
+            query_rows=32,
+            parts=16,
         )
-    return Tiles(
-        rows=64,
-        depth=32,
-        edge_rows=64,
-        chunk=32,
-        ring_rows=64,
-        ring_columns=64,
-        query_rows=32,
-        parts=16,
-        **_grid(batch),
-    )
-
-
-def _grid(batch: int) -> dict[str, int]:
-    """Block sizes on the grids of so many samples."""
-    return {"cells": 64, "outputs": 64, "grid_depth": 32} if batch >= 16 else {}
+    many_grids = batch >= 16
+    return replace(tiles, cells=64, outputs=64, grid_depth=32) if many_grids else tiles
 
 
 def empty_statistics(features: Tensor, blocks: int) -> Statistics:
