@@ -24,6 +24,7 @@ from ceilings import measure_ceilings  # noqa: E402
 from continuation import continue_trainings  # noqa: E402
 from fused_speed import measure_fused  # noqa: E402
 from fused_tuning import measure_tuning  # noqa: E402
+from learned_stages import measure_learned  # noqa: E402
 from network_speed import measure_compiled, measure_network, measure_onnx  # noqa: E402
 from pipeline_speed import measure_matching, measure_stages, measure_streams  # noqa: E402
 from profile_kernels import measure_kernels  # noqa: E402
@@ -40,6 +41,7 @@ SECTIONS = {
     "matching": measure_matching,
     "streams": measure_streams,
     "stages": measure_stages,
+    "learned": measure_learned,
     "kernels": measure_kernels,
     "tuning": measure_tuning,
     "compiled": measure_compiled,
@@ -69,11 +71,23 @@ def main() -> None:
         metavar="FILE.yaml=SHARE",
         help="trainings that go on for a share each of the time that is left at the end",
     )
+    parser.add_argument(
+        "--places",
+        nargs="+",
+        type=Path,
+        default=[],
+        help="folders of posed images with pairs.txt, for the section learned",
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of their states")
     parser.add_argument("--small", action="store_true", help="small sizes, few repeats")
     arguments = parser.parse_args()
     records = Records(
-        arguments.output, arguments.seconds, arguments.device, arguments.small, arguments.thorough
+        arguments.output,
+        arguments.seconds,
+        arguments.device,
+        arguments.small,
+        arguments.thorough,
+        arguments.places,
     )
     for name in arguments.sections:
         started = time.monotonic()

@@ -7,7 +7,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,19 @@ class Records:
     """Entries by section and name; one that is there is not measured again."""
 
     def __init__(
-        self, path: Path, seconds: float, device: str, small: bool, thorough: bool = False
+        self,
+        path: Path,
+        seconds: float,
+        device: str,
+        small: bool,
+        thorough: bool = False,
+        places: Sequence[Path] = (),
     ) -> None:
+        """`places`: folders of posed images, for what needs photographs."""
         self.device = torch.device(device)
         self.small = small
         self.thorough = thorough
+        self.places = tuple(places)
         self._path = path
         self._started = time.monotonic()
         self._seconds = seconds
@@ -39,6 +47,10 @@ class Records:
         """Whether it has been measured."""
         entries = self._document.get(section, {})
         return str(name) in entries and "error" not in entries[str(name)]
+
+    def beside(self, name: str) -> Path:
+        """A file of that name for what is too much for an entry, beside the figures."""
+        return self._path.with_suffix(f".{name}")
 
     def took(self, section: str, seconds: float) -> None:
         """Keep how long a section took."""

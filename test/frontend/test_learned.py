@@ -21,7 +21,7 @@ from msga_ros.frontend import Features, FrontendError
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.device_matching import DeviceDescriptors
 from msga_ros.frontend.images import prepare, prepare_colour
-from msga_ros.two_view.stages import Frontend, create_frontend
+from msga_ros.two_view.stages import Frontend, MatchedFrontend, create_frontend
 
 WIDTHS = {"xfeat": 64, "disk": 128, "aliked": 128}
 
@@ -41,8 +41,8 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def make(name: str, **entries: object) -> Frontend:
-    return create_frontend(FrontendConfig(name=name, device="cpu", **entries))  # type: ignore[arg-type]
+def make(name: str, device: str = "cpu", **entries: object) -> Frontend:
+    return create_frontend(FrontendConfig(name=name, device=device, **entries))  # type: ignore[arg-type]
 
 
 def test_features_are_complete_and_strongest_first(name: str, fountain: np.ndarray) -> None:
@@ -65,9 +65,11 @@ def test_features_are_complete_and_strongest_first(name: str, fountain: np.ndarr
     np.testing.assert_array_equal(again.keypoints, features.keypoints)
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (2, 2), (16, 16), (33, 31), (65, 63)])
-def test_tiny_and_flat_images_do_not_raise(name: str, shape: tuple[int, int]) -> None:
-    front_end = make(name)
+def test_tiny_and_flat_images_do_not_raise(name: str, device: str, shape: tuple[int, int]) -> None:
+    front_end = make(name, device)
+    assert isinstance(front_end, MatchedFrontend)
     noise = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     features = front_end.extract(noise)
     assert features.image_size == (shape[1], shape[0])
@@ -77,11 +79,18 @@ def test_tiny_and_flat_images_do_not_raise(name: str, shape: tuple[int, int]) ->
     assert len(front_end.match(features, features)) <= len(features)
     for value in (0, 255):
         assert len(front_end.extract(np.full(shape, value, np.uint8))) == 0
+    assert front_end.device.startswith(
+        device
+    )  # no fault of the device was worked around on the CPU
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("matcher", ["auto", "nearest"])
-def test_few_keypoints_match_or_do_not(name: str, matcher: str, fountain: np.ndarray) -> None:
-    front_end = make(name, matcher=matcher, max_keypoints=8, mutual=False, ratio=1.0)
+def test_few_keypoints_match_or_do_not(
+    name: str, device: str, matcher: str, fountain: np.ndarray
+) -> None:
+    front_end = make(name, device, matcher=matcher, max_keypoints=8, mutual=False, ratio=1.0)
+    assert isinstance(front_end, MatchedFrontend)
     few = front_end.extract(fountain)
     none = front_end.extract(np.zeros((100, 120, 3), np.uint8))
     one, five = (first(few, count) for count in (1, 5))
@@ -94,17 +103,42 @@ def test_few_keypoints_match_or_do_not(name: str, matcher: str, fountain: np.nda
             assert matches.indices0.dtype == matches.indices1.dtype == np.int64
             if not (len(features0) and len(features1)):
                 assert len(matches) == 0
+    assert front_end.device.startswith(device)
+    assert front_end.device_problem == ""
 
 
 def first(features: Features, count: int) -> Features:
     kept = features.descriptors[:count].astype(np.float32)
+    device = features.payload.device
     return dataclasses.replace(
         features,
         keypoints=features.keypoints[:count],
         scores=features.scores[:count],
         descriptors=kept,
-        payload=DeviceDescriptors.of(torch.from_numpy(kept)),
+        payload=DeviceDescriptors.of(torch.from_numpy(kept).to(device)),
     )
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_device_finds_what_the_cpu_finds(name: str, device: str, fountain: np.ndarray) -> None:
+    moved = cv2.warpAffine(fountain, np.array([[0.97, 0.05, 6.0], [-0.05, 0.97, 9.0]]), (512, 342))
+    found = []
+    for where in ("cpu", device):
+        front_end = make(name, where, max_keypoints=500)
+        views = front_end.extract(fountain), front_end.extract(moved)
+        found.append((views, front_end.match(*views)))
+    (cpu_views, cpu_matches), (views, matches) = found
+    for one, other in zip(cpu_views, views, strict=True):
+        assert shared(one.keypoints, other.keypoints) > 0.95
+    assert len(cpu_matches) > 100
+    ends = [np.hstack([one.keypoints0, one.keypoints1]) for one in (cpu_matches, matches)]
+    assert shared(*ends) > 0.9 and shared(*reversed(ends)) > 0.9
+
+
+def shared(expected: np.ndarray, found: np.ndarray) -> float:
+    """Share of rows of `expected` that have one of `found` within half a pixel."""
+    off = np.abs(expected[:, None] - found[None]).max(axis=2).min(axis=1)
+    return float(np.mean(off < 0.5))
 
 
 def test_a_size_that_is_no_multiple_moves_no_keypoint(name: str, fountain: np.ndarray) -> None:
