@@ -21,6 +21,8 @@ from msga_ros.geometry.pose import essential_matrix
 from msga_ros.geometry.triangulation import ray_depths
 from msga_ros.two_view.stages import Extractor, Matcher
 
+_LEAST_ANGLE = 3.0  # degrees: narrower pairs, of views side by side too, come as often as these
+
 
 @dataclass(frozen=True)
 class TeachingConfig:
@@ -49,7 +51,8 @@ class Teacher:
         self._features: dict[int, Features] = {}
 
     def pairs(self, rng: np.random.Generator) -> list[tuple[int, int]]:
-        """Those to match, each place in turn, so that a part of them shows all places."""
+        """Those to match, each place in turn, so that a part of them shows all places; of a place
+        the wider the angle between the optical axes, the sooner, on the whole."""
         of_place: dict[str, list[int]] = {}
         for number, image in enumerate(self.photographs.images):
             of_place.setdefault(image.place, []).append(number)
@@ -59,11 +62,20 @@ class Teacher:
             taken = np.linspace(0, len(numbers) - 1, min(self.config.images, len(numbers)))
             spread = [numbers[round(place)] for place in taken]
             wanted = [pair for pair in itertools.combinations(spread, 2) if pair in named]
-            rng.shuffle(wanted)
-            rounds.append([(int(first), int(second)) for first, second in wanted])
+            rounds.append(self._widest_first(wanted, rng))
         rng.shuffle(rounds)  # type: ignore[arg-type]
         turns = itertools.zip_longest(*rounds)
         return [pair for turn in turns for pair in turn if pair is not None]
+
+    def _widest_first(
+        self, pairs: Sequence[tuple[int, int]], rng: np.random.Generator
+    ) -> list[tuple[int, int]]:
+        """Drawn one after the other, each as often as its angle is wide."""
+        axes = [[self.photographs.images[one].rotation[2] for one in pair] for pair in pairs]
+        cosines = np.array([first @ second for first, second in axes])
+        angles = np.rad2deg(np.arccos(cosines.clip(-1, 1)))
+        turns = rng.exponential(size=len(pairs)) / np.maximum(angles, _LEAST_ANGLE)
+        return [pairs[place] for place in turns.argsort()]
 
     def taught(self, pairs: Sequence[tuple[int, int]]) -> Iterator[TaughtPair | None]:
         """Of each of `pairs` its matches, or None where they are few or the pose denies them."""

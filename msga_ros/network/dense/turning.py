@@ -85,8 +85,9 @@ def best_turn(
     for degrees in (0.0, *DEGREES):
         turned = TurnedImage.of(np.asarray(small1, np.uint8), degrees).pixels
         second = features_of(net, turned, device)
-        cells = (one[0].flatten(1).T for one in net.graph.between(first.graph, second.graph))
-        expected = float(net.assignment.matches(*cells).log_probability.exp().sum())
+        eighths = net.graph.between(first.graph, second.graph)
+        cells0, cells1 = (one[0].flatten(1).T for one in eighths)
+        expected = float(net.assignment.matches(cells0, cells1).log_probability.exp().sum())
         if expected > most:
             best, most = degrees, expected
     return best

@@ -21,6 +21,7 @@ from msga_ros.network.dense.losses import (
     sparse_divergence,
 )
 from msga_ros.network.dense.net import DenseMatcher, starts
+from msga_ros.network.dense.propagation import propagate
 from msga_ros.network.dense.refinement import Search, true_distribution
 from msga_ros.network.dense.sampling import FlatMap
 from msga_ros.training.dense.truth import CellTruth, cell_truth, epipolar_bands, point_truth
@@ -65,6 +66,7 @@ class _Matches:
     guess1: Tensor
     coarse: tuple[Tensor, Tensor, Tensor]  # logarithm of the probability, similarity, margin
     structure: Tensor
+    support: Tensor | None = None
 
 
 class DenseLoss(nn.Module):
@@ -217,18 +219,26 @@ class DenseLoss(nn.Module):
         eighths: tuple[Tensor, Tensor],
         draws: Draws,
     ) -> _Matches:
-        """Matches as the network makes them: mutual nearest neighbours."""
+        """Matches as the network makes them."""
         partner, mutual = _mutual(found.rows, found.columns)
-        images, cells0 = self._some(mutual, draws)
-        cells1 = partner[images, cells0]
         unit = [torch.nn.functional.normalize(one, dim=-1) for one in cells]
-        similarity = unit[0] @ unit[1].transpose(1, 2)
-        two = similarity[images, cells0].topk(2, dim=1).values
-        at = (images, cells0, cells1)
+        shape0, shape1 = ((one.shape[-2], one.shape[-1]) for one in eighths)
+        rounds = self.net.config.propagation_rounds
+        mutual_partner = torch.where(mutual, partner, -1)
+        seen = propagate(unit[0], unit[1], mutual_partner, shape0, shape1, rounds)
+        images, cells0 = self._some(seen.partner >= 0, draws)
+        at = (images, cells0, seen.partner[images, cells0])
+        cells1 = at[2]
+        table = unit[0] @ unit[1].transpose(1, 2)
+        similarity = table[at]
+        two = table[images, cells0].topk(2, dim=1).values
+        other = torch.where(similarity < two[:, 0], two[:, 0], two[:, 1])
         log_probability = found.rows[at] + found.columns[at]
         points0, guess1 = starts(anchors, cells0, cells1, *eighths, images)
-        coarse = (log_probability, two[:, 0], two[:, 0] - two[:, 1])
-        return _Matches(images, points0, guess1, coarse, anchors.structure[images, cells0])
+        coarse = (log_probability, similarity, similarity - other)
+        structure = anchors.structure[images, cells0]
+        support = seen.support[images, cells0] if rounds else None
+        return _Matches(images, points0, guess1, coarse, structure, support)
 
     def _some(self, mask: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """Of `(B, N)` true entries, at most about so many a sample as are refined: indices."""
@@ -259,7 +269,11 @@ class DenseLoss(nn.Module):
         self, found: _Matches, refined: Refined, batch: DenseBatch
     ) -> tuple[Tensor, dict[str, Tensor]]:
         seen = described(
-            *found.coarse, found.structure, (refined.quarter, refined.half), refined.aligned
+            *found.coarse,
+            found.structure,
+            (refined.quarter, refined.half),
+            refined.aligned,
+            found.support,
         )
         logits = self.net.confidence(seen)
         truth = point_truth(batch.target0, batch.state0, found.images, found.points0)
