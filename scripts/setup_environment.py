@@ -47,6 +47,9 @@ def main() -> None:
     with (STAMPS / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two runs of make at once must not meet in .venv
         started = time.monotonic()
+        if borrowed():
+            say(f".venv is a link to {VENV.resolve()}, which is of another folder: left as it is")
+            return
         distribution = sourced_distribution()
         python_key = digest(
             [*ROOT.glob("requirements*.txt"), ROOT / "constraints.txt", ROOT / "setup.py"],
@@ -141,6 +144,15 @@ def venv_is_sound() -> bool:
         and pip.is_file()
         and pip.read_text().startswith(f"#!{VENV}/bin/")
     )
+
+
+def borrowed() -> bool:
+    """Whether `.venv` links to the environment of another folder (two working trees that share
+    one): making it anew would empty that one."""
+    pip = VENV / "bin" / "pip"
+    if not VENV.is_symlink() or not pip.is_file():
+        return False
+    return not pip.read_text().startswith(f"#!{VENV}/bin/")
 
 
 def built() -> bool:

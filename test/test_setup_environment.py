@@ -1,0 +1,51 @@
+"""`make setup` where `.venv` is not its own to make anew."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A working tree with the scripts alone: whatever is set up in it fails at once."""
+    made = tmp_path / "tree"
+    (made / "scripts").mkdir(parents=True)
+    for name in ("setup_environment.py", "ros_wheels.py"):
+        shutil.copy(ROOT / "scripts" / name, made / "scripts")
+    return made
+
+
+def environment(folder: Path, shebang: str) -> Path:
+    """What stands for a virtual environment: its pip says where it was made."""
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "pip").write_text(f"#!{shebang}/bin/python3\n")
+    return folder
+
+
+def set_up(tree: Path) -> subprocess.CompletedProcess[str]:
+    found = {key: value for key, value in os.environ.items() if key != "ROS_DISTRO"}
+    script = [sys.executable, str(tree / "scripts" / "setup_environment.py")]
+    return subprocess.run(script, capture_output=True, text=True, env=found, check=False)
+
+
+def test_the_environment_of_another_tree_is_left_as_it_is(tree: Path, tmp_path: Path) -> None:
+    other = environment(tmp_path / "other" / ".venv", str(tmp_path / "other" / ".venv"))
+    (tree / ".venv").symlink_to(other)
+    done = set_up(tree)
+    assert done.returncode == 0 and "is of another folder: left as it is" in done.stdout
+    assert (other / "bin" / "pip").is_file() and not (tree / ".setup" / "python").exists()
+
+
+def test_a_link_to_an_own_environment_on_another_disk_is_set_up(tree: Path, tmp_path: Path) -> None:
+    own = environment(tmp_path / "disk" / "venv", str(tree / ".venv"))
+    (tree / ".venv").symlink_to(own)
+    done = set_up(tree)
+    assert done.returncode != 0 and "left as it is" not in done.stdout  # no requirements here
