@@ -175,30 +175,33 @@ def test_a_loop_of_vins_fusion_has_the_position_of_the_edge_and_the_yaws_of_the_
     assert abs(yaw_deg(Rotation.from_matrix(edge.rotation)) - relative_yaw) > 5.0
 
 
-def test_a_camera_of_orb_slam_needs_no_place_on_a_robot() -> None:
-    """`Tcw`, world to camera, inverted is the odometry; the edge between two of them is
-    `Tcw_reference * Twc_current`, that of the camera."""
-    reference = Rotation.from_rotvec([0.1, 0.4, -0.2]), np.array([0.3, -1.0, 2.0])  # Tcw
-    edge = edge_from_loop(loop(), of_robot=False)
-    assert edge is not None
-    turn, position = Rotation.from_matrix(edge.rotation), edge.translation
-    # The pose of the current camera in the world, by the reference's and the edge.
-    back = reference[0].inv()
-    in_world = back.apply(position - reference[1])
-    current = (turn.inv() * reference[0], turn.inv().apply(reference[1] - position))  # its Tcw
-    np.testing.assert_allclose(-current[0].inv().apply(current[1]), in_world, atol=1e-9)
-    np.testing.assert_allclose((back * turn).as_matrix(), current[0].inv().as_matrix(), atol=1e-9)
+def test_g2o_in_rtabmap_weighs_the_rotation_of_a_link_a_quarter() -> None:
+    """It gives the information to EdgeSE3 as it is, which compares half angles."""
+    g2o: Any = pytest.importorskip("g2opy", reason="g2opy is not installed")
+    link = rtabmap_link(loop(), {1: 5 * SECOND, 2: 60 * SECOND})
+    assert link is not None
 
+    def isometry(rotation: Rotation, position: np.ndarray) -> Any:
+        matrix = np.eye(4)
+        matrix[:3, :3], matrix[:3, 3] = rotation.as_matrix(), position
+        return g2o.Isometry3d(matrix)
 
-def test_a_graph_in_the_plane_takes_three_rows_of_the_edge() -> None:
-    """As slam_toolbox's: x, y and yaw (0, 1, 5) of an edge whose turn is about z."""
-    turn = Rotation.from_rotvec([0.0, 0.0, 0.7])
-    edge = edge_from_loop(loop(base_pose=pose(turn, POSITION)))
-    assert edge is not None
-    rows = [0, 1, 5]
-    plane = edge.covariance[np.ix_(rows, rows)]
-    turned = turn.as_matrix()[:2, :2].T  # into the axes of the current pose, as graphs compare
-    said = COVARIANCE[np.ix_(rows, rows)]
-    np.testing.assert_allclose(plane[:2, :2], turned @ said[:2, :2] @ turned.T, atol=1e-12)
-    np.testing.assert_allclose(plane[:2, 2], turned @ said[:2, 2], atol=1e-12)
-    assert plane[2, 2] == pytest.approx(said[2, 2])
+    between, ends = g2o.EdgeSE3(), [g2o.VertexSE3(), g2o.VertexSE3()]
+    for number, end in enumerate(ends):
+        between.set_vertex(number, end)
+    measured = Rotation.from_quat(link.rotation), np.array(link.translation)
+    between.set_measurement(isometry(*measured))
+    information = np.reshape(link.information, (6, 6))
+    between.set_information(information)
+    ends[0].set_estimate(isometry(Rotation.identity(), np.zeros(3)))
+    for axis in range(6):
+        error = 1e-3 * np.eye(6)[axis]  # along the axes of the *to* node
+        ends[1].set_estimate(
+            isometry(
+                measured[0] * Rotation.from_rotvec(error[3:]),
+                measured[1] + measured[0].apply(error[:3]),
+            )
+        )
+        between.compute_error()
+        meant = information[axis, axis] * 1e-6
+        assert between.chi2() == pytest.approx(meant / (4 if axis > 2 else 1), rel=1e-3)
