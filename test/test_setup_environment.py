@@ -44,8 +44,22 @@ def test_the_environment_of_another_tree_is_left_as_it_is(tree: Path, tmp_path: 
     assert (other / "bin" / "pip").is_file() and not (tree / ".setup" / "python").exists()
 
 
-def test_a_link_to_an_own_environment_on_another_disk_is_set_up(tree: Path, tmp_path: Path) -> None:
+def test_a_link_to_what_is_no_environment_is_named_and_nothing_emptied(
+    tree: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    (other / "lib").mkdir(parents=True)  # half of one: somebody is making it
+    (tree / ".venv").symlink_to(other)
+    done = set_up(tree)
+    assert done.returncode != 0 and "remove the link" in done.stderr
+    assert (other / "lib").is_dir()
+
+
+def test_an_own_environment_behind_a_link_is_used(tree: Path, tmp_path: Path) -> None:
+    version = "python{}.{}".format(*sys.version_info[:2])
     own = environment(tmp_path / "disk" / "venv", str(tree / ".venv"))
+    (own / "lib" / version).mkdir(parents=True)
+    (own / "bin" / "python").symlink_to(sys.executable)
     (tree / ".venv").symlink_to(own)
     done = set_up(tree)
-    assert done.returncode != 0 and "left as it is" not in done.stdout  # no requirements here
+    assert done.returncode != 0 and "constraints.txt" in done.stderr  # it has begun to set up

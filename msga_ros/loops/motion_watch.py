@@ -16,6 +16,7 @@ from msga_ros.loops.resumable import State, pose_array, pose_of
 
 _GRAVITY = 9.81  # m/s^2: what a robot may accelerate with without being said to jump
 _SPIN = 600.0  # deg/s^2, likewise
+_PAUSE = 10.0  # a step so many times as long as the one before says nothing of the velocity
 
 
 class MotionWatch:
@@ -43,10 +44,13 @@ class MotionWatch:
         if odometry is not None and self.usable(odometry) is None:
             self.note(f"the odometry of {stamp:.3f} s holds NaN or infinity: not used")
             odometry = None
-        step = 0.0 if self._stamp is None else stamp - self._stamp
+        step, before = 0.0 if self._stamp is None else stamp - self._stamp, self._step
         if step < 0:
             self.note(f"the clock went back by {-step:.3f} s")
-            step = self._step
+            step = before
+        elif odometry is not None and self._clock_went_ahead(odometry, step):
+            self.note(f"the clock went ahead by {step - before:.3f} s")
+            step = before
         self._stamp, self._step = stamp, step
         self.elapsed += step
         self._without = odometry is None
@@ -59,7 +63,8 @@ class MotionWatch:
         elif self._pose is not None and step > 0:
             moved = odometry.centre - self._pose.centre
             turned = rotation_angle_deg(odometry.rotation @ self._pose.rotation.T)
-            self._velocity = (moved / step, turned / step)
+            paused = 0 < before < step / _PAUSE
+            self._velocity = None if paused else (moved / step, turned / step)
         self._pose = odometry
 
     def restart(self) -> None:
@@ -120,23 +125,37 @@ class MotionWatch:
         self._velocity = (state["speed"], state["rate"]) if known else None
         self._without = state["without"]
 
-    def _jumped(self, odometry: Pose, step: float) -> bool:
-        if self._velocity is None or self._pose is None:
+    def _clock_went_ahead(self, odometry: Pose, step: float) -> bool:
+        """The motion is that of a step like the one before, and would be a jump of the odometry by
+        what the stamps say."""
+        if not 0 < self._step < step:
             return False
+        return self._off(odometry, step) is not None and self._off(odometry, self._step) is None
+
+    def _jumped(self, odometry: Pose, step: float) -> bool:
+        off = self._off(odometry, step)
+        if off is None:
+            return False
+        self.note(
+            f"the odometry jumped by {off[0]:.2f} m and {off[1]:.0f} degrees within {step:.3f} s: "
+            "loops alone join what follows to the map"
+        )
+        return True
+
+    def _off(self, odometry: Pose, step: float) -> tuple[float, float] | None:
+        """How far (m, degrees) the odometry is from where its velocity led within `step` s; None
+        where a robot can do that, or nothing is known of its velocity."""
+        if self._velocity is None or self._pose is None:
+            return None
         speed, rate = self._velocity
         off = float(np.linalg.norm(odometry.centre - self._pose.centre - speed * step))
         turned = rotation_angle_deg(odometry.rotation @ self._pose.rotation.T)
         more = abs(turned - rate * step)
         config, half = self._config, step**2 / 2
-        if off <= config.jump_distance + _GRAVITY * half and (
+        possible = off <= config.jump_distance + _GRAVITY * half and (
             more <= config.jump_angle + _SPIN * half
-        ):
-            return False
-        self.note(
-            f"the odometry jumped by {off:.2f} m and {more:.0f} degrees within {step:.3f} s: "
-            "loops alone join what follows to the map"
         )
-        return True
+        return None if possible else (off, more)
 
 
 def _is_finite(pose: Pose) -> bool:

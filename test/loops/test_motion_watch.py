@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from msga_ros.geometry.camera_pose import Pose
 from msga_ros.geometry.rotations import rotation_matrix
@@ -63,3 +64,31 @@ def test_time_that_passed_counts_once_whatever_the_clock_does() -> None:
         seen.observe(stamp, at(0.0))
     assert seen.elapsed == 4.0  # the step back counts as the one before it
     assert seen.segment == 0 and seen.take_notes() == ("the clock went back by 52.000 s",)
+
+
+@pytest.mark.parametrize("ahead", [0.5, 3.0, 60.0, 3600.0])
+def test_a_clock_that_goes_ahead_is_no_jump_of_the_odometry(ahead: float) -> None:
+    seen = watch(jump_distance=1.0)
+    for number in range(20):  # 20 m/s
+        seen.observe(0.1 * number + (ahead if number > 9 else 0.0), at(2.0 * number))
+    assert seen.segment == 0
+    said = (f"the clock went ahead by {ahead:.3f} s",)
+    assert seen.take_notes() == (said if ahead < 4 else ())  # else it may have been a pause
+    seen.observe(2.0 + ahead, at(2.0 * 20 + 1.5))
+    assert seen.segment == 1  # a step aside is one, as before
+
+
+def test_a_pause_is_none_either_and_nothing_is_said_of_it() -> None:
+    seen = watch(jump_distance=1.0)
+    for stamp, x in [(0, 0), (0.1, 1), (0.2, 2), (3.2, 32), (3.3, 33), (3.4, 34)]:
+        seen.observe(stamp, at(x))
+        assert (seen.segment, seen.take_notes()) == (0, ()), stamp
+    assert seen.elapsed == pytest.approx(3.4)
+
+
+def test_a_jump_behind_a_frame_that_was_lost_is_still_one() -> None:
+    seen = watch(jump_distance=1.0)
+    for number in range(10):
+        seen.observe(0.1 * number, at(2.0 * number))
+    seen.observe(1.1, at(2.0 * 11 + 30.0))
+    assert seen.segment == 1 and "jumped by 30.00 m" in seen.take_notes()[0]

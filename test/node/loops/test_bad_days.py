@@ -135,6 +135,18 @@ def test_a_clock_that_jumps_back_is_said_and_survived(make_bench: MakeBench) -> 
     assert one.statistics.errors == {}
 
 
+def test_a_clock_that_jumps_ahead_is_survived(make_bench: MakeBench) -> None:
+    one = make_bench()
+    one.mount()
+    for number in range(4):
+        go(one, 0.5 * number, 3.0 * number, number)
+    for number in range(4, 8):
+        go(one, 0.5 * number + 3600, 3.0 * number, number)
+    assert one.counts.images == {"keyframe": 8} and one.statistics.dropped == {}
+    assert one.counts.correction_known is True  # all of it hangs together
+    assert one.statistics.errors == {} and one.statistics.bad_input == {}
+
+
 def test_no_odometry_at_all(make_bench: MakeBench) -> None:
     one = make_bench(**{"odometry.patience": 0.0})
     one.image(0, scene(1), K)
