@@ -139,9 +139,9 @@ def test_a_clock_that_jumps_ahead_is_survived(make_bench: MakeBench) -> None:
     one = make_bench()
     one.mount()
     for number in range(4):
-        go(one, 0.5 * number, 3.0 * number, number)
+        go(one, 0.3 * number, 0.6 * number, number)
     for number in range(4, 8):
-        go(one, 0.5 * number + 3600, 3.0 * number, number)
+        go(one, 0.3 * number + 3600, 0.6 * number, number)
     assert one.counts.images == {"keyframe": 8} and one.statistics.dropped == {}
     assert one.counts.correction_known is True  # all of it hangs together
     assert one.statistics.errors == {} and one.statistics.bad_input == {}
