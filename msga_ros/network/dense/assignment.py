@@ -172,7 +172,9 @@ class Assignment(nn.Module):
             found.support[0, cells0],
         )
 
-    def best(self, cells0: Tensor, cells1: Tensor, most: int) -> tuple[CoarseMatches, Tensor]:
+    def best(
+        self, cells0: Tensor, cells1: Tensor, most: int, shapes: Shapes | None = None
+    ) -> tuple[CoarseMatches, Tensor]:
         """The `most` best of `matches`, as many whatever the images: for graphs of fixed shape.
 
         The second, `(most,)` bool: which of them are matches at all.
@@ -181,28 +183,35 @@ class Assignment(nn.Module):
         scores = self._scores(cells0[None], cells1[None])
         if self.config.assignment == "sinkhorn":
             table = log_sinkhorn(scores, self.bin, self.config.sinkhorn_iterations)[0, :-1, :-1]
-            partner = table.argmax(1)
-            log_probability = 2 * table.gather(1, partner[:, None])[:, 0]
+            logarithms = 2 * table
         else:
             table = scores[0] - scale
-            partner = table.argmax(1)
             exponentials = table.exp()
-            sums = exponentials.sum(1).log() + exponentials.sum(0).log()[partner]
-            log_probability = 2 * table.gather(1, partner[:, None])[:, 0] - sums
+            rows, columns = exponentials.sum(1).log(), exponentials.sum(0).log()
+            logarithms = 2 * table - rows.unsqueeze(1) - columns
+        best = table.argmax(1)
+        mutual = table.argmax(0)[best] == torch.arange(len(best), device=best.device)
+        partner, matched = best, mutual
+        support = torch.zeros_like(table[:, 0])
+        if shapes is not None and self.config.propagation_rounds:
+            unit0, unit1 = (F.normalize(one.float(), dim=-1)[None] for one in (cells0, cells1))
+            nearest = torch.where(mutual, best, -1)[None]
+            found = propagate(unit0, unit1, nearest, *shapes, self.config.propagation_rounds)
+            partner, matched = found.partner[0].clamp(min=0), found.partner[0] >= 0
+            support = found.support[0]
         cosine = scores[0] / scale
         similarity = cosine.gather(1, partner[:, None])[:, 0]
-        second = cosine.scatter(1, partner[:, None], _NEVER).amax(1)
-        mutual = table.argmax(0)[partner] == torch.arange(len(partner), device=partner.device)
-        chosen = torch.where(mutual, log_probability, _NEVER).topk(most).indices
-        coarse = CoarseMatches(
-            chosen,
-            partner[chosen],
-            log_probability[chosen],
-            similarity[chosen],
-            (similarity - second)[chosen],
-            torch.zeros_like(similarity[chosen]),
+        other = cosine.scatter(1, partner[:, None], _NEVER).amax(1)
+        every = CoarseMatches(
+            torch.arange(len(best), device=best.device),
+            partner,
+            logarithms.gather(1, partner[:, None])[:, 0],
+            similarity,
+            similarity - other,
+            support,
         )
-        return coarse, mutual[chosen]
+        chosen = torch.where(matched, every.rank(), _NEVER).topk(most).indices
+        return every.rows(chosen), matched[chosen]
 
     @torch.no_grad()
     def _sinkhorn_matches(
