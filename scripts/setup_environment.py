@@ -42,7 +42,10 @@ _UNQUOTED = ":;\"'`$\\&|<>()*?!#"  # of a path, in colcon's scripts and in lists
 
 
 def main() -> None:
-    """Run the steps that are due."""
+    """Run the steps that are due; nothing where `.venv` is a link: it is another tree's."""
+    if VENV.is_symlink():
+        say(f".venv is a link to {VENV.resolve()}: used as it is, nothing is set up")
+        return
     STAMPS.mkdir(exist_ok=True)
     with (STAMPS / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two runs of make at once must not meet in .venv
