@@ -30,6 +30,7 @@ _CANDIDATES = 2  # times the blobs asked for: what is looked at more closely, if
 _FARTHEST = 1.0  # from the sample to the extremum, pixels and levels
 _EDGE_RATIO = 10.0  # of the principal curvatures; beyond, it is an edge
 _MOST_KEPT = 1 << 25  # numbers of one image: 128 MiB, enough for 1280x720
+_SCRATCH = 7  # images of the size of a level: what the search for extrema works on
 _NEIGHBOURS: NDArray[np.uint8] = np.ones((3, 3), np.uint8)
 
 Floats = NDArray[np.float32]
@@ -95,9 +96,14 @@ class _Candidates:
     column: Numbers
 
 
-def blobs(octaves: Sequence[Octave], most: int) -> Blobs:
-    """The `most` strongest blobs, dark and bright, of an image by its `scale_space`."""
-    found = [_extrema(octave.differences) for octave in octaves]
+def blobs(octaves: Sequence[Octave], most: int, memory: LevelMemory | None = None) -> Blobs:
+    """The `most` strongest blobs, dark and bright, of an image by its `scale_space`.
+
+    `memory`: that of the scale space, which has room for what is computed on the way.
+    """
+    largest = max((octave.differences[0].size for octave in octaves), default=0)
+    scratch = (memory or LevelMemory()).array((_SCRATCH * largest,))
+    found = [_extrema(octave.differences, scratch) for octave in octaves]
     contrasts = [
         np.abs(octave.differences[one.level, one.row, one.column])
         for octave, one in zip(octaves, found, strict=True)
@@ -156,21 +162,30 @@ def _blur(image: Floats, sigma: float, into: Floats) -> None:
     cv2.GaussianBlur(image, (width, width), sigma, dst=into, borderType=cv2.BORDER_REFLECT_101)
 
 
-def _extrema(differences: Floats) -> _Candidates:
-    """Samples that none of their 26 neighbours exceeds."""
+def _extrema(differences: Floats, scratch: Floats) -> _Candidates:
+    """Samples that none of their 26 neighbours exceeds. `scratch`: `_SCRATCH` images of their size
+    and more."""
     nowhere: NDArray[np.int64] = np.empty(0, np.int64)
     found = [(nowhere, nowhere, nowhere)]
+    images = scratch[: _SCRATCH * differences[0].size].reshape(_SCRATCH, *differences[0].shape)
+    flags = images[-1].view(np.uint8).reshape(4, *differences[0].shape)
     # Of each level and the next: two of them are three levels.
-    higher = [cv2.max(one, other) for one, other in pairwise(differences)]
-    lower = [cv2.min(one, other) for one, other in pairwise(differences)]
-    for level in range(1, len(differences) - 1):
-        here = differences[level][_INNER, _INNER]
-        most = cv2.dilate(cv2.max(higher[level - 1], higher[level]), _NEIGHBOURS)
-        least = cv2.erode(cv2.min(lower[level - 1], lower[level]), _NEIGHBOURS)
+    higher, lower = ([images[start], images[start + 1]] for start in (0, 2))
+    for level, (one, other) in enumerate(pairwise(differences)):
+        this = level % 2
+        cv2.max(one, other, dst=higher[this])
+        cv2.min(one, other, dst=lower[this])
+        if not level:
+            continue
         # No maximum is negative, and no minimum positive; a flat area is neither.
-        bright = cv2.compare(here, cv2.max(most[_INNER, _INNER], _TINY), cv2.CMP_GE)  # type: ignore[call-overload]
-        dark = cv2.compare(here, cv2.min(least[_INNER, _INNER], -_TINY), cv2.CMP_LE)  # type: ignore[call-overload]
-        places = cv2.findNonZero(cv2.bitwise_or(bright, dark))
+        cv2.dilate(cv2.max(*higher, dst=images[4]), _NEIGHBOURS, dst=images[5])
+        cv2.max(images[5], _TINY, dst=images[5])  # type: ignore[call-overload]
+        cv2.compare(one, images[5], cv2.CMP_GE, dst=flags[0])
+        cv2.erode(cv2.min(*lower, dst=images[4]), _NEIGHBOURS, dst=images[5])
+        cv2.min(images[5], -_TINY, dst=images[5])  # type: ignore[call-overload]
+        cv2.compare(one, images[5], cv2.CMP_LE, dst=flags[1])
+        cv2.bitwise_or(flags[0], flags[1], dst=flags[2])
+        places = cv2.findNonZero(flags[2][_INNER, _INNER])
         if places is None:
             continue
         # (M, 1, 2) of OpenCV 4, (M, 2) of OpenCV 5.

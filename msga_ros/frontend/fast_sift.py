@@ -49,7 +49,7 @@ class FastSift:
         scaled = prepare(image, self._config.max_image_size, self._config.max_pixels)
         octaves = scale_space(scaled.pixels, self._memory)
         most = self._config.max_keypoints
-        found = blobs(octaves, most)
+        found = blobs(octaves, most, self._memory)
         if not len(found.scores):
             return no_features(scaled, np.empty((0, 128), np.float32))
         which, angles = directions(octaves, found)

@@ -117,3 +117,37 @@ def test_memory_that_is_used_again_changes_nothing(monkeypatch: pytest.MonkeyPat
                 np.testing.assert_array_equal(octave.differences, fresh.differences)
             kept.append(octaves[0].gaussians)
         assert np.shares_memory(kept[-1], kept[-2]) == (most > 1)
+
+
+def test_extrema_are_those_of_a_plain_search_in_memory_that_held_another_image() -> None:
+    """Of each sample with its 26 neighbours, and with nothing of the image before."""
+    generator, memory = np.random.default_rng(0), LevelMemory()
+    for shape in ((150, 200), (60, 90), (130, 210)):
+        octaves = scale_space(generator.integers(0, 256, shape).astype(np.uint8), memory)
+        before = [octave.differences.copy() for octave in octaves]
+        found = blobs_of(octaves, 100_000, memory)
+        again = blobs_of(octaves, 100_000)
+        np.testing.assert_array_equal(found.points, again.points)
+        assert len(found.points) > 50
+        scratch = np.full(difference_of_gaussians._SCRATCH * 150 * 210, np.nan, np.float32)
+        for octave, levels in zip(octaves, before, strict=True):
+            np.testing.assert_array_equal(octave.differences, levels)  # it is only read
+            one = difference_of_gaussians._extrema(levels, scratch)
+            places = set(
+                zip(one.level.tolist(), one.row.tolist(), one.column.tolist(), strict=True)
+            )
+            assert places == plain_extrema(levels)
+
+
+def plain_extrema(levels: np.ndarray) -> set[tuple[int, int, int]]:
+    windows = np.lib.stride_tricks.sliding_window_view(levels, (3, 3, 3))
+    middle = levels[1:-1, 1:-1, 1:-1]
+    bright = (middle >= windows.max(axis=(3, 4, 5))) & (middle >= 1e-4)
+    dark = (middle <= windows.min(axis=(3, 4, 5))) & (middle <= -1e-4)
+    _, height, width = levels.shape
+    places = (np.argwhere(bright | dark) + 1).tolist()
+    return {
+        (level, row, column)
+        for level, row, column in places
+        if 5 <= row < height - 5 and 5 <= column < width - 5
+    }
