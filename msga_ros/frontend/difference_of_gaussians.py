@@ -178,10 +178,10 @@ def _extrema(differences: Floats, scratch: Floats) -> _Candidates:
         if not level:
             continue
         # No maximum is negative, and no minimum positive; a flat area is neither.
-        cv2.dilate(cv2.max(*higher, dst=images[4]), _NEIGHBOURS, dst=images[5])
+        cv2.dilate(cv2.max(higher[0], higher[1], dst=images[4]), _NEIGHBOURS, dst=images[5])
         cv2.max(images[5], _TINY, dst=images[5])  # type: ignore[call-overload]
         cv2.compare(one, images[5], cv2.CMP_GE, dst=flags[0])
-        cv2.erode(cv2.min(*lower, dst=images[4]), _NEIGHBOURS, dst=images[5])
+        cv2.erode(cv2.min(lower[0], lower[1], dst=images[4]), _NEIGHBOURS, dst=images[5])
         cv2.min(images[5], -_TINY, dst=images[5])  # type: ignore[call-overload]
         cv2.compare(one, images[5], cv2.CMP_LE, dst=flags[1])
         cv2.bitwise_or(flags[0], flags[1], dst=flags[2])

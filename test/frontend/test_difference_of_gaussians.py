@@ -128,7 +128,7 @@ def test_extrema_are_those_of_a_plain_search_in_memory_that_held_another_image()
         found = blobs_of(octaves, 100_000, memory)
         again = blobs_of(octaves, 100_000)
         np.testing.assert_array_equal(found.points, again.points)
-        assert len(found.points) > 50
+        assert len(found.points) > 10
         scratch = np.full(difference_of_gaussians._SCRATCH * 150 * 210, np.nan, np.float32)
         for octave, levels in zip(octaves, before, strict=True):
             np.testing.assert_array_equal(octave.differences, levels)  # it is only read
