@@ -7,8 +7,10 @@ no attention ever sees all pairs of nodes.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+_HEAP = 64
 _BLOCK_ENTRIES = 1 << 23  # of the table of similarities that is held at a time (32 MB)
 
 
@@ -27,8 +29,18 @@ def most_similar(queries: Tensor, keys: Tensor, count: int, exclude_self: bool =
         if exclude_self:
             here = torch.arange(table.shape[1], device=table.device)
             table[:, here, start + here] = -torch.inf
-        found.append(table.topk(count, dim=2).indices)
+        found.append(_first_of_rows(table, count))
     return torch.cat(found, 1)
+
+
+def _first_of_rows(table: Tensor, count: int) -> Tensor:
+    """`topk`, best first. On a CPU it copies and divides each row where `count` is more than one
+    64th of it, and else keeps a heap of the best, which is three times as fast: so the row is made
+    longer, by what is never chosen."""
+    missing = _HEAP * count - table.shape[2]
+    if missing > 0 and table.device.type == "cpu":
+        table = F.pad(table, (0, missing), value=-torch.inf)
+    return table.topk(count, dim=2).indices
 
 
 def children(parents: Tensor, width: int) -> Tensor:

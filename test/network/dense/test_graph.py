@@ -46,6 +46,10 @@ def test_neighbours_are_the_most_similar_ones_whatever_the_block(
     assert torch.equal(most_similar(queries, keys, 4), expected)
     monkeypatch.setattr("msga_ros.network.dense.edges._BLOCK_ENTRIES", 40)  # two rows at a time
     assert torch.equal(most_similar(queries, keys, 4), expected)
+    many = seeded(1, 300, 5)  # more than a heap's share of the row
+    for count in (1, 4, 6, 299):
+        by_sorting = (many @ many.transpose(1, 2)).sort(2, descending=True).indices
+        assert torch.equal(most_similar(many, many, count), by_sorting[..., :count])
     own = most_similar(queries, queries, 6, exclude_self=True)
     assert own.shape == (2, 7, 6)  # as many as there are
     assert not (own == torch.arange(7)[:, None]).any()
