@@ -19,6 +19,7 @@ from msga_ros.network.dense.edges import gathered
 
 _RADIUS = 3  # cells to each side whose matches can support one
 _SLACK, _STRETCH = 1.0, 0.4  # cells that they may differ by, and more with their distance
+_FAR = 1e4  # cells: of no match, which is like none
 _LEAST = 10  # of the 48 around: supported
 _GUIDES = 2  # cells to each side that say where to look
 _SEARCH = 1  # cells to each side of that place
@@ -57,7 +58,7 @@ def propagate(
     supported = there & (support >= _LEAST)
     step = torch.where(supported, step, first_step)
     there = supported | first_there
-    support = torch.where(there, _support(step, there), 0.0)
+    support = _support(step, there)
     place = (step + _grid(shape0, step)).long()
     index = place[:, 1] * shape1[1] + place[:, 0]
     return CellMatches(torch.where(there[:, 0], index, -1).flatten(1), support.flatten(1))
@@ -86,19 +87,15 @@ def _steps(
 
 def _support(step: Tensor, there: Tensor) -> Tensor:
     """`(B, 1, h, w)`: how many matches around each cell's move about as its own."""
-    height, width = step.shape[-2:]
-    padded = F.pad(step, (_RADIUS,) * 4)
-    around = F.pad(there, (_RADIUS,) * 4)
-    support = torch.zeros_like(step[:, :1])
-    for y in range(2 * _RADIUS + 1):
-        for x in range(2 * _RADIUS + 1):
-            distance = ((y - _RADIUS) ** 2 + (x - _RADIUS) ** 2) ** 0.5
-            if distance:
-                window = (..., slice(y, y + height), slice(x, x + width))
-                different = (padded[window] - step).square().sum(1, keepdim=True)
-                near = different < (_SLACK + _STRETCH * distance) ** 2
-                support += near & around[window]
-    return support
+    side = 2 * _RADIUS + 1
+    away = F.pad(torch.where(there, step, _FAR), (_RADIUS,) * 4, value=_FAR)
+    around = F.unfold(away, side).unflatten(1, (2, side**2))
+    offset = torch.arange(side, device=step.device) - _RADIUS
+    distance = (offset[:, None].square() + offset.square()).flatten().sqrt().unsqueeze(1)
+    different = (around - step.flatten(2).unsqueeze(2)).square().sum(1)  # (B, 49, N)
+    near = different < (_SLACK + _STRETCH * distance).square()
+    alike = near.sum(1, keepdim=True).unflatten(2, step.shape[-2:])
+    return torch.where(there, alike - 1, 0).to(step.dtype)  # all but the match itself
 
 
 def _sought(
