@@ -6,6 +6,7 @@ Lindenberger, Sarlin and Pollefeys, "LightGlue: local feature matching at light 
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -83,11 +84,23 @@ def _run(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Pairs of indices (M, 2), by the first of them, and how sure the network is (M,)."""
     views = (_view(features0, network.device), _view(features1, network.device))
-    found = network.module({"image0": views[0], "image1": views[1]})
+    with _attention(network.device):
+        found = network.module({"image0": views[0], "image1": views[1]})
     pairs = found["matches"][0].cpu().numpy().astype(np.int64)
     confidence = found["scores"][0].float().cpu().numpy().clip(0.0, 1.0)
     order = np.argsort(pairs[:, 0], kind="stable")
     return pairs[order], confidence[order]
+
+
+def _attention(device: torch.device) -> AbstractContextManager[object]:
+    """On CUDA without the attention of cuDNN, which plans anew for each number of keypoints."""
+    if device.type != "cuda" or not hasattr(torch.backends.cuda, "enable_cudnn_sdp"):
+        return nullcontext()
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    return sdpa_kernel(
+        [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+    )
 
 
 def _view(features: Features, device: torch.device) -> dict[str, Tensor]:

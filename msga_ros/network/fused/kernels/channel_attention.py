@@ -157,7 +157,7 @@ def channel_attention(qkv: Tensor, attention: Attention, side: int, tiles: Tiles
         KEPT1=kept[1],
         KEPT2=kept[2],
         KEPT3=kept[3],
-        BM=min(256, max(16, triton.next_power_of_2(side * side))),
+        BM=64,
         PRECISION=tiles.precision,
         num_warps=8,
         num_stages=2,
