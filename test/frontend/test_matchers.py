@@ -160,3 +160,15 @@ class LostTensor:
 def on_a_lost_device() -> DeviceDescriptors:
     lost: Any = LostTensor()
     return DeviceDescriptors(lost, lost, binary=False)
+
+
+def test_lightglue_on_cuda_does_without_the_attention_that_plans_for_each_shape() -> None:
+    from msga_ros.frontend.matchers.glue import _attention
+
+    assert torch.backends.cuda.cudnn_sdp_enabled()
+    with _attention(torch.device("cuda")):
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+        assert torch.backends.cuda.flash_sdp_enabled()
+    assert torch.backends.cuda.cudnn_sdp_enabled()
+    with _attention(torch.device("cpu")):
+        assert torch.backends.cuda.cudnn_sdp_enabled()
