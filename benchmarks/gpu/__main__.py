@@ -14,6 +14,7 @@ import argparse
 import sys
 import time
 import traceback
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,13 +25,23 @@ from ceilings import measure_ceilings  # noqa: E402
 from continuation import continue_trainings  # noqa: E402
 from fused_speed import measure_fused  # noqa: E402
 from fused_tuning import measure_tuning  # noqa: E402
-from learned_stages import measure_learned  # noqa: E402
 from network_speed import measure_compiled, measure_network, measure_onnx  # noqa: E402
 from pipeline_speed import measure_matching, measure_stages, measure_streams  # noqa: E402
 from profile_kernels import measure_kernels  # noqa: E402
 from records import Records  # noqa: E402
 from training_speed import measure_training  # noqa: E402
 from unit_tests import run_tests  # noqa: E402
+
+
+def measure_learned(records: Records) -> None:
+    """What needs PoseLib is imported where it is wanted: all else runs without."""
+    if find_spec("poselib") is None:
+        print("learned: PoseLib is not installed", flush=True)
+        return
+    import learned_stages
+
+    learned_stages.measure_learned(records)
+
 
 SECTIONS = {
     "ceilings": measure_ceilings,
