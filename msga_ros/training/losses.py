@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from msga_ros.geometry.epipolar import (
-    essential_from_pose,
     symmetric_epipolar_distance_squared,
 )
 from msga_ros.network import INLIER_THRESHOLD, MSGANetResult
@@ -171,9 +170,3 @@ def virtual_correspondences(
     seen = moved[..., 2] > 0.1
     second = moved[..., :2] / moved[..., 2:].clamp_min(0.1)
     return torch.cat((first, second), -1), seen
-
-
-def true_essential(batch: Batch) -> Tensor:
-    """`(B, 3, 3)`, Frobenius norm 1."""
-    essential = essential_from_pose(batch.rotation, batch.translation)
-    return essential / essential.flatten(1).norm(dim=1)[:, None, None]
