@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from msga_ros.frontend.base import Descriptors, Features, FrontendError, Matches
 
-# Entries of the table of distances that are held at a time: 2 MB of float32 stay near the CPU.
-_BLOCK_ENTRIES = 1 << 19
+# Entries of the table of distances that are held at a time: 4 MB of float32 stay near the CPU.
+_BLOCK_ENTRIES = 1 << 20
 
 _UNIT_TOLERANCE = 0.02  # of the squared length of a descriptor that counts as a unit vector
 
