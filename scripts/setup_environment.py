@@ -50,9 +50,6 @@ def main() -> None:
     with (STAMPS / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two runs of make at once must not meet in .venv
         started = time.monotonic()
-        if VENV.is_symlink() and not venv_is_sound():
-            leave_alone()
-            return
         distribution = sourced_distribution()
         python_key = digest(
             [*ROOT.glob("requirements*.txt"), ROOT / "constraints.txt", ROOT / "setup.py"],
@@ -147,14 +144,6 @@ def venv_is_sound() -> bool:
         and pip.is_file()
         and pip.read_text().startswith(f"#!{VENV}/bin/")
     )
-
-
-def leave_alone() -> None:
-    """Of a `.venv` that is a link: two working trees may share an environment, and `venv --clear`
-    would empty that of the other one, and then fail, for it makes none behind a link."""
-    if not (VENV / "bin" / "pip").is_file():
-        fail(f".venv is a link to {VENV.resolve()}, where no environment is: remove the link")
-    say(f".venv is a link to {VENV.resolve()}, which is of another folder: left as it is")
 
 
 def built() -> bool:
