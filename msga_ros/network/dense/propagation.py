@@ -20,7 +20,7 @@ from msga_ros.network.dense.edges import gathered
 _RADIUS = 3  # cells to each side whose matches can support one
 _SLACK, _STRETCH = 1.0, 0.4  # cells that they may differ by, and more with their distance
 _FAR = 1e4  # cells: of no match, which is like none
-_LEAST = 10  # of the 48 around: supported
+_LEAST = 14  # of the 48 around: supported
 _GUIDES = 2  # cells to each side that say where to look
 _SEARCH = 1  # cells to each side of that place
 

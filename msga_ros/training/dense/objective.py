@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from msga_ros.network.dense.anchors import Anchors, cell_centres, find_anchors
+from msga_ros.network.dense.anchors import find_anchors
 from msga_ros.network.dense.assignment import Distributions
 from msga_ros.network.dense.confidence import described
-from msga_ros.network.dense.config import COARSE
 from msga_ros.network.dense.decoder import FineMaps, Refined
 from msga_ros.network.dense.losses import (
     band_divergence,
@@ -20,10 +19,10 @@ from msga_ros.network.dense.losses import (
     offset_loss,
     sparse_divergence,
 )
-from msga_ros.network.dense.net import DenseMatcher, starts
-from msga_ros.network.dense.propagation import propagate
+from msga_ros.network.dense.net import DenseMatcher
 from msga_ros.network.dense.refinement import Search, true_distribution
 from msga_ros.network.dense.sampling import FlatMap
+from msga_ros.training.dense.matches import Matches, found_matches, mutual, true_matches
 from msga_ros.training.dense.truth import CellTruth, cell_truth, epipolar_bands, point_truth
 from msga_ros.training.dense.views import VISIBLE, DenseBatch
 from msga_ros.training.synthetic_scenes.draws import Draws
@@ -55,18 +54,6 @@ class DenseLossConfig:
     def refines(self) -> bool:
         """Whether any part is about more than the matching distributions at 1/8."""
         return bool(self.fine or self.offset or self.confidence)
-
-
-@dataclass(frozen=True)
-class _Matches:
-    """M matches of a batch: where they are, and what the coarse level says of them."""
-
-    images: Tensor
-    points0: Tensor
-    guess1: Tensor
-    coarse: tuple[Tensor, Tensor, Tensor]  # logarithm of the probability, similarity, margin
-    structure: Tensor
-    support: Tensor | None = None
 
 
 class DenseLoss(nn.Module):
@@ -126,8 +113,10 @@ class DenseLoss(nn.Module):
         anchors = find_anchors(first.full[:, :1].float(), net.config.anchored)
         maps0, maps1 = FineMaps.of(first), FineMaps.of(second)
         with torch.no_grad():
-            true = self._true_matches(anchors, truth0, eighth0, batch, draws)
-            found = self._found_matches(anchors, distributions, cells, (eighth0, eighth1), draws)
+            true = true_matches(anchors, truth0, eighth0, batch, config.refined, draws)
+            found = found_matches(
+                net.config, anchors, distributions, cells, (eighth0, eighth1), config.refined, draws
+            )
             judged = net.decoder(maps0, maps1, found.images, found.points0, found.guess1)
         refined = net.decoder(maps0, maps1, true.images, true.points0, true.guess1)
         parts |= self._fine(true, refined, maps1, batch)
@@ -174,7 +163,7 @@ class DenseLoss(nn.Module):
             inside = epipolar_bands(matrix, width, height, self.config.band_px)
             rows, columns = found.rows[bands], found.columns[bands]
             # Of cells that may have no partner, only those count that find each other.
-            mutual = _mutual(rows, columns)[1].flatten()
+            found0 = mutual(rows, columns)[1].flatten()
             back = inside.transpose(1, 2)
             directions_of_bands = (
                 band_divergence(inside.flatten(0, 1), rows.flatten(0, 1), _LEAST_MASS),
@@ -182,72 +171,15 @@ class DenseLoss(nn.Module):
                     back.flatten(0, 1), columns.transpose(1, 2).flatten(0, 1), _LEAST_MASS
                 ),
             )
-            mutual1 = _mutual(columns.transpose(1, 2), rows.transpose(1, 2))[1].flatten()
+            found1 = mutual(columns.transpose(1, 2), rows.transpose(1, 2))[1].flatten()
             band = (
-                mean_where(directions_of_bands[0], mutual)
-                + mean_where(directions_of_bands[1], mutual1)
+                mean_where(directions_of_bands[0], found0)
+                + mean_where(directions_of_bands[1], found1)
             ) / 2
         return {"coarse": coarse, "band": band}
 
-    def _true_matches(
-        self,
-        anchors: Anchors,
-        truth: CellTruth,
-        eighth0: Tensor,
-        batch: DenseBatch,
-        draws: Draws,
-    ) -> _Matches:
-        """Anchors whose partner is known, with guesses as the coarse level makes them: in the
-        middle of the right cell or of one beside it."""
-        images, cells = self._some(truth.state == VISIBLE, draws)
-        points0 = anchors.points[images, cells]
-        known = point_truth(batch.target0, batch.state0, images, points0)
-        images, cells, points0 = (one[known.visible] for one in (images, cells, points0))
-        offset = points0 - cell_centres(cells, eighth0.shape[-1])
-        middle = (COARSE - 1) / 2
-        beside = draws.uniform(*points0.shape, low=-0.5, high=0.5)
-        place = (known.places1[known.visible] - offset - middle) / COARSE + beside
-        guess = place.round() * COARSE + middle + offset
-        none = torch.zeros_like(points0[:, 0])
-        return _Matches(images, points0, guess, (none, none, none), none)
-
-    def _found_matches(
-        self,
-        anchors: Anchors,
-        found: Distributions,
-        cells: list[Tensor],
-        eighths: tuple[Tensor, Tensor],
-        draws: Draws,
-    ) -> _Matches:
-        """Matches as the network makes them."""
-        partner, mutual = _mutual(found.rows, found.columns)
-        unit = [torch.nn.functional.normalize(one, dim=-1) for one in cells]
-        shape0, shape1 = ((one.shape[-2], one.shape[-1]) for one in eighths)
-        rounds = self.net.config.propagation_rounds
-        mutual_partner = torch.where(mutual, partner, -1)
-        seen = propagate(unit[0], unit[1], mutual_partner, shape0, shape1, rounds)
-        images, cells0 = self._some(seen.partner >= 0, draws)
-        at = (images, cells0, seen.partner[images, cells0])
-        cells1 = at[2]
-        table = unit[0] @ unit[1].transpose(1, 2)
-        similarity = table[at]
-        two = table[images, cells0].topk(2, dim=1).values
-        other = torch.where(similarity < two[:, 0], two[:, 0], two[:, 1])
-        log_probability = found.rows[at] + found.columns[at]
-        points0, guess1 = starts(anchors, cells0, cells1, *eighths, images)
-        coarse = (log_probability, similarity, similarity - other)
-        structure = anchors.structure[images, cells0]
-        support = seen.support[images, cells0] if rounds else None
-        return _Matches(images, points0, guess1, coarse, structure, support)
-
-    def _some(self, mask: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        """Of `(B, N)` true entries, at most about so many a sample as are refined: indices."""
-        share = self.config.refined / mask.sum(1, keepdim=True).clamp(min=1)
-        images, cells = (mask & (draws.uniform(*mask.shape) < share)).nonzero().T
-        return images, cells
-
     def _fine(
-        self, true: _Matches, refined: Refined, maps1: FineMaps, batch: DenseBatch
+        self, true: Matches, refined: Refined, maps1: FineMaps, batch: DenseBatch
     ) -> dict[str, Tensor]:
         places = point_truth(batch.target0, batch.state0, true.images, true.points0).places1
         parts = {}
@@ -266,7 +198,7 @@ class DenseLoss(nn.Module):
         return parts
 
     def _confidence(
-        self, found: _Matches, refined: Refined, batch: DenseBatch
+        self, found: Matches, refined: Refined, batch: DenseBatch
     ) -> tuple[Tensor, dict[str, Tensor]]:
         seen = described(
             *found.coarse,
@@ -304,13 +236,6 @@ def _mean_of_pairs(values: Tensor, known: Tensor) -> Tensor:
     return mean_where(means, counts > 0)
 
 
-def _mutual(rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-    """Of `(B, N, M)`: the best partner of each row, and whether that one's best is the row."""
-    partner = rows.argmax(2)
-    back = columns.argmax(1).gather(1, partner)
-    return partner, back == torch.arange(rows.shape[1], device=rows.device)
-
-
 def _window_loss(search: Search, at: FlatMap, places: Tensor) -> Tensor:
     radius = (round(search.log_probability.shape[1] ** 0.5) - 1) // 2
     target, inside = true_distribution(at.to_cells(places), search.middle, radius)
@@ -320,7 +245,7 @@ def _window_loss(search: Search, at: FlatMap, places: Tensor) -> Tensor:
     return mean_where(divergence(target, search.log_probability), inside)
 
 
-def _line_distance(fundamental: Tensor, found: _Matches, points1: Tensor) -> Tensor:
+def _line_distance(fundamental: Tensor, found: Matches, points1: Tensor) -> Tensor:
     """`(M,)` pixels from the epipolar lines, 0 where there is none."""
     homogeneous = torch.nn.functional.pad(found.points0, (0, 1), value=1.0)
     lines = (fundamental @ homogeneous.unsqueeze(2)).squeeze(2)
