@@ -35,7 +35,7 @@ def most_similar(queries: Tensor, keys: Tensor, count: int, exclude_self: bool =
 
 def _first_of_rows(table: Tensor, count: int) -> Tensor:
     """`topk`, best first. On a CPU it copies and divides each row where `count` is more than one
-    64th of it, and else keeps a heap of the best, which is three times as fast: so the row is made
+    64th of it, and else keeps a heap of the best, which is twice as fast: so the row is made
     longer, by what is never chosen."""
     missing = _HEAP * count - table.shape[2]
     if missing > 0 and table.device.type == "cpu":

@@ -70,7 +70,7 @@ def test_an_image_turned_in_its_plane_is_found(
         frontend.reconfigured(
             FrontendConfig(name="msga_dense", own=Config(subpixel=subpixel, turn_below=below))
         )
-        for below in (0.1, 0.0)
+        for below in (Config().turn_below, 0.0)
     )
     features = front.extract(whole), front.extract(turned.pixels)
     found = front.match(*features)

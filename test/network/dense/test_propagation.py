@@ -64,6 +64,44 @@ def test_a_match_that_stands_alone_stays_with_no_support() -> None:
     assert torch.equal(found.partner, partner) and not found.support.any()
 
 
+def test_cells_of_a_stretched_map_are_found_beside_where_neighbours_lead() -> None:
+    unit1 = maps()[1]
+    rows = torch.arange(SHAPE0[0])[:, None] + 1
+    columns = (torch.arange(SHAPE0[1])[None] * 1.25).round().long().clamp(max=SHAPE1[1] - 1)
+    true = (rows * SHAPE1[1] + columns).reshape(1, -1)
+    unit0 = unit1[:, true[0]]
+    block = torch.zeros(SHAPE0, dtype=torch.bool)
+    block[2:10, 2:9] = True
+    found = propagate(unit0, unit1, torch.where(block.reshape(1, -1), true, -1), SHAPE0, SHAPE1, 5)
+    assert (found.partner == true).float().mean() > 0.9
+    row = torch.arange(SHAPE0[1])
+    for columns, agreeing in ((row // 2, 48), (15 - row, 10)):  # halved, mirrored
+        partner = ((torch.arange(SHAPE0[0])[:, None] + 1) * SHAPE1[1] + columns).reshape(1, -1)
+        support = propagate(unit0, unit1, partner, SHAPE0, SHAPE1, 0).support
+        assert float(support.reshape(SHAPE0)[6, 8]) == agreeing
+
+
+def test_a_supported_match_is_not_sought_again() -> None:
+    unit0, unit1, true = maps()
+    cell = 6 * SHAPE0[1] + 8
+    unit0[0, cell] = unit1[0, true[0, cell] + 1]  # it looks like what lies beside its partner
+    found = propagate(unit0, unit1, true, SHAPE0, SHAPE1, 2)
+    assert torch.equal(found.partner, true)
+
+
+def test_who_follows_without_support_goes_back() -> None:
+    unit0, unit1, true = (one[:, :48] for one in maps())  # three rows
+    unit1, shape = maps()[1], (3, SHAPE0[1])
+    block = torch.zeros(shape, dtype=torch.bool)
+    block[:, :6] = True
+    partner = torch.where(block.reshape(1, -1), true, -1)
+    alone, empty = SHAPE0[1] + 6, 6  # beside the block
+    partner[0, alone] = 279
+    found = propagate(unit0, unit1, partner, shape, SHAPE1, 1)
+    assert torch.equal(found.partner, partner)
+    assert found.support[0, alone] == 0 and found.partner[0, empty] == -1
+
+
 def test_images_of_a_batch_do_not_meet() -> None:
     one, two = maps(), maps(1)
     block = torch.zeros(SHAPE0, dtype=torch.bool)
@@ -110,8 +148,24 @@ def test_matches_that_followed_have_the_figures_of_the_whole_table(kind: str) ->
     expected = found.similarity - others
     torch.testing.assert_close(found.margin[known], expected[known], atol=1e-4, rtol=1e-4)
     assert (found.margin < 0).any()  # who followed a neighbour, away from the most similar cell
+    unsupported = found.cells0[found.support == 0]
+    assert len(unsupported) and torch.isin(unsupported, plain.cells0).all()
     best = found.rank().argmax()
     assert found.support[best] >= 40
+
+
+@torch.inference_mode()
+def test_those_that_are_refined_are_the_best_by_rank() -> None:
+    torch.manual_seed(0)
+    net = DenseMatcher(DenseConfig(patch_layers=0, cell_layers=0, propagation_rounds=2)).eval()
+    picture = torch.rand(1, 1, 96, 160, generator=torch.Generator().manual_seed(0))
+    first, second = net.features(picture[..., :128]), net.features(picture[..., 32:] * 0.8)
+    coarse = net.coarse_matches(*net.graph.between(first.graph, second.graph))
+    found = net.match(first, second, most=20).coarse
+    best = coarse.rank().topk(20).indices
+    assert sorted(found.cells0.tolist()) == sorted(coarse.cells0[best].tolist())
+    by_similarity = coarse.similarity.topk(20).indices
+    assert set(found.cells0.tolist()) != set(coarse.cells0[by_similarity].tolist())
 
 
 def test_a_training_with_propagation_starts_from_a_head_without(tmp_path: Path) -> None:
