@@ -13,6 +13,7 @@ from training.dense.test_supervision import SIZE, photographs
 from msga_ros.datasets.photographs.pack import (
     Photograph,
     PhotographError,
+    Photographs,
     TaughtPair,
     add_taught,
     read_photographs,
@@ -117,6 +118,22 @@ def test_a_pair_that_the_pose_denies_is_left_out(tmp_path: Path) -> None:
     known.matches = np.vstack((true, wrong))
     assert list(teacher.taught([(0, 3)])) == [None]
     assert known.extracted == 2  # once an image
+
+
+def test_pairs_that_are_turned_most_come_first_on_the_whole() -> None:
+    views = []
+    for image, degrees in zip(posed(3), (0.0, 2.0, 40.0), strict=True):
+        cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        rotation = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
+        views.append(replace(image, rotation=rotation, place="one"))
+    read = Photographs(tuple(views), np.array([(0, 1), (0, 2), (1, 2)]))
+    nobody = _Known(np.empty((0, 4), np.float32))
+    teacher = Teacher(read, nobody, nobody, TeachingConfig(images=3))
+    orders = [teacher.pairs(np.random.default_rng(seed)) for seed in range(200)]
+    assert all(sorted(order) == [(0, 1), (0, 2), (1, 2)] for order in orders)
+    first = [order[0] for order in orders]
+    assert 0 < first.count((0, 1)) < 20  # of 200: as often as 3 degrees of 81
+    assert min(first.count((0, 2)), first.count((1, 2))) > 60
 
 
 def test_taught_cells_correspond_to_where_their_matches_lie(tmp_path: Path) -> None:
