@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from shared_data import shared_path
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,3 +51,26 @@ def test_sections_and_a_training_and_what_is_there_is_kept(tmp_path: Path) -> No
 def test_no_time_is_no_measurement(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):  # nothing was started, nothing is written
         measured(tmp_path, "--sections", "ceilings", "--seconds", "0")
+
+
+def test_presets_and_learned_features_on_pairs_of_photographs(tmp_path: Path) -> None:
+    place = shared_path("data/places/g1_llff_horns")
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "horns").symlink_to(place)
+    first, second, *_ = (
+        image["file"] for image in json.loads((place / "scene.json").read_text())["images"]
+    )
+    (tmp_path / "some" / "pairs.txt").write_text(f"g1_llff_horns {first} {second}\n")
+    document = measured(tmp_path, "--sections", "learned", "--places", str(tmp_path / "some"))
+    assert "errors" not in document
+    entries = [*document["presets"].values(), *document.get("learned", {}).values()]
+    assert not [entry for entry in entries if "error" in entry]
+    rows = document["presets"]["some"]
+    for name in ("sift", "balanced"):
+        assert rows[name]["pairs"] == 1 and rows[name]["auc20"] > 0
+        assert rows[name]["median_ms"]["pair"] > rows[name]["median_ms"]["extract"] > 0
+    for entry in document.get("learned", {}).values():  # where the extra is installed
+        assert entry["keypoints_shared"] == entry["matches_shared"] == 1
+        assert entry["keypoints"] > entry["matches"] > 0
+    lines = (tmp_path / "gpu.comparison.jsonl").read_text().splitlines()
+    assert {json.loads(line)["method"] for line in lines} >= {"sift", "balanced"}
