@@ -61,7 +61,7 @@ class Config:
     )
 
     turn_below: float = setting(
-        0.15,
+        0.1,
         "Share of the first image's cells of 8 x 8 pixels below which, of those with a match that "
         "is sure, the second image is tried turned in its plane, too: twice to three times the "
         "work of such a pair. 0: never.",
