@@ -9,6 +9,7 @@ from msga_ros.network.fused.values import Tiles
 
 _TABLE = 32 * 2**20  # bytes of the table, if more than one sample makes it: what a cache holds
 _A_WARP = 2048  # columns that one warp goes through
+_MOST_WARPS = 32  # of a program
 
 
 @triton.jit(do_not_specialize=["rows", "stride", "start"])
@@ -125,6 +126,6 @@ def nearest(features: Tensor, mask: Tensor, k: int, tiles: Tiles) -> Tensor:
             start * rows,
             K=k,
             WIDTH=columns,
-            num_warps=max(1, columns // _A_WARP),
+            num_warps=min(_MOST_WARPS, max(1, columns // _A_WARP)),
         )
     return neighbours
