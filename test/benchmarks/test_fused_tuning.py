@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -11,26 +11,15 @@ import torch
 
 from msga_ros.network.fused.operations import plain
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture
-def tuning(monkeypatch: pytest.MonkeyPatch) -> Any:
+def tuning(gpu_module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> Any:
     """With operations by torch, checked in this process."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks" / "gpu"))
-    before = set(sys.modules)
-    import fused_tuning
-
+    module: Any = gpu_module("fused_tuning")
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    monkeypatch.setattr(fused_tuning, "kernel", plain)
-    monkeypatch.setattr(
-        fused_tuning, "_compiled", lambda jobs, device: fused_tuning._check(jobs, str(device))
-    )
-    yield fused_tuning
-    for name in set(sys.modules) - before:
-        if str(ROOT / "benchmarks") in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
+    monkeypatch.setattr(module, "kernel", plain)
+    monkeypatch.setattr(module, "_compiled", lambda jobs, device: module._check(jobs, str(device)))
+    return module
 
 
 class Records:

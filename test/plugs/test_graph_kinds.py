@@ -146,6 +146,11 @@ def test_an_edge_of_similarities_goes_from_the_current_camera_to_the_reference()
         costs.append(between.chi2())
     assert costs[0] == pytest.approx(0.0, abs=1e-9)
     assert np.mean(costs[1:]) == pytest.approx(6.0, abs=0.4)
+    for off in 1e-3 * drawn[:20]:  # small ones each, not in the mean alone
+        vertices[0].set_estimate(sim3(*current(off)))
+        between.compute_error()
+        expected = off @ np.linalg.inv(COVARIANCE) @ off
+        assert between.chi2() == pytest.approx(expected, rel=1e-2)
     vertices[0].set_estimate(sim3(*current(np.zeros(6)), scale=1.5))  # the unit may have drifted
     between.compute_error()
     assert abs(between.error[6]) == pytest.approx(np.log(1.5))
