@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from records import Entry, Records, milliseconds, synchronise
+from unseen_numbers import unseen_numbers
 
 from msga_ros.datasets.posed.base import PosedScene
 from msga_ros.datasets.posed.sources import open_scene
@@ -29,12 +30,12 @@ from msga_ros.frontend.config import FrontendConfig
 from msga_ros.two_view.stages import Frontend, MatchedFrontend, create_frontend
 
 _COMBINATIONS = (
-    ("xfeat", "nearest"),
     ("xfeat", "lighterglue"),
-    ("aliked", "nearest"),
-    ("aliked", "lightglue"),
-    ("disk", "nearest"),
     ("disk", "lightglue"),
+    ("aliked", "lightglue"),
+    ("xfeat", "nearest"),
+    ("disk", "nearest"),
+    ("aliked", "nearest"),
 )
 # Of a front end: the package that holds its weights, and the file there.
 _WEIGHTS = {
@@ -64,16 +65,15 @@ def measure_learned(records: Records) -> None:
     if images is None:
         print("learned: no --places, no photographs", flush=True)
         return
-    for size in ((128, 96),) if records.small else _SIZES:
-        scaled = tuple(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC) for image in images)
-        for names in _COMBINATIONS:
-            if _installed(*names):
-                records.measure(
-                    "learned",
-                    f"{names[0]} {names[1]} {size[0]}x{size[1]}",
-                    lambda n=names, s=scaled: _stages(records, n, s),  # type: ignore[misc]
-                    needs=5,
-                )
+    for names in [names for names in _COMBINATIONS if _installed(*names)]:
+        for size in ((128, 96),) if records.small else _SIZES:
+            scaled = [cv2.resize(image, size, interpolation=cv2.INTER_CUBIC) for image in images]
+            records.measure(
+                "learned",
+                f"{names[0]} {names[1]} {size[0]}x{size[1]}",
+                lambda n=names, s=scaled: _stages(records, n, s),  # type: ignore[misc]
+                needs=5,
+            )
     for name, pairs in groups.items():
         _measure_methods(records, name, pairs)
 
@@ -86,12 +86,13 @@ def _measure_methods(records: Records, name: str, pairs: PosedPairs) -> None:
         (f"{name}, one pair each, and the CPU", one_a_scene, ("gpu", _ON_CPU), 25.0),
     ):
         known = [text for text in methods if _can_run(text)]
-        records.measure(
-            "presets",
-            title,
-            lambda p=of_these, m=known: _judged(records, p, m),  # type: ignore[misc]
-            needs=needs,
-        )
+        if known:
+            records.measure(
+                "presets",
+                title,
+                lambda p=of_these, m=known: _judged(records, p, m),  # type: ignore[misc]
+                needs=needs,
+            )
 
 
 def _pairs(folder: Path) -> PosedPairs:
@@ -168,6 +169,8 @@ def _stages(records: Records, names: tuple[str, str], images: Sequence[NDArray[n
         entry["descriptors_on"] = str(kept[0])
     if isinstance(front_end, MatchedFrontend) and front_end.device_problem:
         entry["problem"] = front_end.device_problem
+    if names[1] != "nearest":
+        entry |= unseen_numbers(front_end, views, device, records.small)
     return {**entry, **_against_cpu(names, records.small, images, views, matches)}
 
 

@@ -69,8 +69,9 @@ def test_presets_and_learned_features_on_pairs_of_photographs(tmp_path: Path) ->
     for name in ("sift", "balanced"):
         assert rows[name]["pairs"] == 1 and rows[name]["auc20"] > 0
         assert rows[name]["median_ms"]["pair"] > rows[name]["median_ms"]["extract"] > 0
-    for entry in document.get("learned", {}).values():  # where the extra is installed
+    for name, entry in document.get("learned", {}).items():  # where the extra is installed
         assert entry["keypoints_shared"] == entry["matches_shared"] == 1
         assert entry["keypoints"] > entry["matches"] > 0
+        assert ("unseen_ms" in entry) == ("nearest" not in name)
     lines = (tmp_path / "gpu.comparison.jsonl").read_text().splitlines()
     assert {json.loads(line)["method"] for line in lines} >= {"sift", "balanced"}
