@@ -1,4 +1,4 @@
-"""`msga bag` with a matcher of another package that has no fixed keypoints."""
+"""`msga bag` with matchers that have no fixed keypoints: of another package, and `msga_dense`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 from bags.bag_maker import Drive, write
 from bags.test_run import read
 from tiny_package import tiny_folder, with_tiny
+from typer.testing import CliRunner
+
+from msga_ros.cli import app
 
 __all__ = ["tiny_folder"]  # a fixture
 
@@ -30,3 +33,15 @@ def test_matches_and_poses_but_no_trajectory(
         assert matches.matched > 100 and pose.status == 0
         assert (matches.detected, matches.detected_reference) == (0, 0)
         assert not matches.track_ids.any()
+
+
+def test_the_matcher_without_a_detector(tmp_path: Path, drive: Drive) -> None:
+    source, target = write(tmp_path / "in", drive.stereo(range(1))), tmp_path / "out"
+    settings = ("--set", "frontend.name=msga_dense", "--set", "frontend.max_image_size=480")
+    result = CliRunner().invoke(app, ["bag", str(source), str(target), *settings])
+    assert result.exit_code == 0, result.output
+    assert "no trajectory: the front end has no fixed keypoints" in " ".join(result.output.split())
+    found = read(target)
+    (matches,), (pose,) = found["/msga/correspondences"], found["/msga/relative_pose"]
+    assert matches.network_inliers == matches.matched > 200  # the sieve is none
+    assert pose.status == 0 and "/msga/odometry" not in found

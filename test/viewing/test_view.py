@@ -79,6 +79,15 @@ def test_folder(tmp_path: Path, entities: Any, mode: str) -> None:
     assert [name for name in EXPECTED if name not in held] == []
 
 
+def test_matches_without_a_detector(tmp_path: Path, entities: Any) -> None:
+    folder, path = shared_path("data/scenes/kitti_stereo_seq1"), tmp_path / "dense.rrd"
+    dense = ("--set", "frontend.name=msga_dense", "--set", "frontend.max_image_size=480")
+    result = run(folder, "--mode", "stereo", "--frames", 1, "--save", path, *dense)
+    assert result.exit_code == 0, result.output
+    held = entities(path)
+    assert [name for name in EXPECTED if name not in held] == []
+
+
 def test_bag_of_images_and_bag_of_results(tmp_path: Path, entities: Any) -> None:
     pytest.importorskip("rosbags", reason="the library rosbags is not installed")
     from bags.bag_maker import Drive, write

@@ -409,6 +409,15 @@ def test_any_front_end(name: str, scene: PosedScene, tmp_path: Path) -> None:
             assert pair.ratios.max() > 0.8 and not pair.mutuals.all()  # filters are off
 
 
+def test_the_matcher_without_a_detector(scene: PosedScene, tmp_path: Path) -> None:
+    frontend = FrontendConfig(name="msga_dense", device="cpu", max_keypoints=300)
+    dump([scene], tmp_path / "out.h5", replace(QUICK, frontend=frontend, pairs=1))
+    with DumpFile(tmp_path / "out.h5") as result:
+        (pair,) = result
+        assert (pair.residual < 1e-4).mean() > 0.5 and len(pair.residual) > 50
+        assert ((pair.ratios >= 0.5) & (pair.ratios <= 1)).all()  # 1 - confidence / 2
+
+
 def test_mistakes_are_one_clear_line(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.h5"
     for arguments, text in [
