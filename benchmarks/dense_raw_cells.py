@@ -1,12 +1,12 @@
 """What raw features of XFeat's trunk give, refined by XFeat's own layers or by Lucas-Kanade.
 
-    python benchmarks/dense_raw_cells.py SCENE... [--pairs 3]
+    python benchmarks/dense_raw_cells.py SCENE... [--pairs 3] [--pair-list LIST.txt]
 
 The bar of the detector-free matcher: mutual nearest neighbours of the 1/8 cells of the trunk that
 it starts from, the best 2000 by cosine. Each match is refined by the multilayer perceptron that
 XFeat (Potje et al., CVPR 2024) has for that, which tells from both features where in its cell the
-point of image 0 is, or by Lucas-Kanade on the images; PoseLib on each. SCENE: a folder of posed
-images, which are reduced to 640 px. Needs the extra `learned`.
+point of image 0 is, or by Lucas-Kanade on the images; PoseLib on each. AUC@5 by scene, and of all.
+SCENE: a folder of posed images, which are reduced to 640 px. Needs the extra `learned`.
 """
 
 from __future__ import annotations
@@ -96,20 +96,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scenes", type=Path, nargs="+")
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--pair-list", type=Path, help="these pairs: two names a line")
     given = parser.parse_args()
     torch.set_num_threads(1)
     net = DenseMatcher(DenseConfig(patch_layers=0, cell_layers=0))
     start_trunk(net)
     net.eval()
     refine = perceptron()
-    errors: dict[str, list[float]] = defaultdict(list)
-    for pair in PosedPairs([open_scene(one) for one in given.scenes], count=given.pairs):
+    errors: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    scenes = [open_scene(one) for one in given.scenes]
+    for pair in PosedPairs(scenes, count=given.pairs, pair_list=given.pair_list):
         scaled = [prepare(image, LONGEST) for image in (pair.image0, pair.image1)]
         for name, points in ways(net, refine, scaled).items():
-            errors[name].append(pose_error(pair, scaled, points))
-    print(f"| {len(next(iter(errors.values())))} pairs | AUC@5/10/20 |\n|---|---|")
-    for name, values in errors.items():
-        print(f"| {name} | {'/'.join(f'{100 * value:.1f}' for value in pose_auc(values))} |")
+            errors[name][pair.scene].append(pose_error(pair, scaled, points))
+    names = [one.name for one in scenes]
+    print(f"| refined by | {' | '.join(names)} | all, AUC@5/10/20 |\n{'|---' * (2 + len(names))}|")
+    for name, of_scenes in errors.items():
+        cells = [f"{100 * pose_auc(of_scenes[one])[0]:.1f}" for one in names]
+        every = pose_auc([error for some in of_scenes.values() for error in some])
+        cells.append("/".join(f"{100 * value:.1f}" for value in every))
+        print(f"| {name} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
