@@ -78,6 +78,8 @@ class Tiles:
         parts: blocks whose statistics are merged at a time.
         cells, outputs, grid_depth, grid_warps: of convolutions on the grid: cells, outputs, and
             inputs at a time; warps of a program.
+        channel_cells, channel_warps: of the attention between channels: cells of a program, its
+            warps.
         precision: of products: ieee, tf32x3 (three products of tensor cores, nearly as exact) or
             tf32 (ten bits).
         warps: of a program that holds a product.
@@ -103,6 +105,8 @@ class Tiles:
     outputs: int = 32
     grid_depth: int = 128
     grid_warps: int = 4
+    channel_cells: int = 32
+    channel_warps: int = 8
     precision: str = "tf32x3"
     warps: int = 4
 

@@ -52,6 +52,7 @@ def small_tiles(batch: int, rows: int) -> Tiles:
         near_rows=16,
         near_depth=16,
         grid_depth=16,
+        channel_cells=16,
         parts=2,
     )
 

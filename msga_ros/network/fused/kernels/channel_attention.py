@@ -1,35 +1,33 @@
-"""Attention between the channels of the grid of clusters: cells `(B, L L, C)`, row by row."""
+"""Attention between the channels of the grid of clusters: cells `(B, L L, C)`, row by row.
 
-import torch
+Few programs must not go through all cells: each takes some, first for the similarity of channels,
+which is a sum over cells, then for what comes of it.
+"""
+
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from msga_ros.network.fused.values import Attention, Tiles
 
-_CELLS, _COLUMNS = 16, 64  # of a program of the depthwise convolution
-
 
 @triton.jit
-def depthwise_kernel(
+def _depthwise(
     qkv,
     weight,
     bias,
-    y,
+    sample,
+    cell,
+    column,
+    inside,
     L: tl.constexpr,
     WIDTH: tl.constexpr,
-    BM: tl.constexpr,
-    BO: tl.constexpr,
 ):
-    """3 x 3 convolution of each of the columns alone, zeros around the grid: qkv, y
-    `(B, L L, WIDTH)`, weight `(9, WIDTH)`."""
-    blocks: tl.constexpr = (L * L + BM - 1) // BM
-    sample, block = tl.program_id(0) // blocks, tl.program_id(0) % blocks
-    cell = block * BM + tl.arange(0, BM)
-    column = tl.program_id(1) * BO + tl.arange(0, BO)
-    inside = column < WIDTH
+    """3 x 3 convolution of some columns, each alone, of some cells, zeros around the grid; zero
+    where a column is not inside and in cells that are none."""
+    both = (cell < L * L)[:, None] & inside[None, :]
     r, c = cell // L, cell % L
-    sums = tl.zeros((BM, BO), dtype=tl.float32)
+    sums = tl.zeros(both.shape, dtype=tl.float32)
     sums += tl.load(bias + column, mask=inside, other=0.0)[None, :]
     for tap in tl.static_range(9):
         near_r, near_c = r + tap // 3 - 1, c + tap % 3 - 1
@@ -42,21 +40,63 @@ def depthwise_kernel(
         )
         w = tl.load(weight + tap * WIDTH + column, mask=inside, other=0.0)
         sums += values * w[None, :]
-    both = (cell < L * L)[:, None] & inside[None, :]
-    tl.store(y + (sample * L * L + cell)[:, None] * WIDTH + column[None, :], sums, mask=both)
+    return tl.where(both, sums, 0.0)
 
 
 @triton.jit
-def _part(qkv, sample, cell, column, inside, L: tl.constexpr, WIDTH: tl.constexpr):
-    """Some columns of some cells; zero in columns that are not inside and cells that are none."""
-    both = (cell < L * L)[:, None] & inside[None, :]
-    at = (sample * L * L + cell)[:, None] * WIDTH + column[None, :]
-    return tl.load(qkv + at, mask=both, other=0.0)
+def similarity_kernel(
+    qkv,
+    weight,
+    bias,
+    similarities,
+    squares,
+    values,
+    L: tl.constexpr,
+    C: tl.constexpr,
+    HEADS: tl.constexpr,
+    WB: tl.constexpr,
+    BM: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """Of a block of cells and one head: `q^T k` `(B, HEADS, blocks, WB, WB)`, the squares of both
+    `(B, HEADS, blocks, 2, WB)`, and values `(B, L L, C)`; q, k, v are qkv `(B, L L, 3 C)` behind
+    its depthwise convolution."""
+    blocks: tl.constexpr = (L * L + BM - 1) // BM
+    sample, block, head = tl.program_id(0) // blocks, tl.program_id(0) % blocks, tl.program_id(1)
+    width: tl.constexpr = C // HEADS
+    lane = tl.arange(0, WB)
+    inside = lane < width
+    column = head * width + lane
+    cell = block * BM + tl.arange(0, BM)
+    q = _depthwise(qkv, weight, bias, sample, cell, column, inside, L, 3 * C)
+    k = _depthwise(qkv, weight, bias, sample, cell, C + column, inside, L, 3 * C)
+    v = _depthwise(qkv, weight, bias, sample, cell, 2 * C + column, inside, L, 3 * C)
+    place = (sample * HEADS + head) * blocks + block
+    product = tl.dot(tl.trans(q), k, input_precision=PRECISION)
+    tl.store(similarities + place * WB * WB + lane[:, None] * WB + lane[None, :], product)
+    tl.store(squares + place * 2 * WB + lane, tl.sum(q * q, 0))
+    tl.store(squares + place * 2 * WB + WB + lane, tl.sum(k * k, 0))
+    tl.store(
+        values + (sample * L * L + cell)[:, None] * C + column[None, :],
+        v,
+        mask=(cell < L * L)[:, None] & inside[None, :],
+    )
+
+
+@triton.jit
+def _whole(parts, blocks: tl.constexpr, stride: tl.constexpr, index):
+    """Sum of the entries `index` of so many blocks, `stride` apart."""
+    sums = tl.load(parts + index)
+    for block in tl.static_range(1, blocks):
+        sums += tl.load(parts + block * stride + index)
+    return sums
 
 
 @triton.jit
 def channel_attention_kernel(
-    qkv,
+    similarities,
+    squares,
+    values,
     temperature,
     mixture,
     attended,
@@ -71,25 +111,23 @@ def channel_attention_kernel(
     BM: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Attention between the channels of one head, see `SparseChannelAttention`.
-
-    qkv `(B, L L, 3 C)` behind its depthwise convolution, attended `(B, L L, C)`.
-    """
-    sample, head = tl.program_id(0), tl.program_id(1)
+    """Attention between the channels of one head, see `SparseChannelAttention`, of a block of
+    cells: attended `(B, L L, C)` from what `similarity_kernel` says of all blocks."""
+    blocks: tl.constexpr = (L * L + BM - 1) // BM
+    sample, block, head = tl.program_id(0) // blocks, tl.program_id(0) % blocks, tl.program_id(1)
     width: tl.constexpr = C // HEADS
     lane = tl.arange(0, WB)
     inside = lane < width
     column = head * width + lane
-    similarity = tl.zeros((WB, WB), dtype=tl.float32)
-    q_square = tl.zeros((WB,), dtype=tl.float32)
-    k_square = tl.zeros((WB,), dtype=tl.float32)
-    for start in range(0, L * L, BM):
-        cell = start + tl.arange(0, BM)
-        q = _part(qkv, sample, cell, column, inside, L, 3 * C)
-        k = _part(qkv, sample, cell, C + column, inside, L, 3 * C)
-        q_square += tl.sum(q * q, 0)
-        k_square += tl.sum(k * k, 0)
-        similarity = tl.dot(tl.trans(q), k, similarity, input_precision=PRECISION)
+    cell = block * BM + tl.arange(0, BM)
+    both = (cell < L * L)[:, None] & inside[None, :]
+    place = (sample * L * L + cell)[:, None] * C + column[None, :]
+    v = tl.load(values + place, mask=both, other=0.0)
+    first = (sample * HEADS + head) * blocks
+    entry = lane[:, None] * WB + lane[None, :]
+    similarity = _whole(similarities + first * WB * WB, blocks, WB * WB, entry)
+    q_square = _whole(squares + first * 2 * WB, blocks, 2 * WB, lane)
+    k_square = _whole(squares + first * 2 * WB + WB, blocks, 2 * WB, lane)
     q_norm = tl.maximum(tl.sqrt(q_square), 1e-12)
     k_norm = tl.maximum(tl.sqrt(k_square), 1e-12)
     similarity = similarity / (q_norm[:, None] * k_norm[None, :]) * tl.load(temperature + head)
@@ -114,52 +152,46 @@ def channel_attention_kernel(
         total = tl.sum(tl.where(kept, power, 0.0), 1)
         share += tl.where(kept, (tl.load(mixture + copy) / total)[:, None], 0.0)
     share = share * power
-    for start in range(0, L * L, BM):
-        cell = start + tl.arange(0, BM)
-        v = _part(qkv, sample, cell, 2 * C + column, inside, L, 3 * C)
-        values = tl.dot(v, tl.trans(share), input_precision=PRECISION)
-        tl.store(
-            attended + (sample * L * L + cell)[:, None] * C + column[None, :],
-            values,
-            mask=(cell < L * L)[:, None] & inside[None, :],
-        )
+    tl.store(attended + place, tl.dot(v, tl.trans(share), input_precision=PRECISION), mask=both)
 
 
 def channel_attention(qkv: Tensor, attention: Attention, side: int, tiles: Tiles) -> Tensor:
     """`(B, L L, C)` from `qkv` `(B, L L, 3 C)` before its depthwise convolution, see
     `channel_attention_kernel`."""
-    batch, _, width = qkv.shape
+    batch, count, width = qkv.shape
     channels = width // 3
     heads = attention.temperature.numel()
-    convolved, attended = torch.empty_like(qkv), qkv.new_empty(batch, side * side, channels)
-    kept = attention.kept
-    depthwise_kernel[(batch * triton.cdiv(side * side, _CELLS), triton.cdiv(width, _COLUMNS))](
+    lanes = max(16, triton.next_power_of_2(channels // heads))
+    blocks = triton.cdiv(count, tiles.channel_cells)
+    similarities = qkv.new_empty(batch, heads, blocks, lanes, lanes)
+    squares = qkv.new_empty(batch, heads, blocks, 2, lanes)
+    values, attended = qkv.new_empty(2, batch, count, channels)
+    shape = {"L": side, "C": channels, "HEADS": heads, "WB": lanes, "BM": tiles.channel_cells}
+    similarity_kernel[(batch * blocks, heads)](
         qkv,
         attention.depthwise_weight,
         attention.depthwise_bias,
-        convolved,
-        L=side,
-        WIDTH=width,
-        BM=_CELLS,
-        BO=_COLUMNS,
+        similarities,
+        squares,
+        values,
+        **shape,
+        PRECISION=tiles.precision,
         num_warps=4,
     )
-    channel_attention_kernel[(batch, heads)](
-        convolved,
+    kept = attention.kept
+    channel_attention_kernel[(batch * blocks, heads)](
+        similarities,
+        squares,
+        values,
         attention.temperature,
         attention.mixture,
         attended,
-        L=side,
-        C=channels,
-        HEADS=heads,
-        WB=max(16, triton.next_power_of_2(channels // heads)),
+        **shape,
         KEPT0=kept[0],
         KEPT1=kept[1],
         KEPT2=kept[2],
         KEPT3=kept[3],
-        BM=64,
         PRECISION=tiles.precision,
-        num_warps=8,
-        num_stages=2,
+        num_warps=tiles.channel_warps,
     )
     return attended

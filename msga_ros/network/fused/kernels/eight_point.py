@@ -58,14 +58,13 @@ def moments_kernel(
 
 @triton.jit
 def _product(a, b):
-    return tl.sum(a[:, :, None] * b[None, :, :], 1)
+    """`a^T b`. The axis that is summed over comes first: so a thread holds all of it."""
+    return tl.sum(a[:, :, None] * b[:, None, :], 0)
 
 
 @triton.jit
-def _entry(matrix, i: tl.constexpr, j: tl.constexpr):
-    at = tl.arange(0, 16)
-    chosen = (at == i)[:, None] & (at == j)[None, :]
-    return tl.sum(tl.sum(tl.where(chosen, matrix, 0.0), 1), 0)
+def _entry(vector, k: tl.constexpr):
+    return tl.sum(tl.where(tl.arange(0, 16) == k, vector, 0.0), 0)
 
 
 @triton.jit
@@ -84,7 +83,7 @@ def _inverse(matrix, least):
     i, j = at[:, None], at[None, :]
     for k in range(9):
         row = tl.sum(tl.where(i == k, matrix, 0.0), 0)
-        column = tl.sum(tl.where(j == k, matrix, 0.0), 1)
+        column = tl.where(at < k, -row, row)  # symmetric still, but for the sign of what is done
         factor = 1.0 / tl.maximum(tl.sum(tl.where(at == k, row, 0.0), 0), least)
         reduced = matrix - column[:, None] * (row * factor)[None, :]
         reduced = tl.where(i == k, (row * factor)[None, :], reduced)
@@ -114,29 +113,33 @@ def solution_kernel(moments, sufficient, essential, splits, HARTLEY: tl.constexp
     real = (i < 9) & (j < 9)
     one = tl.where(real & (i == j), 1.0, 0.0).to(tl.float64)
     if HARTLEY:
-        total = tl.maximum(_entry(matrix, 8, 8), 1e-12)
-        x0, y0 = _entry(matrix, 6, 8) / total, _entry(matrix, 7, 8) / total
-        x1, y1 = _entry(matrix, 2, 8) / total, _entry(matrix, 5, 8) / total
-        spread0 = (_entry(matrix, 6, 6) + _entry(matrix, 7, 7)) / total - x0 * x0 - y0 * y0
-        spread1 = (_entry(matrix, 2, 2) + _entry(matrix, 5, 5)) / total - x1 * x1 - y1 * y1
+        means = tl.sum(tl.where(i == 8, matrix, 0.0), 0)
+        total = tl.maximum(_entry(means, 8), 1e-12)
+        means = means / total
+        spread = tl.sum(tl.where(i == j, matrix, 0.0), 0) / total - means * means
+        x0, y0 = _entry(means, 6), _entry(means, 7)
+        x1, y1 = _entry(means, 2), _entry(means, 5)
+        spread0 = _entry(spread, 6) + _entry(spread, 7)
+        spread1 = _entry(spread, 2) + _entry(spread, 5)
         scale0 = tl.sqrt(2.0 / tl.maximum(spread0, 1e-18))
         scale1 = tl.sqrt(2.0 / tl.maximum(spread1, 1e-18))
         both = _similarity(i // 3, j // 3, scale1, x1, y1)
         both = both * _similarity(i % 3, j % 3, scale0, x0, y0)
         both = tl.where(real, both, 0.0)
-        matrix = _product(_product(both, matrix), tl.trans(both))
+        turned = tl.trans(both)
+        matrix = _product(tl.trans(_product(turned, matrix)), turned)
     else:
         both = one
-    trace = tl.maximum(tl.sum(tl.sum(matrix * one, 1), 0), 1e-30)
+    trace = tl.maximum(tl.sum(tl.sum(matrix * one, 0), 0), 1e-30)
     power = _inverse(matrix, 1e-17 * trace)
     for _ in range(2):
-        power = power / tl.maximum(tl.max(tl.max(tl.abs(power), 1), 0), 1e-300)
+        power = power / tl.maximum(tl.max(tl.max(tl.abs(power), 0), 0), 1e-300)
         for _ in range(5):
-            power = _product(power, power)
+            power = _product(power, power)  # it is symmetric
     length = tl.sum(power * power, 0)
     longest = tl.max(length, 0)
     chosen = tl.min(tl.where(length == longest, at, 16), 0)
-    vector = tl.sum(tl.where(j == chosen, power, 0.0), 1)
+    vector = tl.sum(tl.where(i == chosen, power, 0.0), 0)  # or its column
     if HARTLEY:
         # Of (T1^T E T0): row by row, K^T of the vector.
         vector = vector / tl.sqrt(tl.sum(vector * vector, 0))

@@ -12,13 +12,13 @@ _A_WARP = 2048  # columns that one warp goes through
 _MOST_WARPS = 32  # of a program
 
 
-@triton.jit(do_not_specialize=["rows", "stride", "start"])
+@triton.jit(do_not_specialize=["rows", "blocks", "start"])
 def closeness_kernel(
     features,
     mask,
     close,
     rows,
-    stride,
+    blocks,
     start,
     C: tl.constexpr,
     BK: tl.constexpr,
@@ -31,6 +31,7 @@ def closeness_kernel(
     A product serves i and j as well as j and i, so a program writes two blocks of the table.
     Features are taken relative to the first row: shorter vectors lose fewer digits.
     """
+    stride = blocks * BM
     left, right, slot = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     if left <= right:
         sample = start + slot
@@ -72,10 +73,20 @@ def closeness_kernel(
             tl.store(table + place, values, mask=known[None, :])
 
 
-@triton.jit(do_not_specialize=["rows", "stride", "start"])
-def closest_kernel(close, neighbours, rows, stride, start, K: tl.constexpr, WIDTH: tl.constexpr):
+@triton.jit(do_not_specialize=["rows", "blocks", "start"])
+def closest_kernel(
+    close,
+    neighbours,
+    rows,
+    blocks,
+    start,
+    K: tl.constexpr,
+    BLOCK: tl.constexpr,
+    WIDTH: tl.constexpr,
+):
     """`neighbours` `(B, N, K)` int32, of row `start` of all and on: the columns of the K largest
     entries of each row of `close` `(some, stride)`, largest first, of equal ones the first."""
+    stride = blocks * BLOCK
     at = tl.program_id(0)
     column = tl.arange(0, WIDTH)
     values = tl.load(
@@ -109,7 +120,7 @@ def nearest(features: Tensor, mask: Tensor, k: int, tiles: Tiles) -> Tensor:
             mask,
             close,
             rows,
-            stride,
+            blocks,
             start,
             C=width,
             BK=min(tiles.near_depth, max(16, triton.next_power_of_2(width))),
@@ -122,9 +133,10 @@ def nearest(features: Tensor, mask: Tensor, k: int, tiles: Tiles) -> Tensor:
             close,
             neighbours,
             rows,
-            stride,
+            blocks,
             start * rows,
             K=k,
+            BLOCK=block,
             WIDTH=columns,
             num_warps=min(_MOST_WARPS, max(1, columns // _A_WARP)),
         )
