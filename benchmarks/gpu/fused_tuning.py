@@ -52,6 +52,10 @@ OTHERS: dict[str, tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]] = {
         ((16, 128, 4), (16, 64, 4), (32, 64, 8), (32, 32, 4), (64, 32, 8)),
     ),
     "pool": (("warps", "parts"), ((8, 32), (4, 32))),
+    "channel_attention": (
+        ("channel_cells", "channel_warps"),
+        ((16, 4), (16, 8), (32, 4), (64, 8)),
+    ),
     "unpool": (("query_rows", "warps"), ((16, 4), (32, 8), (64, 8))),
     "convolution": (
         _GRID,
