@@ -6,12 +6,13 @@ reads it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from msga_ros.calibration.base import CalibratedCamera, CalibrationError, shortened
+from msga_ros.calibration.base import CalibratedCamera, CalibrationError, Format, shortened
 from msga_ros.calibration.documents import read_document
 from msga_ros.calibration.entries import motion
 from msga_ros.configuration.registry import Registry
@@ -35,7 +36,7 @@ def read_cameras(text: str) -> tuple[CalibratedCamera, ...]:
         file, _, names = text.rpartition("#")
     path = Path(file).expanduser()
     document = read_document(path)
-    known = (FORMATS.load(name) for name in FORMATS.names())
+    known: Iterator[Format] = (FORMATS.load(name) for name in FORMATS.names())
     kind = next((one for one in known if one.matches(document)), None)
     if kind is None:
         found = shortened(", ".join(document))

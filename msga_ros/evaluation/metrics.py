@@ -77,11 +77,10 @@ def bootstrap_auc(
     errors: ArrayLike,
     thresholds: Sequence[float] = AUC_THRESHOLDS,
     *,
-    confidence: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Floats:
-    """Percentile bootstrap interval of `pose_auc` over the pairs.
+    """95 % interval of `pose_auc`: percentile bootstrap over the pairs.
 
     Pairs of one scene are not independent, so the interval is that of these scenes: read it as a
     lower bound on the uncertainty about other places.
@@ -93,8 +92,7 @@ def bootstrap_auc(
     if values.size == 0:
         return np.full((len(thresholds), 2), np.nan)
     drawn = np.random.default_rng(seed).integers(0, values.size, (resamples, values.size))
-    tail = 50.0 * (1.0 - confidence)
-    return np.percentile(pose_auc(values[drawn], thresholds), (tail, 100.0 - tail), axis=0).T
+    return np.percentile(pose_auc(values[drawn], thresholds), (2.5, 97.5), axis=0).T
 
 
 def precision_recall_f(predicted: ArrayLike, true: ArrayLike) -> tuple[float, float, float]:

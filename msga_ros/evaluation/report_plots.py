@@ -40,6 +40,7 @@ class Timed(WithError, Protocol):
 Series = Mapping[str, Sequence[PairRecord]]  # by the name that the legend gives
 
 _SIZE = (7.2, 4.4)  # inches of 72 points
+_RECALL_LIMIT = 20.0  # degrees
 _ERROR_RANGE = (0.1, 180.0)  # degrees; a pair without a pose is at the upper end
 # Okabe and Ito, "Color universal design", 2008; yellow is left out, it is pale on white.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
@@ -84,16 +85,17 @@ def svg(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
-def recall_over_error(series: Mapping[str, Sequence[WithError]], limit: float = 20.0) -> Figure:
-    """Share of the pairs with an error below each angle, up to `limit` degrees."""
+def recall_over_error(series: Mapping[str, Sequence[WithError]]) -> Figure:
+    """Share of the pairs with an error below each angle, up to 20 degrees."""
     figure, axes = _figure("Recall over pose error")
     for index, records in enumerate(series.values()):
         errors = np.sort([record.error for record in records])
-        below = errors[errors < limit]
+        below = errors[errors < _RECALL_LIMIT]
         shares = 100.0 * np.arange(len(below) + 1) / len(errors)
-        _line(axes, [0.0, *below, limit], [*shares, shares[-1]], index, drawstyle="steps-post")
+        ends = [0.0, *below, _RECALL_LIMIT]
+        _line(axes, ends, [*shares, shares[-1]], index, drawstyle="steps-post")
     axes.set(xlabel="pose error, degrees", ylabel="pairs with a smaller error, %")
-    axes.set(xlim=(0, limit), xticks=np.linspace(0, limit, 5))
+    axes.set(xlim=(0, _RECALL_LIMIT), xticks=np.linspace(0, _RECALL_LIMIT, 5))
     _percent(axes)
     return figure
 

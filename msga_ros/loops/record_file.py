@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 _HEAD = struct.Struct("<8sQI")  # mark, length, CRC-32
 _LONGEST_MARK = 8  # bytes
+_BLOCK = 1 << 20  # bytes that are looked through at a time
 
 
 class StoreError(ValueError):
@@ -99,14 +100,14 @@ class RecordFile:
             return None
         return Record(mark, payload, checksum, place, place + _HEAD.size + length)
 
-    def next_mark(self, start: int, block: int = 1 << 20) -> int | None:
+    def next_mark(self, start: int) -> int | None:
         """Where the next mark stands from `start` on."""
         place = start
-        while chunk := self._bytes(place, block + _LONGEST_MARK - 1):
+        while chunk := self._bytes(place, _BLOCK + _LONGEST_MARK - 1):
             found = [one for mark in self._marks if (one := chunk.find(mark)) >= 0]
             if found:
                 return place + min(found)
-            place += block
+            place += _BLOCK
         return None
 
     def check_kind(self, whole: int) -> None:

@@ -37,9 +37,9 @@ class MSGANetResult:
     weights: Tensor
 
 
-def inlier_probability(residual: Tensor, threshold: float = INLIER_THRESHOLD) -> Tensor:
-    """`1 / (1 + residual / threshold)`: 0.5 at the threshold, 0 for an infinite residual."""
-    return 1 / (1 + residual / threshold)
+def inlier_probability(residual: Tensor) -> Tensor:
+    """`1 / (1 + residual / INLIER_THRESHOLD)`: 0.5 at the threshold, 0 for an infinite residual."""
+    return 1 / (1 + residual / INLIER_THRESHOLD)
 
 
 def empty_result(correspondences: Tensor, kept_counts: tuple[int, int] = (0, 0)) -> MSGANetResult:

@@ -24,10 +24,10 @@ UNEXPECTED = "unexpected exception"
 class Reporter:
     """Logs complaints at most once in 5 s for each kind and topic, and counts them all."""
 
-    def __init__(self, logger: RcutilsLogger, statistics: Statistics, period: float = 5.0) -> None:
+    def __init__(self, logger: RcutilsLogger, statistics: Statistics) -> None:
         self._logger = logger
         self._statistics = statistics
-        self._throttle = Throttle(period)
+        self._throttle = Throttle(5.0)
 
     def complain(self, kind: str, topic: str, text: str) -> None:
         """Something is wrong with what came in on `topic`."""

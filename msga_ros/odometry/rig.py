@@ -18,6 +18,7 @@ Bools = npt.NDArray[np.bool_]
 _FEWEST_TOLD = 20  # matches whose disparity has a sign
 _ALIKE = 0.75  # of the median disparity: if the smallest are larger, they hardly differ
 _OTHER_SIGN = 0.1  # share of false matches among them
+_SYSTEMATIC_PX = 0.1  # error of the matches of a rig that does not average out
 _CLOSEST_BASELINES = 1.0  # nearer points than one baseline are false matches
 
 
@@ -122,13 +123,10 @@ class RigMonitor:
     lines: it is left at 0 here, with the standard deviation of a degree. Motion over time shows it.
     """
 
-    def __init__(
-        self, rig: Rig, focal: float, memory: float = 30.0, systematic_px: float = 0.1
-    ) -> None:
-        """`memory`: frames; `systematic_px`: error of the matches that does not average out."""
+    def __init__(self, rig: Rig, focal: float, memory: float = 30.0) -> None:
+        """`focal`: pixels, of the left camera; `memory`: frames."""
         self._rig, self._focal = rig, focal
         self._keep = 1.0 - 1.0 / max(memory, 1.0)
-        self._systematic = systematic_px
         self._hessian: Array = np.zeros((3, 3))
         self._gradient: Array = np.zeros(3)
         self._count = 0.0
@@ -164,7 +162,7 @@ class RigMonitor:
         self._count = self._keep * self._count + len(left)
         covariance = np.linalg.inv(self._hessian + self._prior)
         rotation = covariance @ self._gradient
-        floor = (self._systematic / self._focal) ** 2
+        floor = (_SYSTEMATIC_PX / self._focal) ** 2
         root2 = np.sqrt(2.0)
         return RigCheck(
             offset_px=root2 * median * self._focal,

@@ -16,6 +16,8 @@ from msga_ros.geometry.camera import CameraError
 from msga_ros.stream.errors import BadInput
 from msga_ros.stream.processor import Outcome
 
+_LONGEST = 3600.0  # s that a request may have
+
 Result = TypeVar("Result")  # of the work
 Steps = Generator[None, None, Outcome]  # of two views
 
@@ -118,8 +120,8 @@ class Request(Generic[Result]):
         return Answer(Code.FAILED, f"{type(error).__name__}: {error}")
 
 
-def time_limit(asked: float, default: float, most: float = 3600.0) -> float:
+def time_limit(asked: float, default: float) -> float:
     """Seconds that a request has; 0 asks for the `default`. Raises `BadInput`."""
-    if not (math.isfinite(asked) and 0.0 <= asked <= most):
-        raise BadInput("timeout", f"timeout must be 0 to {most:.0f} s, not {asked}")
+    if not (math.isfinite(asked) and 0.0 <= asked <= _LONGEST):
+        raise BadInput("timeout", f"timeout must be 0 to {_LONGEST:.0f} s, not {asked}")
     return asked or default

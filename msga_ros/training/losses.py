@@ -153,15 +153,13 @@ def _mean_of_samples(values: Tensor, valid: Tensor) -> Tensor:
     return means.sum() / (counts > 0).sum().clamp_min(1)
 
 
-def virtual_correspondences(
-    rotation: Tensor, translation: Tensor, side: int = 8
-) -> tuple[Tensor, Tensor]:
-    """Noiseless matches of the true motion, `(B, 4 side^2, 4)`, spread over image and depth.
+def virtual_correspondences(rotation: Tensor, translation: Tensor) -> tuple[Tensor, Tensor]:
+    """Noiseless matches of the true motion, `(B, 256, 4)`, spread over image and depth.
 
-    A grid over a field of view of 60 degrees, at four depths from twice the baseline up. The second
-    result, `(B, 4 side^2)` bool, says which of them lie in front of the second camera.
+    A grid of 8 x 8 over a field of view of 60 degrees, at four depths from twice the baseline up.
+    The second result, `(B, 256)` bool, says which of them lie in front of the second camera.
     """
-    steps = torch.linspace(-0.577, 0.577, side, device=rotation.device, dtype=rotation.dtype)
+    steps = torch.linspace(-0.577, 0.577, 8, device=rotation.device, dtype=rotation.dtype)
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     rays = torch.stack((x, y, torch.ones_like(x)), -1).reshape(1, -1, 3)
     far = rays @ rotation.transpose(1, 2)

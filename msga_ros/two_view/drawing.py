@@ -63,11 +63,10 @@ def draw_before_after(
     image0: NDArray[np.generic],
     image1: NDArray[np.generic],
     result: DrawableMatches,
-    max_lines: int = 200,
 ) -> Image:
     """All putative matches above, those that are kept below; otherwise as `draw_matches`."""
-    before = draw_matches(image0, image1, result, max_lines)
-    after = draw_matches(image0, image1, result, max_lines, outliers=False)
+    before = draw_matches(image0, image1, result)
+    after = draw_matches(image0, image1, result, outliers=False)
     return np.concatenate((before, after))
 
 

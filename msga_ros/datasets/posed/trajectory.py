@@ -12,6 +12,8 @@ from msga_ros.geometry.camera_pose import Pose
 
 Floats = NDArray[np.float64]
 
+_LONGEST_GAP = 0.1  # s between neighbouring poses, for there to be a pose in between
+
 
 def rotation_from_quaternion(wxyz: ArrayLike) -> Floats:
     """Rotation matrix `(3, 3)` of a quaternion (w, x, y, z) of any length but zero."""
@@ -42,17 +44,13 @@ class Trajectory:
         stamps: (n,) seconds, in any order.
         positions: (n, 3).
         quaternions: (n, 4) w, x, y, z; body to world.
-        gap: seconds; where neighbouring poses are further apart there is no pose in between.
     """
 
-    def __init__(
-        self, stamps: Floats, positions: Floats, quaternions: Floats, gap: float = 0.1
-    ) -> None:
+    def __init__(self, stamps: Floats, positions: Floats, quaternions: Floats) -> None:
         order = np.argsort(stamps, kind="stable")
         self._stamps = stamps[order]
         self._positions = positions[order]
         self._quaternions = quaternions[order]
-        self._gap = gap
 
     def at(self, stamp: float) -> tuple[Floats, Floats] | None:
         """Rotation and position, body to world; None outside the trajectory or in a gap."""
@@ -63,7 +61,7 @@ class Trajectory:
             return None
         before = after - 1
         interval = self._stamps[after] - self._stamps[before]
-        if interval > self._gap:
+        if interval > _LONGEST_GAP:
             return None
         share = float((stamp - self._stamps[before]) / interval)
         position = (1.0 - share) * self._positions[before] + share * self._positions[after]
