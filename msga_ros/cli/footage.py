@@ -9,17 +9,12 @@ from msga_ros.bags.footage import BagFootage
 from msga_ros.bags.storage_files import is_bag
 from msga_ros.cli.cameras import calibrated_camera
 from msga_ros.cli.errors import UsageError, existing_file
-from msga_ros.datasets.sequences.base import LEFT, Frame, Sequence
+from msga_ros.datasets.sequences.base import LEFT, Footage, Frame
 from msga_ros.datasets.sequences.source import open_footage
-
-_RATE = 30.0  # frames a second; nobody plays a bag by it
 
 
 class BagFrames:
-    """A bag as a sequence of frames of one camera."""
-
-    cameras = (LEFT,)
-    rate = _RATE
+    """A bag as frames of one camera."""
 
     def __init__(self, name: str, footage: BagFootage) -> None:
         self.name = name
@@ -35,7 +30,7 @@ class BagFrames:
 
 def footage(
     path: Path, camera: str | None, topics: Mapping[str, str], warn: Callable[[str], None]
-) -> Sequence:
+) -> Footage:
     """The frames at `path`.
 
     `camera`: `fx,fy,cx,cy` or a calibration file, of a bag only a file, and only where the bag's

@@ -36,13 +36,21 @@ class Frame:
     depth: NDArray[np.float32] | None = None
 
 
-class Sequence(Protocol):
+class Footage(Protocol):
     """Frames in order of time; may be iterated over more than once, images are made on demand."""
 
     @property
     def name(self) -> str:
         """Short name for messages and file names."""
         ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+
+class Sequence(Footage, Protocol):
+    """Footage of which it is known before how it is played."""
 
     @property
     def rate(self) -> float:
@@ -53,7 +61,3 @@ class Sequence(Protocol):
     def cameras(self) -> tuple[str, ...]:
         """`("left",)` or `("left", "right")`."""
         ...
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[Frame]: ...

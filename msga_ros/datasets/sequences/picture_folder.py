@@ -1,4 +1,4 @@
-"""A folder of pictures of one camera as a sequence, in the order of their names; truth unknown."""
+"""A folder of pictures of one camera as footage, in the order of their names; truth unknown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from msga_ros.frontend.pictures import PictureError, read_picture
 from msga_ros.geometry.camera import Camera
 
 _SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"))
-_USUAL_RATE = 10.0  # Hz
+_RATE = 10.0  # Hz, of the stamps: pictures have no time
 
 
 class PictureFolder:
@@ -45,16 +45,6 @@ class PictureFolder:
         """That of the folder."""
         return self._folder.resolve().name
 
-    @property
-    def rate(self) -> float:
-        """A usual one: pictures have no time."""
-        return _USUAL_RATE
-
-    @property
-    def cameras(self) -> tuple[str, ...]:
-        """The one that there is."""
-        return (LEFT,)
-
     def __len__(self) -> int:
         return len(self._files)
 
@@ -64,7 +54,7 @@ class PictureFolder:
             size = (image.shape[1], image.shape[0])
             if size != self._size:
                 raise SequenceError(f"{path}: is {size}, the first picture is {self._size}")
-            yield Frame(index / _USUAL_RATE, {LEFT: image}, {LEFT: self._camera})
+            yield Frame(index / _RATE, {LEFT: image}, {LEFT: self._camera})
 
     @staticmethod
     def _read(path: Path) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from msga_ros.datasets.sequences.base import Sequence, SequenceError
+from msga_ros.datasets.sequences.base import Footage, Sequence, SequenceError
 from msga_ros.datasets.sequences.folder import FolderSequence
 from msga_ros.datasets.sequences.picture_folder import PictureFolder
 from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
@@ -57,7 +57,7 @@ def open_sequence(
     return VideoSequence(path, camera)
 
 
-def open_footage(path: Path, camera: Camera | None = None) -> Sequence:
+def open_footage(path: Path, camera: Camera | None = None) -> Footage:
     """The frames of a video or of a folder of pictures, without poses.
 
     `camera`: that of all frames (None: guessed). Raises `SequenceError`: neither of both.

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from msga_ros.datasets.posed.base import PosedImage, PosedImagesError, PosedScene
 from msga_ros.datasets.posed.selection import Selection, candidates, listed
-from msga_ros.datasets.sequences.base import LEFT, Frame
-from msga_ros.datasets.sequences.base import Sequence as FrameSequence
+from msga_ros.datasets.sequences.base import LEFT, Footage, Frame
 from msga_ros.frontend.pictures import read_picture
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.camera_pose import Pose
@@ -132,7 +131,7 @@ class FootagePairs:
     """Frames of one camera without poses, each with the one `gap` frames later."""
 
     name: str
-    frames: FrameSequence
+    frames: Footage
     gap: int = 5
     count: int = 50  # at most so many, evenly
 
