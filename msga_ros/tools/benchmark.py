@@ -105,15 +105,15 @@ def measure(options: BenchmarkOptions, size: tuple[int, int], say: Callable[[str
         begun = time.monotonic()
         with Child("msga_ros.node", arguments, log, environment) as node:
             say("waiting for the node")
-            session = _Session(link, spin, node, frames, interrupted, begun)
+            session = Session(link, spin, node, frames, interrupted, begun)
             session.warm_up()
             say(f"sending {options.rate:g} frames a second for {options.seconds:g} s")
             return session.measure(options, size)
 
 
 @dataclass
-class _Session:
-    """One node under measurement."""
+class Session:
+    """One node under measurement. Raises `BenchmarkError` where it does not do what it should."""
 
     link: Link
     spin: Callable[[float], None]
@@ -125,20 +125,26 @@ class _Session:
     start_cpu_seconds: float = float("nan")
 
     def warm_up(self) -> None:
-        """Until the node is connected, gives poses, and has nothing left to do."""
+        """Until the node is connected, gives poses and all else that is listened to, and has
+        nothing left to do."""
         self._wait(lambda: self.link.connected, _START_LIMIT, "the node did not come up")
         self.start_seconds = time.monotonic() - self.begun
         self.start_cpu_seconds = Usage.of(self.node.pid).cpu_seconds
         end = time.monotonic() + _START_LIMIT
-        while len(self.link.poses) < _WARM_UP_POSES:
+        while len(self.link.poses) < _WARM_UP_POSES or self._silent():
             if time.monotonic() > end:
                 complaint = self.link.values("input").get("last_bad_input", "no complaint")
-                raise BenchmarkError(f"the node gave no pose in {_START_LIMIT:.0f} s: {complaint}")
+                missing = ", ".join(self._silent()) or f"{_WARM_UP_POSES} poses"
+                raise BenchmarkError(f"no {missing} in {_START_LIMIT:.0f} s: {complaint}")
             self.link.send(next(self.frames))
             seen, pause = len(self.link.poses), time.monotonic() + 1.0
             while len(self.link.poses) == seen and time.monotonic() < pause:
                 self._spin(0.05)
         self._settle()
+
+    def _silent(self) -> list[str]:
+        """The outputs on which nothing has come yet."""
+        return [name for name, arrivals in self.link.arrivals.items() if not arrivals]
 
     def measure(self, options: BenchmarkOptions, size: tuple[int, int]) -> Run:
         """Send at the rate asked for, then wait for the last pose, and count."""
@@ -206,7 +212,7 @@ class _Session:
             nonlocal seen, last
             if self.link.diagnostics < seen + 2:
                 return False
-            now = (self.link.counters, len(self.link.poses))
+            now = (self.link.counters, sum(map(len, self.link.arrivals.values())))
             unchanged, last, seen = now == last, now, self.link.diagnostics
             return unchanged and now[0].settled
 

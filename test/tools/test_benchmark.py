@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
@@ -15,8 +20,11 @@ from typer.testing import CliRunner
 from msga_ros.cli import app
 from msga_ros.cli.bench_node import as_document, parse_size, tables, with_parameters
 from msga_ros.cli.errors import UsageError
-from msga_ros.tools.benchmark import BenchmarkOptions
+from msga_ros.tools import benchmark
+from msga_ros.tools.benchmark import BenchmarkError, BenchmarkOptions, Session
 from msga_ros.tools.benchmark_figures import (
+    ODOMETRY,
+    POSE,
     STAGES,
     OutputFigures,
     Run,
@@ -24,7 +32,8 @@ from msga_ros.tools.benchmark_figures import (
 )
 from msga_ros.tools.benchmark_usage import Usage
 from msga_ros.tools.child_environment import missing_ros
-from msga_ros.tools.frame_account import Account
+from msga_ros.tools.child_processes import Child
+from msga_ros.tools.frame_account import Account, Counters
 from msga_ros.two_view.presets import preset_path
 
 needs_ros = pytest.mark.skipif(bool(missing_ros()), reason="needs the built ROS package")
@@ -127,6 +136,56 @@ def test_what_is_unknown_is_null_in_json_and_a_dash_in_the_table() -> None:
         console.print(table)
     text = console.export_text()
     assert "nan" not in text and "lost_on_the_way" in text
+
+
+class FakeLink:
+    """A node whose poses come soon and whose odometry comes `later` frames after them."""
+
+    connected = True
+    problem = ""
+    counters = Counters()
+
+    def __init__(self, later: int) -> None:
+        self.arrivals: dict[str, list[int]] = {POSE: [], ODOMETRY: []}
+        self.poses = self.arrivals[POSE]
+        self.sent = 0
+        self._later = later
+
+    @property
+    def diagnostics(self) -> int:
+        return int(1000 * time.monotonic())  # there are always new ones
+
+    def values(self, part: str) -> dict[str, str]:
+        return {}
+
+    def send(self, frame: object) -> None:
+        self.sent += 1
+
+    def spin(self, seconds: float) -> None:
+        if len(self.poses) < self.sent:
+            self.poses.append(self.sent)
+            if self.sent >= self._later:
+                self.arrivals[ODOMETRY].append(self.sent)
+        time.sleep(1e-3)
+
+
+def warmed_up(link: FakeLink) -> FakeLink:
+    node = cast(Child, SimpleNamespace(pid=os.getpid(), exit_code=None))
+    frames = cast(Iterator[Mapping[str, object]], itertools.repeat({}))
+    begun, interrupted = time.monotonic(), threading.Event()
+    Session(cast(Any, link), link.spin, node, frames, interrupted, begun).warm_up()
+    return link
+
+
+def test_a_node_is_warm_once_each_output_has_come() -> None:
+    assert warmed_up(FakeLink(later=1)).sent == 5
+    assert warmed_up(FakeLink(later=9)).sent == 9
+
+
+def test_an_output_that_never_comes_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark, "_START_LIMIT", 0.05)
+    with pytest.raises(BenchmarkError, match="no odometry in 0 s: no complaint"):
+        warmed_up(FakeLink(later=10**9))
 
 
 def test_a_wrong_size_and_a_missing_checkpoint_are_one_clear_line() -> None:
