@@ -41,7 +41,8 @@ class DeviceFallback(Generic[Model]):
         # It stays: going back to it needs nothing from a device that has no memory left.
         self._on_cpu = on_cpu
         self._active, self._device = on_cpu, torch.device("cpu")
-        # Kept until the process ends: freeing what a broken device holds would only fail.
+        # Kept until the process ends: torch asks the device when it frees recorded graphs, and
+        # whether it survives the answer of a broken one depends on its version.
         self._lost: Model | None = None
         chosen, problem = choose_device(name, entry)
         if problem:
