@@ -197,6 +197,23 @@ def test_moments_of_far_points_lose_no_digits(device: str) -> None:
 
 
 @pytest.mark.usefixtures("kernels")
+def test_a_solution_whose_first_entry_is_zero(device: str) -> None:
+    """Straight ahead, points mirrored in both axes: sums cancel, and that entry with them."""
+    from msga_ros.network.fused.operations import kernel
+
+    signs = torch.tensor([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
+    corners = torch.tensor([[0.25, 0.125], [0.125, 0.5], [0.375, 0.25]])[:, None] * signs
+    nearer = corners * torch.tensor([1.25, 1.5, 1.125])[:, None, None]
+    matches = torch.cat([corners, nearer], 2).reshape(1, 12, 4).to(device)
+    ones = torch.ones(1, 12, device=device)
+    mask, enough = ones.to(torch.int8), torch.ones(1, dtype=torch.int8, device=device)
+    for hartley in (False, True):
+        found = kernel("eight_point")(matches, ones, mask, enough, sigmoid=False, hartley=hartley)
+        expected = torch.tensor([[[0.0, -1, 0], [1, 0, 0], [0, 0, 0]]], device=device) / 2**0.5
+        assert up_to_sign(expected, found) < 1e-6
+
+
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("samples", [1, 2, 3])
 def test_neighbours_of_a_few_samples_at_a_time(
     device: str, samples: int, monkeypatch: pytest.MonkeyPatch
