@@ -62,7 +62,7 @@ def judge(net: DenseMatcher, pair: ImagePair, longest: int, fine: bool, figures:
         figures.errors.append(_pose_error(pair, scaled, [one[sure] for one in points]))
     eighths = net.graph.between(first.graph, second.graph)
     coarse = net.coarse_matches(*eighths)
-    best = coarse.rows(coarse.rank().argsort(descending=True)[:BEST])
+    best = coarse.rows(coarse.log_probability.argsort(descending=True)[:BEST])
     coarse_points = starts(first.anchors, best.cells0, best.cells1, *eighths)
     figures.shares[pair.scene].append(_share(pair, scaled, coarse_points))
 

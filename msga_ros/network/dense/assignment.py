@@ -16,15 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from msga_ros.network.dense.config import DenseConfig
-from msga_ros.network.dense.propagation import propagate
 from msga_ros.network.dense.sinkhorn import log_sinkhorn, scalings
-
-Shapes = tuple[tuple[int, int], tuple[int, int]]  # (height, width) in cells, of both images
 
 _BLOCK_ENTRIES = 1 << 20  # of the table that is held at a time (4 MB: it stays in the cache)
 _FIRST_SCALE = 20.0
 _NEVER = -1e9  # below the logarithm of any probability
-_SUPPORT_COUNTS = 4.0  # as logarithms of probabilities
 _LEAST = 1e-30  # of an exponential whose logarithm is taken
 
 
@@ -41,9 +37,8 @@ class Distributions:
 class CoarseMatches:
     """K mutual nearest neighbours of two images: cells, and what their similarities say.
 
-    Or what propagation made of them. `cells0`, `cells1` `(K,)`; `log_probability`: of both
-    distributions together; `similarity`: the cosine; `margin`: by how much it is above that of the
-    cell's best other one; `support`: how many matches around agree, zero without propagation.
+    `cells0`, `cells1` `(K,)`; `log_probability`: of both distributions together; `similarity`: the
+    cosine; `margin`: by how much it is above that of the cell's second best.
     """
 
     cells0: Tensor
@@ -51,11 +46,6 @@ class CoarseMatches:
     log_probability: Tensor
     similarity: Tensor
     margin: Tensor
-    support: Tensor
-
-    def rank(self) -> Tensor:
-        """The higher, the better a match is."""
-        return self.log_probability + _SUPPORT_COUNTS * self.support.log1p()
 
     def rows(self, indices: Tensor) -> CoarseMatches:
         """Some of them, in the order of `indices`."""
@@ -65,19 +55,7 @@ class CoarseMatches:
             self.log_probability[indices],
             self.similarity[indices],
             self.margin[indices],
-            self.support[indices],
         )
-
-
-@dataclass(frozen=True)
-class _Best:
-    """Rows `mutual` `(K,)` that are their partner's best, and of each row `(N,)` its `partner`, the
-    cosine with that one, `first`, and the largest with another, `second`."""
-
-    mutual: Tensor
-    partner: Tensor
-    first: Tensor
-    second: Tensor
 
 
 class Assignment(nn.Module):
@@ -98,13 +76,10 @@ class Assignment(nn.Module):
         log_probability = bins[:, :-1, :-1]
         return Distributions(log_probability, log_probability)
 
-    def matches(
-        self, cells0: Tensor, cells1: Tensor, shapes: Shapes | None = None
-    ) -> CoarseMatches:
-        """Of one pair, features `(N, C)` and `(M, C)`. `shapes`: of the maps that they are from,
-        without which nothing is propagated."""
+    def matches(self, cells0: Tensor, cells1: Tensor) -> CoarseMatches:
+        """Of one pair, features `(N, C)` and `(M, C)`."""
         if self.config.assignment == "sinkhorn":
-            return self._sinkhorn_matches(cells0, cells1, shapes)
+            return self._sinkhorn_matches(cells0, cells1)
         scale = self.log_scale.exp()
         unit0, unit1 = F.normalize(cells0.float(), dim=1), F.normalize(cells1.float(), dim=1)
         # Cosine minus one, times the scale: no exponent is above zero, and one pass will do.
@@ -127,10 +102,6 @@ class Assignment(nn.Module):
         every, cells = torch.cat(two), torch.cat(partner)
         chosen = mutual_rows(every[:, 0], cells, column_best)
         row_logs, column_logs = torch.cat(row_sums).log(), column_sum.log()
-        if shapes is not None and self.config.propagation_rounds:
-            cosines = 1 + every / scale
-            best_ones = _Best(chosen, cells, cosines[:, 0], cosines[:, 1])
-            return self._propagated((unit0, unit1), best_ones, (-row_logs, -column_logs), shapes)
         scores = every[chosen]
         return CoarseMatches(
             chosen,
@@ -138,43 +109,9 @@ class Assignment(nn.Module):
             2 * scores[:, 0] - row_logs[chosen] - column_logs[cells[chosen]],
             1 + scores[:, 0] / scale,
             (scores[:, 0] - scores[:, 1]) / scale,
-            torch.zeros_like(scores[:, 0]),
         )
 
-    def _propagated(
-        self,
-        units: tuple[Tensor, Tensor],
-        best: _Best,
-        logarithms: tuple[Tensor, Tensor],
-        shapes: Shapes,
-    ) -> CoarseMatches:
-        """What neighbours make of mutual nearest ones; `logarithms`: what rows and columns add to
-        that of a match's probability, beside twice its scaled cosine minus one."""
-        partner = torch.full_like(best.partner, -1)
-        partner[best.mutual] = best.partner[best.mutual]
-        rounds = self.config.propagation_rounds
-        found = propagate(units[0][None], units[1][None], partner[None], *shapes, rounds)
-        cells0 = (found.partner[0] >= 0).nonzero().squeeze(1)
-        cells1 = found.partner[0, cells0]
-        similarity = (units[0][cells0] * units[1][cells1]).sum(1)
-        is_best = cells1 == best.partner[cells0]
-        # Sinkhorn's partner need not be the most similar cell.
-        largest = torch.maximum(best.first, best.second)
-        other = torch.where(is_best, best.second[cells0], largest[cells0])
-        return CoarseMatches(
-            cells0,
-            cells1,
-            2 * self.log_scale.exp() * (similarity - 1)
-            + logarithms[0][cells0]
-            + logarithms[1][cells1],
-            similarity,
-            similarity - other,
-            found.support[0, cells0],
-        )
-
-    def best(
-        self, cells0: Tensor, cells1: Tensor, most: int, shapes: Shapes | None = None
-    ) -> tuple[CoarseMatches, Tensor]:
+    def best(self, cells0: Tensor, cells1: Tensor, most: int) -> tuple[CoarseMatches, Tensor]:
         """The `most` best of `matches`, as many whatever the images: for graphs of fixed shape.
 
         The second, `(most,)` bool: which of them are matches at all.
@@ -189,34 +126,24 @@ class Assignment(nn.Module):
             exponentials = table.exp()
             rows, columns = exponentials.sum(1).log(), exponentials.sum(0).log()
             logarithms = 2 * table - rows.unsqueeze(1) - columns
-        best = table.argmax(1)
-        mutual = table.argmax(0)[best] == torch.arange(len(best), device=best.device)
-        partner, matched = best, mutual
-        support = torch.zeros_like(table[:, 0])
-        if shapes is not None and self.config.propagation_rounds:
-            unit0, unit1 = (F.normalize(one.float(), dim=-1)[None] for one in (cells0, cells1))
-            nearest = torch.where(mutual, best, -1)[None]
-            found = propagate(unit0, unit1, nearest, *shapes, self.config.propagation_rounds)
-            partner, matched = found.partner[0].clamp(min=0), found.partner[0] >= 0
-            support = found.support[0]
+        partner = table.argmax(1)
+        cells = torch.arange(len(partner), device=partner.device)
+        mutual = table.argmax(0)[partner] == cells
         cosine = scores[0] / scale
         similarity = cosine.gather(1, partner[:, None])[:, 0]
         other = cosine.scatter(1, partner[:, None], _NEVER).amax(1)
         every = CoarseMatches(
-            torch.arange(len(best), device=best.device),
+            cells,
             partner,
             logarithms.gather(1, partner[:, None])[:, 0],
             similarity,
             similarity - other,
-            support,
         )
-        chosen = torch.where(matched, every.rank(), _NEVER).topk(most).indices
-        return every.rows(chosen), matched[chosen]
+        chosen = torch.where(mutual, every.log_probability, _NEVER).topk(most).indices
+        return every.rows(chosen), mutual[chosen]
 
     @torch.no_grad()
-    def _sinkhorn_matches(
-        self, cells0: Tensor, cells1: Tensor, shapes: Shapes | None
-    ) -> CoarseMatches:
+    def _sinkhorn_matches(self, cells0: Tensor, cells1: Tensor) -> CoarseMatches:
         """As `matches`; one table of exponentials is kept, 92 MB of images of 640 x 480 pixels."""
         scale = self.log_scale.exp()
         unit0, unit1 = F.normalize(cells0.float(), dim=1), F.normalize(cells1.float(), dim=1)
@@ -242,12 +169,6 @@ class Assignment(nn.Module):
         all_probability, all_partner = torch.cat(probability), torch.cat(partner)
         chosen = mutual_rows(all_probability, all_partner, column_best)
         cells = all_partner[chosen]
-        if shapes is not None and self.config.propagation_rounds:
-            first = (unit0 * unit1[all_partner]).sum(1)
-            every_second = 1 + torch.cat(others).clamp(min=_LEAST).log() / scale
-            logs = (2 * row_factors.log(), 2 * column_factors.log())
-            best_ones = _Best(chosen, all_partner, first, every_second)
-            return self._propagated((unit0, unit1), best_ones, logs, shapes)
         similarity = (unit0[chosen] * unit1[cells]).sum(1)
         second = torch.cat(others)[chosen].clamp(min=_LEAST)
         return CoarseMatches(
@@ -256,7 +177,6 @@ class Assignment(nn.Module):
             2 * all_probability[chosen].log(),
             similarity,
             similarity - 1 - second.log() / scale,
-            torch.zeros_like(similarity),
         )
 
     def _scores(self, cells0: Tensor, cells1: Tensor) -> Tensor:

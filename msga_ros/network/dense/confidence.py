@@ -19,15 +19,14 @@ _MOST = 20.0  # bounds of what the head sees
 
 
 class ConfidenceHead(nn.Module):
-    """Of M matches, `(M, ENTRIES)` described by `described`, one more with their support, to logits
-    `(M,)`."""
+    """Of M matches, `(M, ENTRIES)` described by `described` to logits `(M,)`."""
 
     ENTRIES = 11
 
-    def __init__(self, with_support: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(self.ENTRIES + with_support, _WIDTH),
+            nn.Linear(self.ENTRIES, _WIDTH),
             nn.ReLU(inplace=True),
             nn.Linear(_WIDTH, _WIDTH),
             nn.ReLU(inplace=True),
@@ -45,13 +44,11 @@ def described(
     structure: Tensor,
     searches: tuple[Search | None, Search | None],
     aligned: Aligned | None,
-    support: Tensor | None = None,
 ) -> Tensor:
     """What the head sees `(M, ENTRIES)`; zero of levels that are left out.
 
     The first four `(M,)` are of the coarse match, see `CoarseMatches` and `Anchors`. The head's
-    loss is its own: no gradient goes back through what it sees. `support` `(M,)`: see
-    `propagation.py`.
+    loss is its own: no gradient goes back through what it sees.
     """
     none = torch.zeros_like(similarity)
     columns = [log_probability / 4, 4 * similarity - 3, 10 * margin]
@@ -64,7 +61,5 @@ def described(
         columns.append((aligned.difference + 1e-4).log())
         columns.append(aligned.uncertainty.clamp(min=1e-4).log())
         columns.append(aligned.moved)
-    if support is not None:
-        columns.append(support.log1p() / 2)
     seen = torch.stack(columns, 1).detach().float()
     return torch.nan_to_num(seen).clamp(-_MOST, _MOST)

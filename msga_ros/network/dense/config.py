@@ -27,7 +27,6 @@ _RANGES = {
     "neighbours": (1, 64),
     "cell_neighbours": (1, 64),
     "sinkhorn_iterations": (1, 100),
-    "propagation_rounds": (0, 8),
     "quarter_radius": (1, 8),
     "half_radius": (1, 8),
     "patch_radius": (2, 12),
@@ -56,7 +55,6 @@ class DenseConfig:
     cross_edges: bool = True  # from one image to the other
     assignment: str = "dual_softmax"  # or sinkhorn
     sinkhorn_iterations: int = 10
-    propagation_rounds: int = 0  # in which cells follow their neighbours; 0: none
     anchored: bool = True  # a cell's point is where its structure is strongest; False: its centre
     levels: tuple[str, ...] = LEVELS  # of the refinement
     quarter_radius: int = 3  # cells to each side that are searched

@@ -53,7 +53,7 @@ class DenseMatcher(nn.Module):
         self.graph = MultiLayerSparseGraphAttention(self.config)
         self.assignment = Assignment(self.config)
         self.decoder = ProgressiveDecoder(self.config)
-        self.confidence = ConfidenceHead(bool(self.config.propagation_rounds))
+        self.confidence = ConfidenceHead()
 
     @classmethod
     def load(cls, path: str | Path, changes: Mapping[str, object] | None = None) -> DenseMatcher:
@@ -108,7 +108,7 @@ class DenseMatcher(nn.Module):
         eighth0, eighth1 = self.graph.between(first.graph, second.graph)
         coarse = self.coarse_matches(eighth0, eighth1)
         if most is not None and len(coarse.cells0) > most:
-            kept = coarse.rank().topk(most).indices.sort().values
+            kept = coarse.log_probability.topk(most).indices.sort().values
             coarse = coarse.rows(kept)
         found = self.refined(first, second, (eighth0, eighth1), coarse)
         order = found.confidence.argsort(descending=True, stable=True)
@@ -121,9 +121,8 @@ class DenseMatcher(nn.Module):
 
     def coarse_matches(self, eighth0: Tensor, eighth1: Tensor) -> CoarseMatches:
         """From what the graph made of one pair, `(1, C, h, w)` each."""
-        shape0, shape1 = ((one.shape[-2], one.shape[-1]) for one in (eighth0, eighth1))
         cells0, cells1 = (one[0].flatten(1).T for one in (eighth0, eighth1))
-        return self.assignment.matches(cells0, cells1, (shape0, shape1))
+        return self.assignment.matches(cells0, cells1)
 
     def refined(
         self,
@@ -143,7 +142,6 @@ class DenseMatcher(nn.Module):
             first.anchors.structure[0][coarse.cells0],
             (refined.quarter, refined.half),
             refined.aligned,
-            coarse.support if self.config.propagation_rounds else None,
         )
         confidence = torch.sigmoid(self.confidence(seen))
         return DenseMatches(points0, refined.points1, confidence, coarse)

@@ -33,8 +33,7 @@ class _PairOfImages(nn.Module):
         first, second = (net.features(image, blocks=False) for image in (image0, image1))
         eighths = net.graph.between(first.graph, second.graph)
         cells0, cells1 = (one[0].flatten(1).T for one in eighths)
-        shape0, shape1 = ((one.shape[-2], one.shape[-1]) for one in eighths)
-        coarse, matched = net.assignment.best(cells0, cells1, self.most, (shape0, shape1))
+        coarse, matched = net.assignment.best(cells0, cells1, self.most)
         found = net.refined(first, second, eighths, coarse)
         confidence = found.confidence * matched
         order = confidence.topk(self.most).indices

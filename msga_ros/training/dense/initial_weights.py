@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch.nn.functional as F
-
 from msga_ros.network import CheckpointError
 from msga_ros.network.checkpoint import find_weights
 from msga_ros.network.dense.checkpoint import read_dense_checkpoint
@@ -23,9 +21,6 @@ def start_dense_from(net: DenseMatcher, path: str | Path) -> None:
     """
     _, state = read_dense_checkpoint(find_weights(path))
     own = net.state_dict()
-    first = "confidence.layers.0.weight"
-    if first in state and own[first].shape[1] == state[first].shape[1] + 1:
-        state[first] = F.pad(state[first], (0, 1))  # it sees the support as well, from now on
     for name in [name for name in state if name.startswith(_MAY_BE_NEW)]:
         if name not in own or own[name].shape != state[name].shape:
             del state[name]

@@ -9,9 +9,8 @@ from torch import Tensor
 
 from msga_ros.network.dense.anchors import Anchors, cell_centres
 from msga_ros.network.dense.assignment import Distributions
-from msga_ros.network.dense.config import COARSE, DenseConfig
+from msga_ros.network.dense.config import COARSE
 from msga_ros.network.dense.net import starts
-from msga_ros.network.dense.propagation import propagate
 from msga_ros.training.dense.truth import CellTruth, point_truth
 from msga_ros.training.dense.views import VISIBLE, DenseBatch
 from msga_ros.training.synthetic_scenes.draws import Draws
@@ -26,7 +25,6 @@ class Matches:
     guess1: Tensor
     coarse: tuple[Tensor, Tensor, Tensor]  # logarithm of the probability, similarity, margin
     structure: Tensor
-    support: Tensor | None = None
 
 
 def true_matches(
@@ -53,7 +51,6 @@ def true_matches(
 
 
 def found_matches(
-    config: DenseConfig,
     anchors: Anchors,
     found: Distributions,
     cells: list[Tensor],
@@ -61,15 +58,11 @@ def found_matches(
     most: int,
     draws: Draws,
 ) -> Matches:
-    """Matches as the network makes them."""
+    """Matches as the network makes them: mutual nearest neighbours."""
     partner, is_mutual = mutual(found.rows, found.columns)
     unit = [torch.nn.functional.normalize(one, dim=-1) for one in cells]
-    shape0, shape1 = ((one.shape[-2], one.shape[-1]) for one in eighths)
-    rounds = config.propagation_rounds
-    mutual_partner = torch.where(is_mutual, partner, -1)
-    seen = propagate(unit[0], unit[1], mutual_partner, shape0, shape1, rounds)
-    images, cells0 = _some(seen.partner >= 0, most, draws)
-    at = (images, cells0, seen.partner[images, cells0])
+    images, cells0 = _some(is_mutual, most, draws)
+    at = (images, cells0, partner[images, cells0])
     cells1 = at[2]
     table = unit[0] @ unit[1].transpose(1, 2)
     similarity = table[at]
@@ -78,9 +71,7 @@ def found_matches(
     log_probability = found.rows[at] + found.columns[at]
     points0, guess1 = starts(anchors, cells0, cells1, *eighths, images)
     coarse = (log_probability, similarity, similarity - other)
-    structure = anchors.structure[images, cells0]
-    support = seen.support[images, cells0] if rounds else None
-    return Matches(images, points0, guess1, coarse, structure, support)
+    return Matches(images, points0, guess1, coarse, anchors.structure[images, cells0])
 
 
 def _some(mask: Tensor, most: int, draws: Draws) -> tuple[Tensor, Tensor]:

@@ -115,7 +115,7 @@ class DenseLoss(nn.Module):
         with torch.no_grad():
             true = true_matches(anchors, truth0, eighth0, batch, config.refined, draws)
             found = found_matches(
-                net.config, anchors, distributions, cells, (eighth0, eighth1), config.refined, draws
+                anchors, distributions, cells, (eighth0, eighth1), config.refined, draws
             )
             judged = net.decoder(maps0, maps1, found.images, found.points0, found.guess1)
         refined = net.decoder(maps0, maps1, true.images, true.points0, true.guess1)
@@ -201,11 +201,7 @@ class DenseLoss(nn.Module):
         self, found: Matches, refined: Refined, batch: DenseBatch
     ) -> tuple[Tensor, dict[str, Tensor]]:
         seen = described(
-            *found.coarse,
-            found.structure,
-            (refined.quarter, refined.half),
-            refined.aligned,
-            found.support,
+            *found.coarse, found.structure, (refined.quarter, refined.half), refined.aligned
         )
         logits = self.net.confidence(seen)
         truth = point_truth(batch.target0, batch.state0, found.images, found.points0)

@@ -17,7 +17,6 @@ from msga_ros.network.dense.net import DenseMatcher
 from msga_ros.network.dense.onnx_check import difference_of_matches
 from msga_ros.network.dense.onnx_export import export_dense_onnx
 from msga_ros.network.onnx_export import OnnxExportError
-from msga_ros.training.dense.initial_weights import start_dense_from
 
 CHANGES = {"levels": ["quarter", "full"], "alignment_steps": 1}  # quicker to export
 
@@ -60,21 +59,6 @@ def test_sinkhorn_is_exported_as_well(tmp_path: Path) -> None:
     assert share == 1.0 and farthest < 0.01
     plain = DenseMatcher.load(find_weights("msga_dense"), {**entries, "assignment": "dual_softmax"})
     assert difference_of_matches(plain, path)[0] < 1.0  # its matches are others
-
-
-def test_propagation_is_exported_as_well(tmp_path: Path) -> None:
-    pytest.importorskip("onnxscript")
-    pytest.importorskip("onnxruntime")
-    plain = DenseMatcher.load(find_weights("msga_dense"), {"patch_layers": 0, "levels": []})
-    config = replace(plain.config, propagation_rounds=2)
-    net = DenseMatcher(config).eval().requires_grad_(False)
-    start_dense_from(net, find_weights("msga_dense"))
-    path = tmp_path / "followed.onnx"
-    export_dense_onnx(net, path, 128, 96)
-    share, farthest = difference_of_matches(net, path)
-    assert share == 1.0 and farthest < 0.01
-    net.assignment.config = replace(config, propagation_rounds=0)
-    assert difference_of_matches(net, path)[0] < 1.0  # its matches are others
 
 
 def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:

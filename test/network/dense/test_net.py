@@ -158,3 +158,17 @@ def test_structures_that_make_no_sense_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         DenseConfig(**entries)  # type: ignore[arg-type]
+
+
+@torch.inference_mode()
+def test_those_that_are_refined_are_the_most_probable() -> None:
+    torch.manual_seed(0)
+    net = DenseMatcher(DenseConfig(patch_layers=0, cell_layers=0)).eval()
+    picture = torch.rand(1, 1, 96, 160, generator=torch.Generator().manual_seed(0))
+    first, second = net.features(picture[..., :128]), net.features(picture[..., 32:] * 0.8)
+    coarse = net.coarse_matches(*net.graph.between(first.graph, second.graph))
+    found = net.match(first, second, most=20).coarse
+    best = coarse.log_probability.topk(20).indices
+    assert sorted(found.cells0.tolist()) == sorted(coarse.cells0[best].tolist())
+    by_similarity = coarse.similarity.topk(20).indices
+    assert set(found.cells0.tolist()) != set(coarse.cells0[by_similarity].tolist())
