@@ -32,7 +32,7 @@ from msga_ros.geometry.pose import essential_matrix, pose_error_deg
 from msga_ros.network.checkpoint import find_weights
 from msga_ros.network.dense.net import DenseMatcher, starts
 from msga_ros.network.dense.turning import padded
-from msga_ros.two_view.stages import solver
+from msga_ros.two_view.chosen_stages import solver
 
 BEST, BAND_PX, SURE = 1000, 8.0, 0.3
 

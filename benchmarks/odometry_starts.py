@@ -39,15 +39,9 @@ from msga_ros.odometry.observations import Rig
 from msga_ros.odometry.poses import pose_matrix
 from msga_ros.odometry.stereo import StereoOdometry
 from msga_ros.odometry.updates import OdometryStatus
+from msga_ros.two_view.chosen_stages import create_frontend, create_sieve
 from msga_ros.two_view.config import PipelineConfig
-from msga_ros.two_view.stages import (
-    Frontend,
-    TrackingFrontend,
-    beside,
-    create_frontend,
-    create_sieve,
-    follow,
-)
+from msga_ros.two_view.stages import Frontend, TrackingFrontend, beside, follow
 
 _PAIRS = 8192  # as many are kept, so that no pair is matched twice
 _ERRORS = ("rpe_trans_percent", "rpe_rot_deg", "scale_drift_percent")

@@ -20,7 +20,7 @@ import numpy as np
 
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.loops.vlad import Vocabulary, principal_components, residual_sums
-from msga_ros.two_view.stages import create_frontend
+from msga_ros.two_view.chosen_stages import create_frontend
 
 FRONTEND = "sift"
 

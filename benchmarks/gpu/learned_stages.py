@@ -27,7 +27,8 @@ from msga_ros.evaluation.comparison.rows import rows
 from msga_ros.evaluation.comparison.run import compare
 from msga_ros.frontend.base import Features, Matches
 from msga_ros.frontend.config import FrontendConfig
-from msga_ros.two_view.stages import Frontend, MatchedFrontend, create_frontend
+from msga_ros.two_view.chosen_stages import MatchedFrontend, create_frontend
+from msga_ros.two_view.stages import Frontend
 
 _COMBINATIONS = (
     ("xfeat", "lighterglue"),

@@ -22,9 +22,9 @@ from msga_ros.evaluation.metrics import precision_recall_f
 from msga_ros.evaluation.records import PairRecord, RecordFile, RecordKey
 from msga_ros.geometry.pose import pose_error_deg
 from msga_ros.network import find_weights
+from msga_ros.two_view.chosen_stages import create_sieve
 from msga_ros.two_view.config import PipelineConfig
 from msga_ros.two_view.sieves.msga import MSGASieve
-from msga_ros.two_view.stages import create_sieve
 
 _PACKAGED = Path(msga_ros.__file__).resolve().parent / "weights"
 

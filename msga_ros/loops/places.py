@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from msga_ros.frontend.base import Features, FrontendError
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.loops.vlad import VocabularyError, packaged_vocabulary
-from msga_ros.two_view.stages import create_frontend
+from msga_ros.two_view.chosen_stages import create_frontend
 
 SIFT = "sift"  # which has a vocabulary in the package
 # Front ends whose descriptors are those of another one, and its vocabulary theirs.

@@ -16,24 +16,19 @@ from msga_ros.geometry.camera import Camera
 from msga_ros.network import MSGANet
 from msga_ros.network.match_scores import Network
 from msga_ros.two_view import relation
+from msga_ros.two_view.chosen_stages import (
+    create_frontend,
+    create_sieve,
+    fitting_sieve,
+    matching_device,
+)
 from msga_ros.two_view.config import NO_REFINEMENT, PipelineConfig
 from msga_ros.two_view.continuation import Continuation
 from msga_ros.two_view.relation import Stages
 from msga_ros.two_view.result import Counts, Status, TwoViewResult
 from msga_ros.two_view.sieves.msga import MSGASieve
 from msga_ros.two_view.stage_clock import StageClock
-from msga_ros.two_view.stages import (
-    Frontend,
-    OnDevice,
-    Sieve,
-    TrackingFrontend,
-    beside,
-    create_frontend,
-    create_sieve,
-    fitting_sieve,
-    follow,
-    matching_device,
-)
+from msga_ros.two_view.stages import Frontend, OnDevice, Sieve, TrackingFrontend, beside, follow
 
 __all__ = ["Counts", "Status", "TwoViewPipeline", "TwoViewResult"]
 

@@ -10,6 +10,7 @@ import numpy as np
 from msga_ros.frontend.base import Features, Matches
 from msga_ros.frontend.matchers.nearest import NearestMatcher
 from msga_ros.geometry.camera import Camera, CameraError
+from msga_ros.two_view.chosen_stages import MatchedFrontend
 from msga_ros.two_view.config import PipelineConfig
 from msga_ros.two_view.continuation import Continuation
 from msga_ros.two_view.motion import motion_status, unknown_motion
@@ -17,13 +18,7 @@ from msga_ros.two_view.relative_pose import estimate_motion, unsought_motion
 from msga_ros.two_view.result import Counts, Status, TwoViewResult
 from msga_ros.two_view.robust_pose import sampling_for, widest_limit
 from msga_ros.two_view.stage_clock import StageClock
-from msga_ros.two_view.stages import (
-    Frontend,
-    MatchedFrontend,
-    NormalisedMatches,
-    Sieve,
-    TrackingFrontend,
-)
+from msga_ros.two_view.stages import Frontend, NormalisedMatches, Sieve, TrackingFrontend
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from msga_ros.geometry.robust.base import (
 from msga_ros.geometry.robust.rival import strongest_rival
 from msga_ros.geometry.robust.selection import at_most_likely, most_likely
 from msga_ros.network.inference import MatchScores
+from msga_ros.two_view.chosen_stages import solver
 from msga_ros.two_view.config import PoseConfig
-from msga_ros.two_view.stages import solver
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from drawn_spots import drawn
 from msga_ros.frontend.blob_directions import directions
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.difference_of_gaussians import Blobs, blobs, scale_space
-from msga_ros.two_view.stages import create_frontend
+from msga_ros.two_view.chosen_stages import create_frontend
 
 X, Y = 100.0, 75.0
 BLOB = (X, Y, 1.5, -60.0)

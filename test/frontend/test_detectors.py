@@ -9,7 +9,8 @@ from shared_data import shared_path
 
 from msga_ros.frontend import FRONTENDS, FrontendError, Matches
 from msga_ros.frontend.config import FrontendConfig
-from msga_ros.two_view.stages import Frontend, create_frontend
+from msga_ros.two_view.chosen_stages import create_frontend
+from msga_ros.two_view.stages import Frontend
 
 NAMES = ("sift", "fast_sift", "orb", "akaze")
 LEARNED = ("xfeat", "disk", "aliked")

@@ -10,7 +10,7 @@ from msga_ros.frontend import difference_of_gaussians
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.difference_of_gaussians import Blobs, LevelMemory, scale_space
 from msga_ros.frontend.difference_of_gaussians import blobs as blobs_of
-from msga_ros.two_view.stages import create_frontend
+from msga_ros.two_view.chosen_stages import create_frontend
 
 # (x, y), standard deviation, contrast: of both signs, at any part of a pixel, of several octaves
 DRAWN = (

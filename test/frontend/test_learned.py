@@ -21,7 +21,8 @@ from msga_ros.frontend import Features, FrontendError
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.device_matching import DeviceDescriptors
 from msga_ros.frontend.images import prepare, prepare_colour
-from msga_ros.two_view.stages import Frontend, MatchedFrontend, create_frontend
+from msga_ros.two_view.chosen_stages import MatchedFrontend, create_frontend
+from msga_ros.two_view.stages import Frontend
 
 WIDTHS = {"xfeat": 64, "disk": 128, "aliked": 128}
 

@@ -17,7 +17,8 @@ from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.device_matching import DeviceDescriptors
 from msga_ros.frontend.matchers import MATCHERS, fitting_matcher, matcher_names
 from msga_ros.frontend.matchers.nearest import NearestMatcher
-from msga_ros.two_view.stages import Frontend, create_frontend
+from msga_ros.two_view.chosen_stages import create_frontend
+from msga_ros.two_view.stages import Frontend
 
 
 @pytest.fixture(scope="module")

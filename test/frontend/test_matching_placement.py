@@ -24,7 +24,7 @@ from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.device_matching import DeviceDescriptors, SearchOnDevice
 from msga_ros.frontend.matchers.nearest import NearestMatcher
 from msga_ros.geometry.camera import Camera
-from msga_ros.two_view.stages import create_frontend, matching_device
+from msga_ros.two_view.chosen_stages import create_frontend, matching_device
 
 CAMERA = Camera.pinhole(300, 300, 160, 120)
 

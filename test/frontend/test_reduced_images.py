@@ -14,7 +14,7 @@ import pytest
 from msga_ros.frontend import images
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.images import extraction_size
-from msga_ros.two_view.stages import create_frontend
+from msga_ros.two_view.chosen_stages import create_frontend
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -75,7 +75,7 @@ import re
 from pathlib import Path
 import numpy as np
 from msga_ros.frontend.config import FrontendConfig
-from msga_ros.two_view.stages import create_frontend
+from msga_ros.two_view.chosen_stages import create_frontend
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
 image = np.random.default_rng(0).integers(0, 256, (2500, 4000), np.uint8)

@@ -15,8 +15,8 @@ from msga_ros.frontend import Features, FrontendError
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.tracking.corners import new_corners
 from msga_ros.frontend.tracks import Config, TracksFrontend
+from msga_ros.two_view.chosen_stages import create_frontend
 from msga_ros.two_view.pipeline import TwoViewPipeline
-from msga_ros.two_view.stages import create_frontend
 
 JUMP = 3.0  # pixels off the true place
 

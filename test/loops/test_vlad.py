@@ -16,7 +16,7 @@ from msga_ros.loops.vlad import (
     principal_components,
     residual_sums,
 )
-from msga_ros.two_view.stages import create_frontend
+from msga_ros.two_view.chosen_stages import create_frontend
 
 RNG = np.random.default_rng(0)
 

@@ -17,9 +17,9 @@ from msga_ros.frontend.device_matching import DeviceDescriptors
 from msga_ros.frontend.matchers import MATCHERS, fitting_matcher
 from msga_ros.frontend.pictures import read_picture
 from msga_ros.geometry.camera import Camera
+from msga_ros.two_view.chosen_stages import create_frontend
 from msga_ros.two_view.config import PipelineConfig
 from msga_ros.two_view.pipeline import Status, TwoViewPipeline, TwoViewResult
-from msga_ros.two_view.stages import create_frontend
 
 COMBINATIONS = (
     *((name, "nearest") for name in ("sift", "fast_sift", "orb", "akaze")),

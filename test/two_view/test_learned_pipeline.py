@@ -19,9 +19,9 @@ from msga_ros.configuration.yaml_dataclass import ConfigError
 from msga_ros.frontend import FrontendError
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.pose import pose_error_deg
+from msga_ros.two_view.chosen_stages import fitting_sieve
 from msga_ros.two_view.config import PipelineConfig
 from msga_ros.two_view.pipeline import Status, TwoViewPipeline, TwoViewResult
-from msga_ros.two_view.stages import fitting_sieve
 
 XFEAT = {"frontend.name": "xfeat", "frontend.device": "cpu", "frontend.max_image_size": 512}
 

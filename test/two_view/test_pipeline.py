@@ -31,10 +31,11 @@ from msga_ros.geometry.robust.selection import at_most_likely
 from msga_ros.network import CheckpointError, MSGANet, MSGANetResult, save_checkpoint
 from msga_ros.network import inlier_probability as probability_of
 from msga_ros.network.match_scores import MatchScores
+from msga_ros.two_view.chosen_stages import create_frontend
 from msga_ros.two_view.config import PipelineConfig, refinements
 from msga_ros.two_view.pipeline import Status, TwoViewPipeline, TwoViewResult
 from msga_ros.two_view.sieves.none import NoSieve
-from msga_ros.two_view.stages import NormalisedMatches, create_frontend
+from msga_ros.two_view.stages import NormalisedMatches
 
 FOUNTAIN = ("strecha_fountain_p11", "0003.jpg", "0005.jpg")
 SMALL = Camera.pinhole(300.0, 300.0, 160.0, 120.0)

@@ -24,7 +24,7 @@ from msga_ros.datasets.posed.files import Parts
 from msga_ros.datasets.posed.matching import Acceptance, Job, Task
 from msga_ros.datasets.posed.selection import Selection, candidates, listed
 from msga_ros.frontend.config import FrontendConfig
-from msga_ros.two_view.stages import create_frontend
+from msga_ros.two_view.chosen_stages import create_frontend
 
 _LARGEST_TASK = 16  # pairs: long enough to reuse features, short enough to lose little
 _TASKS_PER_ROUND = 64  # more tasks than workers, so that none waits for the last one

@@ -17,7 +17,7 @@ from msga_ros.frontend import Features, FrontendError
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.pictures import PictureError, read_picture
 from msga_ros.geometry.triangulation import parallax_angles, ray_depths
-from msga_ros.two_view.stages import create_frontend
+from msga_ros.two_view.chosen_stages import create_frontend
 
 Floats = NDArray[np.float64]
 

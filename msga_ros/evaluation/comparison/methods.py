@@ -33,13 +33,13 @@ from msga_ros.frontend.matchers import MATCHERS
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.robust import SOLVERS
 from msga_ros.network import find_weights
+from msga_ros.two_view.chosen_stages import fitting_sieve
 from msga_ros.two_view.config import PipelineConfig
 from msga_ros.two_view.pipeline import TwoViewPipeline
 from msga_ros.two_view.presets import PRESETS, preset_path
 from msga_ros.two_view.result import Status
 from msga_ros.two_view.sieves import SIEVES
 from msga_ros.two_view.stage_clock import StageClock
-from msga_ros.two_view.stages import fitting_sieve
 
 Image = NDArray[np.uint8]
 

@@ -26,14 +26,9 @@ from msga_ros.odometry.poses import pose_matrix
 from msga_ros.odometry.rgbd import RgbdOdometry
 from msga_ros.odometry.stereo import StereoOdometry
 from msga_ros.odometry.updates import OdometryStatus, OdometryUpdate
+from msga_ros.two_view.chosen_stages import create_frontend, create_sieve
 from msga_ros.two_view.config import PipelineConfig
-from msga_ros.two_view.stages import (
-    Frontend,
-    beside,
-    create_frontend,
-    create_sieve,
-    follow,
-)
+from msga_ros.two_view.stages import Frontend, beside, follow
 
 Array = NDArray[np.float64]
 

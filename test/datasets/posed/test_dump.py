@@ -38,7 +38,7 @@ from msga_ros.frontend.config import FrontendConfig
 from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.camera_pose import Pose
 from msga_ros.geometry.epipolar import essential_from_pose, symmetric_epipolar_distance_squared
-from msga_ros.two_view.stages import create_frontend
+from msga_ros.two_view.chosen_stages import create_frontend
 
 ROOT = Path(__file__).resolve().parents[3]
 ANY = Acceptance(min_matches=1, min_parallax=0.0)

@@ -17,9 +17,10 @@ from msga_ros.geometry.camera import Camera
 from msga_ros.geometry.pose import pose_error_deg
 from msga_ros.network.dense.frontend import Config
 from msga_ros.network.dense.turning import TurnedImage
+from msga_ros.two_view.chosen_stages import create_frontend, fitting_sieve
 from msga_ros.two_view.config import PipelineConfig
 from msga_ros.two_view.pipeline import Status, TwoViewPipeline
-from msga_ros.two_view.stages import Frontend, create_frontend, fitting_sieve
+from msga_ros.two_view.stages import Frontend
 
 ENTRIES = {"frontend.name": "msga_dense", "frontend.device": "cpu"}
 

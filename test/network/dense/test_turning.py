@@ -13,7 +13,8 @@ from msga_ros.network.dense import frontend as dense_frontend
 from msga_ros.network.dense.frontend import Config
 from msga_ros.network.dense.net import DenseMatcher
 from msga_ros.network.dense.turning import TurnedImage, best_turn
-from msga_ros.two_view.stages import Frontend, create_frontend
+from msga_ros.two_view.chosen_stages import create_frontend
+from msga_ros.two_view.stages import Frontend
 
 IMAGE = textured(192, 256)
 
