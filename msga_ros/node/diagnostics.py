@@ -53,9 +53,10 @@ class NodeCondition:
 
 
 @dataclass(frozen=True)
-class Condition(NodeCondition):
+class Condition:
     """Of the node `msga`. `idle`: whether no output has a subscriber."""
 
+    node: NodeCondition
     mode: str
     idle: bool
     odometry: OdometryCondition
@@ -70,10 +71,10 @@ def diagnostics_message(
     message.header.stamp = stamp
     prefix = name.strip("/")
     message.status = [
-        status(prefix, "model", *model_status(condition, condition.mode)),
-        status(prefix, "input", *input_status(condition, now)),
+        status(prefix, "model", *model_status(condition.node, condition.mode)),
+        status(prefix, "input", *input_status(condition.node, now)),
         status(prefix, "processing", *_processing(condition, now)),
-        status(prefix, "requests", *requests_status(condition)),
+        status(prefix, "requests", *requests_status(condition.node)),
     ]
     if condition.mode in ("stereo", "rgbd"):
         motion = now.motion
@@ -148,7 +149,7 @@ def _processing(condition: Condition, now: Snapshot) -> tuple[bytes, str, Values
     error = fresh_error(now)
     if error:
         return DiagnosticStatus.ERROR, error, values
-    if not condition.active:
+    if not condition.node.active:
         return DiagnosticStatus.OK, "not active", values
     if condition.idle:
         return DiagnosticStatus.OK, IDLE, values

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import Clock, ClockType, JumpThreshold
-from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import Trigger
 
 from msga_ros.configuration.yaml_dataclass import ConfigError
+from msga_ros.node.clocks import on_jump_back, steady_clock
+from msga_ros.node.diagnostics import NodeCondition
 from msga_ros.node.inputs import input_topic
 from msga_ros.node.parameters import Parameters
 from msga_ros.node.reception import Reception
@@ -78,22 +78,13 @@ class ManagedNode(LifecycleNode, Generic[Of, Held]):
             self, self._topics, self._statistics, self._reporter, self._on_set
         )
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        # Not bound to simulated time: the diagnostics go on while a bag is paused.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        steady = steady_clock()
         period = settings["publish.diagnostics_period"]
         self._diagnostics_timer = self.create_timer(
             period, guarded("diagnostics timer", self._on_timer), clock=steady
         )
-        self._jump_handle = self.get_clock().create_jump_callback(
-            JumpThreshold(
-                min_forward=None,
-                min_backward=Duration(seconds=-max(settings["sync.jump_back"], 1e-9)),
-                on_clock_change=False,
-            ),
-            post_callback=lambda jump: guarded("clock callback", self._reception.jumped_back)(
-                -jump.delta.nanoseconds * 1e-9
-            ),
-        )
+        jumped_back = guarded("clock callback", self._reception.jumped_back)
+        self._jump_handle = on_jump_back(self, settings["sync.jump_back"], jumped_back)
         guard_transitions(self)
         self._reset_service = self.create_service(
             Trigger, "~/reset", guarded_service(self._reporter, "reset service", self._on_reset)
@@ -283,24 +274,23 @@ class ManagedNode(LifecycleNode, Generic[Of, Held]):
     def _silence(self, now: Snapshot) -> str:
         return self._reception.silence(now, self.settings["publish.no_input_warning"])
 
-    def _common_condition(self, now: Snapshot) -> dict[str, Any]:
-        """The fields of `NodeCondition`."""
+    def _condition(self, now: Snapshot) -> NodeCondition:
         settings = self.settings
         model = self._resources.model if self._resources is not None else None
-        return {
-            "state": self.state,
-            "failure": self._failure,
-            "model": model.source if model else settings["network.weights"] or "packaged",
-            "device": model.device if model is not None else "none",
-            "asked_device": settings["network.device"],
-            "matching_device": model.matching_device if model is not None else "none",
-            "device_problem": model.device_problem if model is not None else "",
-            "frontend": settings["frontend.name"],
-            "active": self._reception.active,
-            "silence": self._silence(now),
-            "calibrations": self._reception.calibrations,
-            "requests": self._request_counts.snapshot(),
-        }
+        return NodeCondition(
+            state=self.state,
+            failure=self._failure,
+            model=model.source if model else settings["network.weights"] or "packaged",
+            device=model.device if model is not None else "none",
+            asked_device=settings["network.device"],
+            matching_device=model.matching_device if model is not None else "none",
+            device_problem=model.device_problem if model is not None else "",
+            frontend=settings["frontend.name"],
+            active=self._reception.active,
+            silence=self._silence(now),
+            calibrations=self._reception.calibrations,
+            requests=self._request_counts.snapshot(),
+        )
 
     def _publish_diagnostics(self) -> None:
         self._diagnostics.publish(self._diagnostics_message(self._statistics.snapshot()))

@@ -73,7 +73,7 @@ class MsgaNode(ManagedNode[Settings, ConfiguredResources]):
     def _diagnostics_message(self, now: Snapshot) -> DiagnosticArray:
         settings = self.settings
         condition = Condition(
-            **self._common_condition(now),
+            node=self._condition(now),
             mode=settings["mode"],
             idle=self._resources is not None and not self._resources.wanted,
             odometry=OdometryCondition(

@@ -21,11 +21,12 @@ from msga_ros.stream.statistics import Snapshot
 
 
 @dataclass(frozen=True)
-class LoopCondition(NodeCondition):
+class LoopCondition:
     """Of the node `msga_loops`. `odometry_source`: in words, "none" where there is none;
     `odometry_received`: its messages; `map_file`: where the map lies, "" for a passing one;
     `optimise`: whether it is corrected; `tf_problem`: why there is no transform."""
 
+    node: NodeCondition
     odometry_source: str
     odometry_received: int
     map_file: str
@@ -42,11 +43,11 @@ def loop_diagnostics(
     message.header.stamp = stamp
     prefix = name.strip("/")
     message.status = [
-        status(prefix, "model", *model_status(condition, "loops")),
-        status(prefix, "input", *input_status(condition, now)),
+        status(prefix, "model", *model_status(condition.node, "loops")),
+        status(prefix, "input", *input_status(condition.node, now)),
         status(prefix, "odometry", *_odometry(condition)),
         status(prefix, "loops", *_loops(condition, now)),
-        status(prefix, "requests", *requests_status(condition)),
+        status(prefix, "requests", *requests_status(condition.node)),
     ]
     return message
 
@@ -56,7 +57,7 @@ def _odometry(condition: LoopCondition) -> tuple[bytes, str, Values]:
     values: list[tuple[str, object]] = [("source", source), ("received", received)]
     if source == "none":
         return DiagnosticStatus.OK, "none: loops have no length", values
-    if not condition.active:
+    if not condition.node.active:
         return DiagnosticStatus.OK, "not active", values
     if not received:
         return DiagnosticStatus.WARN, f"nothing has come on {source}", values
@@ -84,6 +85,6 @@ def _loops(condition: LoopCondition, now: Snapshot) -> tuple[bytes, str, Values]
     error = fresh_error(now)
     if error:
         return DiagnosticStatus.ERROR, error, values
-    if not condition.active:
+    if not condition.node.active:
         return DiagnosticStatus.OK, "not active", values
     return DiagnosticStatus.OK, f"{loops.keyframes} keyframes, {loops.loops} loops", values

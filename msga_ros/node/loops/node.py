@@ -85,7 +85,7 @@ class LoopsNode(ManagedNode[LoopSettings, LoopResources]):
     def _diagnostics_message(self, now: Snapshot) -> DiagnosticArray:
         settings, held = self.settings, self._resources
         condition = LoopCondition(
-            **self._common_condition(now),
+            node=self._condition(now),
             odometry_source=settings["odometry.source"] if held is None else held.odometry.source,
             odometry_received=0 if held is None else now.received.get(held.odometry.topic, 0),
             map_file=settings["map.file"] if held is None else held.session.file,
