@@ -164,10 +164,7 @@ class MetricOdometry(ABC, Generic[Frame]):
             return self._locate(frame, self._keyframe, check)
         if solution is None:
             return self._lost(frame, keyframe, matches, check)
-        inlier = np.zeros(len(matches.inlier), dtype=bool)
-        inlier[rows[solution.inlier]] = True
-        points = np.full((len(inlier), 3), np.nan)
-        points[rows] = solution.points_in_current()
+        inlier, points = solution.among(rows, len(matches.inlier))
         ids = self._tracks.follow(keyframe, frame, judged(matches, inlier))
         step = self._step(solution, features0, features1)
         last_stamp, motion = keyframe.stamp, step.pose

@@ -112,10 +112,7 @@ class MonoOdometry:
             return self._locate(frame, self._keyframe)
         if solution is None:
             return self._without_motion(frame, keyframe, matches)
-        inlier = np.zeros(len(matches.inlier), dtype=bool)
-        inlier[rows[solution.inlier]] = True
-        where = np.full((len(inlier), 3), np.nan)
-        where[rows] = solution.points_in_current()
+        inlier, points = solution.among(rows, len(matches.inlier))
         ids = self._tracks.follow(keyframe, frame, judged(matches, inlier))
         relative = UncertainPose(solution.rotation, solution.position, solution.covariance)
         pose = self._reference.compose(relative)
@@ -137,7 +134,7 @@ class MonoOdometry:
             inlier=inlier,
             track_ids=ids,
             feature_ids=feature_ids(frame, len(frame.features)),
-            points=where,
+            points=points,
             keyframe=replace,
             sigma_px=solution.sigma,
             rig=None,

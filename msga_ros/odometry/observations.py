@@ -127,3 +127,12 @@ class TwoFrameSolution:
         rays = np.column_stack([self.ray, np.ones(len(depth))])
         points: Array = (rays / depth[:, None] - self.position) @ self.rotation
         return points
+
+    def among(self, rows: npt.NDArray[np.int64], count: int) -> tuple[Bools, Array]:
+        """Which of `count` matches are inliers (count,), and their points in the current camera
+        (count, 3), NaN for the others; the points of this solution are the matches `rows` (N,)."""
+        inlier = np.zeros(count, dtype=bool)
+        inlier[rows[self.inlier]] = True
+        points = np.full((count, 3), np.nan)
+        points[rows] = self.points_in_current()
+        return inlier, points
