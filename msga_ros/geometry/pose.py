@@ -107,7 +107,7 @@ def pose_from_essential(
 
 
 def invert_pose(rotation: npt.ArrayLike, translation: npt.ArrayLike) -> tuple[Array, Array]:
-    """`(R^T, -R^T t)`: from `x1 = R x0 + t` to `x0 = R' x1 + t'`, and the other way."""
+    """`(R^T, -R^T t)`, (3, 3) and (3,): from `x1 = R x0 + t` to `x0 = R' x1 + t'`, or back."""
     inverse = np.asarray(rotation, dtype=np.float64).T.copy()
     return inverse, -inverse @ np.asarray(translation, dtype=np.float64)
 
@@ -126,7 +126,7 @@ def pose_error_deg(
     translation_true: npt.ArrayLike,
     signed: bool = False,
 ) -> tuple[float, float]:
-    """Angle between the rotations, and between the directions of translation, in degrees.
+    """Angle between the rotations (3, 3), and between the directions of translation (3,), degrees.
 
     By default the translation counts up to its sign, `min(e, 180 - e)`, as in the evaluations that
     the field publishes (Yi et al., CVPR 2018, and after); `signed=True` counts a reversed

@@ -1,6 +1,7 @@
 """Depths, 3-D points and parallax of matches under a known motion `x1 = R x0 + t`.
 
-Points are in normalised coordinates `(N, 2)`; lengths are in units of `t`.
+Points are in normalised coordinates `(N, 2)`, `ValueError` for another shape; `rotation` (3, 3),
+`t` (3,); lengths are in units of `t`.
 """
 
 from __future__ import annotations

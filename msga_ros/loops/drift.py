@@ -39,7 +39,7 @@ class OdometryChain:
         return len(self.poses)
 
     def append(self, pose: Pose | None, segment: int) -> None:
-        """The next keyframe."""
+        """The next keyframe; `pose`: odom to camera, metres, None where nobody knows it."""
         number = len(self)
         if number == len(self._travelled):
             more = max(64, number)

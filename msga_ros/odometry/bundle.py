@@ -33,7 +33,7 @@ CONVERGED = 1e-6  # share of the cost that a step gains at the end
 
 @dataclass(frozen=True)
 class Errors:
-    """Of N points: squared error (N,), pixels, and degrees of freedom (N,)."""
+    """Of N points: squared error (N,), pixels squared, and degrees of freedom (N,)."""
 
     squared: Array
     freedom: npt.NDArray[np.int64]
@@ -255,7 +255,8 @@ def _huber(system: System, sigma: float) -> Array:
 
 
 def robust_sigma(errors: Errors, usable: Bools, minimum: float, maximum: float) -> float:
-    """From the median of the points' mean squared errors, which outliers hardly move."""
+    """Standard deviation of a coordinate, pixels, `minimum` to `maximum`, of the `usable` points
+    (N,): from the median of their mean squared errors, which outliers hardly move."""
     per_freedom = errors.squared[usable] / errors.freedom[usable]
     if len(per_freedom) == 0:
         return maximum

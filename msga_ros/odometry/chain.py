@@ -148,7 +148,7 @@ def _with(pose: UncertainPose, by_constants: Array) -> UncertainPose:
 
 
 def by_distortion(rotation: Array, position: Array, share: float) -> Array:
-    """How a motion is moved (6, 18) by what calibration and lens model leave unexplained.
+    """How a motion (3, 3), (3,) is moved (6, 18) by what calibration and lens leave unexplained.
 
     Position and rotation vector of every motion come out through one linear map each, whose entries
     are off by `share` (a focal length, a camera's axes, a scale): each of the 18 is a column.

@@ -79,7 +79,11 @@ class MonoOdometry:
         self._previous = state["previous"]
 
     def update(self, stamp: float, features: Features, camera: Camera) -> OdometryUpdate:
-        """Take in the features of a frame."""
+        """Take in the features of a frame, of `stamp` (s), and the camera of its image.
+
+        Poses are in the frame of the first camera; the first motion that is found has length 1.
+        Raises what `relate` raises.
+        """
         nothing = np.full(len(features), np.nan)
         points = camera.normalize(features.keypoints)
         frame = MonoFrame(stamp, features, camera, points, nothing, nothing.copy())

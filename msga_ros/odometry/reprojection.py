@@ -16,11 +16,13 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class State:
-    rotation: Array  # current to reference
-    position: Array
-    ray: Array
-    inverse_depth: Array
-    turn: Array  # of the right camera, rotation vector (3,)
+    """What is adjusted: the pose of the current camera in the reference one, and N points there."""
+
+    rotation: Array  # (3, 3)
+    position: Array  # (3,)
+    ray: Array  # (N, 2), normalised coordinates
+    inverse_depth: Array  # (N,), one over the unit of the position
+    turn: Array  # (3,), rotation vector of the right camera, rad
 
 
 @dataclass(frozen=True)

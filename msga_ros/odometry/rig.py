@@ -29,7 +29,8 @@ def epipolar_errors(points_left: Array, points_right: Array, rig: Rig) -> Array:
 
 
 def inverse_depths(points_left: Array, points_right: Array, rig: Rig) -> Array:
-    """Inverse depth (N,) in the left camera, 1/m; about 0 for points far away, of either sign."""
+    """Inverse depth (N,) in the left camera, 1/m, of matches (N, 2), normalised; about 0 for points
+    far away, of either sign."""
     ray = np.column_stack([points_left, np.ones(len(points_left))]) @ rig.rotation.T
     seen = np.column_stack([points_right, np.ones(len(points_right))])
     shift, turn = cross(seen, rig.translation), cross(seen, ray)
@@ -39,8 +40,9 @@ def inverse_depths(points_left: Array, points_right: Array, rig: Rig) -> Array:
 def consistent_with_rig(
     points_left: Array, points_right: Array, rig: Rig, threshold: float
 ) -> Bools:
-    """Matches (N,) that the known rig explains: epipolar error below `threshold` (normalised
-    units), and not behind the cameras by more than that disparity."""
+    """Which matches (N, 2), normalised, the known rig explains, (N,): epipolar error below
+    `threshold` (normalised units), not behind the cameras by more than that disparity, and no
+    nearer than the baseline is long."""
     depth = inverse_depths(points_left, points_right, rig) * rig.baseline
     error = epipolar_errors(points_left, points_right, rig)
     fits = (np.abs(error) < threshold) & (depth > -threshold) & (depth < 1 / _CLOSEST_BASELINES)

@@ -69,7 +69,16 @@ class StereoOdometry(MetricOdometry[StereoFrame]):
         camera_right: Camera,
         stereo_matches: MatchesLike,
     ) -> OdometryUpdate:
-        """Take in a frame: its features and the filtered matches from left to right."""
+        """Take in a frame. Poses are in metres, in the frame of the first left camera.
+
+        Args:
+            stamp: seconds.
+            left, right: features of both images, which `stereo_matches` refer to by index.
+            camera_left, camera_right: of both images; their places are those of the rig.
+            stereo_matches: filtered, left to right; an inlier that the rig explains has a depth.
+
+        Raises what `relate` raises.
+        """
         frame, check = self._frame(stamp, left, right, camera_left, camera_right, stereo_matches)
         return self._take(frame, check)
 

@@ -19,7 +19,7 @@ class OdometryStatus(enum.IntEnum):
     STARTED = 0  # nothing to compare with: the first frame, or mono before it has parallax
     OK = 1
     LOST = 2  # no motion found: the last one is assumed to go on, with a covariance to match
-    RESCALED = 3  # mono: a motion, but nothing carried its length on: that of the last was taken
+    RESCALED = 3  # a motion, but no point told its length: that of the last one was taken
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,10 @@ def create_frontend(config: FrontendConfig) -> Frontend:
 
 
 def fitting_sieve(config: PipelineConfig) -> str:
-    """The name of the sieve: that of `config.sieve`, or what is best behind its front end."""
+    """The name of the sieve: that of `config.sieve`, or what is best behind its front end.
+
+    `FrontendError` where there is no such front end or matcher.
+    """
     if config.sieve.name != AUTOMATIC:
         return config.sieve.name
     matcher = fitting_matcher(config.frontend.name, config.frontend.matcher)

@@ -85,7 +85,10 @@ def relate_matches(
     continuation: Continuation | None = None,
     fewest: int = 0,
 ) -> TwoViewResult:
-    """Sieve and solver; `clock` and `fewest`: see `relate`."""
+    """Sieve and solver of `matches`; `detected`: keypoints of both views, for the counts.
+
+    The other arguments are those of `relate`.
+    """
     config, clock = stages.config, clock or StageClock()
     normalised = NormalisedMatches.without_evidence(matches, camera0, camera1)
     rows, valid, pair = normalised.correspondences, normalised.valid, matches.followed
