@@ -1,9 +1,12 @@
 """The detector-free matcher: CPU time of a pair, by size of the images and by part.
 
-    python benchmarks/dense_speed.py IMAGE0 IMAGE1 [--weights FILE] [--repeat 7]
+    python benchmarks/dense_speed.py IMAGE0 IMAGE1 [--weights FILE] [--repeat 15]
+    python benchmarks/dense_speed.py SCENE...
 
-One thread, medians, milliseconds of CPU time, so that other work on the machine counts little. The
-second frame of a stream keeps the features of the first.
+One thread, the smallest of some runs, milliseconds of CPU time, so that other work on the machine
+counts little. The second frame of a stream keeps the features of the first. SCENE: a folder of
+posed images, of each of which one pair is taken, the first that `msga compare` takes: the mean of
+them, and the slowest pair.
 """
 
 from __future__ import annotations
@@ -16,30 +19,35 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from msga_ros.datasets.posed.sources import open_scene
+from msga_ros.evaluation.comparison.pairs import PosedPairs
+from msga_ros.frontend.images import to_grey
 from msga_ros.network.checkpoint import find_weights
 from msga_ros.network.dense.net import DenseMatcher
 from msga_ros.network.dense.turning import padded
 
 SIZES = ((640, 480), (320, 240))
 MOST = 2000
+Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
 def cpu_ms(work: Callable[[], object], repeat: int) -> float:
-    """Median after a first run."""
+    """The smallest after a first run."""
     work()
     times = []
     for _ in range(repeat):
         began = time.process_time()
         work()
         times.append(time.process_time() - began)
-    return 1e3 * float(np.median(times))
+    return 1e3 * min(times)
 
 
 @torch.inference_mode()
-def row(net: DenseMatcher, paths: list[Path], size: tuple[int, int], repeat: int) -> list[float]:
-    """Pair, second frame, and the parts: features of an image, graph, assignment, the rest."""
-    grey = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths]
+def row(net: DenseMatcher, grey: Pair, size: tuple[int, int], repeat: int) -> list[float]:
+    """Pair, second frame, and the parts: features of an image, graph, assignment, the rest; and
+    how many matches were refined."""
     images = [
         padded(torch.from_numpy(cv2.resize(one, size, interpolation=cv2.INTER_AREA))[None, None])
         for one in grey
@@ -53,23 +61,42 @@ def row(net: DenseMatcher, paths: list[Path], size: tuple[int, int], repeat: int
     assignment = cpu_ms(lambda: net.assignment.matches(cells0, cells1), repeat)
     match = cpu_ms(lambda: net.match(first, second, MOST), repeat)
     rest = match - graph - assignment
-    return [2 * features + match, features + match, features, graph, assignment, rest]
+    count = len(net.match(first, second, MOST).points0)
+    return [2 * features + match, features + match, features, graph, assignment, rest, count]
+
+
+def pairs_of(paths: list[Path]) -> list[Pair]:
+    """Two images, or a pair of each folder."""
+    if not paths[0].is_dir():
+        both = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths]
+        return [(both[0], both[1])]
+    found = PosedPairs([open_scene(one) for one in paths], count=1)
+    return [(to_grey(pair.image0), to_grey(pair.image1)) for pair in found]
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("images", type=Path, nargs=2)
+    parser.add_argument("images", type=Path, nargs="+")
     parser.add_argument("--weights", default="msga_dense")
-    parser.add_argument("--repeat", type=int, default=7)
+    parser.add_argument("--repeat", type=int, default=15)
     given = parser.parse_args()
     torch.set_num_threads(1)
     net = DenseMatcher.load(find_weights(given.weights)).folded()
-    print("| CPU ms | pair | second frame | features of one | graph | assignment | refinement |")
-    print("|---" * 7 + "|")
+    print(
+        "| CPU ms | pair | second frame | features of one | graph | assignment | refinement |",
+        end="",
+    )
+    print(" matches |")
+    print("|---" * 8 + "|")
+    pairs = pairs_of(given.images)
     for size in SIZES:
-        figures = row(net, given.images, size, given.repeat)
-        print(f"| {size[0]}x{size[1]} | {' | '.join(f'{value:.0f}' for value in figures)} |")
+        rows = np.array([row(net, pair, size, given.repeat) for pair in pairs])
+        name = f"{size[0]}x{size[1]}"
+        print(f"| {name} | {' | '.join(f'{value:.0f}' for value in rows.mean(0))} |")
+        if len(rows) > 1:
+            slowest = rows[rows[:, 0].argmax()]
+            print(f"| slowest of {len(rows)} | {' | '.join(f'{v:.0f}' for v in slowest)} |")
 
 
 if __name__ == "__main__":
