@@ -21,13 +21,13 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from frame_images import resized, undistorted
 from numpy.typing import NDArray
 from orb_slam import OrbSlam
 from peers_of_motion import PEERS, rig_of
@@ -37,7 +37,6 @@ from msga_ros.datasets.sequences.base import LEFT, RIGHT, Frame
 from msga_ros.datasets.sequences.source import open_sequence
 from msga_ros.evaluation.odometry.trajectory_error import TrajectoryErrors, evaluate_trajectory
 from msga_ros.frontend.base import Features
-from msga_ros.geometry.camera import Camera
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.odometry.poses import pose_matrix
 from msga_ros.odometry.rgbd import RgbdOdometry
@@ -104,9 +103,9 @@ def main() -> None:
             depth=options.mode == "rgbd",
             depth_scale=options.depth_scale,
         )
-        frames = [_undistorted(frame) for frame in islice(sequence, options.frames)]
+        frames = [undistorted(frame) for frame in islice(sequence, options.frames)]
         if options.width:
-            frames = [_resized(frame, options.width) for frame in frames]
+            frames = [resized(frame, options.width) for frame in frames]
         height, width = frames[0].images[LEFT].shape[:2]
         print(f"{scene.name}, {len(frames)} frames of {width}x{height}")
         reference = None
@@ -138,36 +137,6 @@ def _options() -> argparse.Namespace:
     if os.environ.get("OMP_NUM_THREADS") != "1":
         parser.error("set OMP_NUM_THREADS=1")
     return options
-
-
-def _undistorted(frame: Frame) -> Frame:
-    """The same frame by a pinhole camera of the same matrix."""
-    if all(camera.distortion_model == "none" for camera in frame.cameras.values()):
-        return frame
-    images, cameras, depth = dict(frame.images), dict(frame.cameras), frame.depth
-    for side, camera in frame.cameras.items():
-        pinhole = Camera(camera.k, width=camera.width, height=camera.height)
-        grid = np.stack(np.meshgrid(np.arange(camera.width), np.arange(camera.height)), -1)
-        seen = camera.project(pinhole.normalize(grid.reshape(-1, 2))).astype(np.float32)
-        maps = seen.reshape(camera.height, camera.width, 2)
-        images[side] = np.asarray(cv2.remap(frame.images[side], maps, None, cv2.INTER_LINEAR))
-        cameras[side] = pinhole
-        if side == LEFT and depth is not None:
-            depth = np.asarray(
-                cv2.remap(depth, maps, None, cv2.INTER_NEAREST, borderValue=float("nan"))
-            )
-    return replace(frame, images=images, cameras=cameras, depth=depth)
-
-
-def _resized(frame: Frame, width: int) -> Frame:
-    scale = width / frame.images[LEFT].shape[1]
-    size = (width, round(scale * frame.images[LEFT].shape[0]))
-    images = {
-        side: np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
-        for side, image in frame.images.items()
-    }
-    cameras = {side: camera.scaled(scale) for side, camera in frame.cameras.items()}
-    return replace(frame, images=images, cameras=cameras)
 
 
 def _errors(frames: list[Frame], poses: Poses) -> list[TrajectoryErrors]:
