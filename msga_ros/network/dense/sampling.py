@@ -114,7 +114,7 @@ class PaddedMap:
             (self.cells.numel() // channels - (side - 1) * (width + 1), side, side * channels),
             (channels, width * channels, 1),
         )
-        seen = blocks[(images * height + start[:, 1]) * width + start[:, 0]]
+        seen = blocks.index_select(0, (images * height + start[:, 1]) * width + start[:, 0])
         seen = seen.unflatten(2, (side, channels))
         share = (points - corner)[:, :, None, None, None]
         across = torch.lerp(seen[:, :, :-1], seen[:, :, 1:], share[:, 0])
