@@ -7,13 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from msga_ros.calibration.base import CalibrationError, Document, shortened
 from msga_ros.geometry.camera_pose import Pose
 from msga_ros.geometry.rotations import checked_rotation
-
-Array = NDArray[np.float64]
 
 _MOST_NUMBERS = 100  # in an entry; no matrix of a camera has more
 

@@ -28,8 +28,6 @@ from msga_ros.odometry.updates import (
     update_without_motion,
 )
 
-Array = NDArray[np.float64]
-
 _TURN_DEG = 10.0  # after this rotation the views hardly overlap with the keyframe
 _PLAUSIBLE = 0.75  # share of the filter's inliers that a motion explains, or it is tried again
 

@@ -11,7 +11,6 @@ from msga_ros.geometry.pose import skew
 from msga_ros.odometry.observations import ROWS, Rig
 
 Array = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

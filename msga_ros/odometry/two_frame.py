@@ -20,7 +20,6 @@ from msga_ros.odometry.observations import Observations, Rig, RigBelief, TwoFram
 from msga_ros.odometry.reprojection import State
 
 Array = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 _BEHIND = -0.01  # inverse depth: points far away may come out a little behind the camera
 _WIDE = 5.0  # times the gate: what is farther off never takes part

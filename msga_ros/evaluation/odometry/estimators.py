@@ -27,7 +27,6 @@ from msga_ros.two_view.robust_pose import robust_estimate, solve
 from msga_ros.two_view.sieves import SIEVES
 from msga_ros.two_view.stages import Frontend, NormalisedMatches, Sieve
 
-Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 DEFAULT_ESTIMATORS = ("msga", "msga+poselib", "ratio+magsac", "ratio+poselib")
