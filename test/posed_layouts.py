@@ -211,7 +211,7 @@ def write_euroc(folder: Path, views: list[View]) -> Path:
     return folder
 
 
-def write_published(folder: Path, views: list[View], threshold_counts: bool = True) -> Path:
+def write_published(folder: Path, views: list[View]) -> Path:
     """`yard/test`, as YFCC100M is published: the principal point is an offset from the centre."""
     place = folder / "yard" / "test"
     for part in ("images", "calibration", "visibility"):

@@ -13,7 +13,6 @@ from shared_data import SHARED
 from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
 
 REAL = SHARED / "data" / "scenes" / "kitti_stereo_seq1"
-SIDES = ("left", "right")
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,6 @@ from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.image_header import image_file_size
 from msga_ros.geometry.camera import Camera
 
-TUM_CAMERA = "rgbd_dataset_freiburg3_yard"
-
 
 @pytest.fixture(scope="module")
 def views() -> list[View]:
