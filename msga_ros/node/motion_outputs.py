@@ -10,6 +10,7 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry, Path
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
+from rclpy.qos import QoSProfile
 from std_msgs.msg import Header
 
 from msga_ros.msg import RelativePose
@@ -19,6 +20,7 @@ from msga_ros.node.messages import (
     pose_message,
     temporal_pose_message,
 )
+from msga_ros.node.publishers import listened_to
 from msga_ros.node.qos import output_qos
 from msga_ros.node.robot_frames import RobotFrames
 from msga_ros.stream.message_fields import Fields
@@ -32,11 +34,11 @@ TF_MISSING = "publish.tf is on, but tf2_msgs is not installed: there is no trans
 NO_FRAME_ID = "the images have no frame_id: there is no transform"
 
 
-MakePublisher = Callable[[type[object], str, int], LifecyclePublisher]
+MakePublisher = Callable[[type[object], str, QoSProfile], LifecyclePublisher]
 
 
 class MotionOutputs:
-    """`publisher(type, name, depth)` makes a managed publisher of the node's private topic `name`.
+    """`publisher(type, name, qos)` makes a managed publisher of the node's private topic `name`.
 
     Poses are those of the (left) camera, or of `odometry.base_frame` once the camera's place on it
     is known. The transform is published where `tf2_msgs` imports and where no other node publishes
@@ -54,9 +56,9 @@ class MotionOutputs:
         self._node = node
         self._robot = settings.robot
         self._inverted: bool = settings["publish.tf_inverted"]
-        self._odometry = publisher(Odometry, "odometry", 5)
-        self._path = publisher(Path, "path", 2)
-        self._temporal_pose = publisher(RelativePose, "temporal_pose", 5)
+        self._odometry = publisher(Odometry, "odometry", output_qos())
+        self._path = publisher(Path, "path", output_qos(depth=2))
+        self._temporal_pose = publisher(RelativePose, "temporal_pose", output_qos())
         self._travelled: ThinnedPath[PoseStamped] = ThinnedPath()
         self._tf: LifecyclePublisher | None = None
         self._tf_message = tf_message()
@@ -133,8 +135,3 @@ def tf_message() -> type | None:
     except ImportError:
         return None
     return TFMessage
-
-
-def listened_to(publisher: LifecyclePublisher) -> bool:
-    """Whether a managed publisher is active and has a subscriber."""
-    return bool(publisher.is_activated and publisher.get_subscription_count() > 0)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
-from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
+from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
@@ -13,9 +12,10 @@ from msga_ros.msg import Correspondences, RelativePose
 from msga_ros.node.image_message import image_message
 from msga_ros.node.markers import markers_message
 from msga_ros.node.messages import correspondences_message, relative_pose_message
-from msga_ros.node.motion_outputs import MotionOutputs, listened_to
-from msga_ros.node.qos import output_events, output_qos, overrides
-from msga_ros.stream.processor import Outcome
+from msga_ros.node.motion_outputs import MotionOutputs
+from msga_ros.node.publishers import listened_to, private_publisher
+from msga_ros.node.qos import output_qos
+from msga_ros.stream.processor import Complain, Outcome
 from msga_ros.stream.settings import Settings
 from msga_ros.stream.stream_odometry import OdometryResult
 from msga_ros.two_view.drawing import draw_matches
@@ -28,18 +28,16 @@ class Outputs:
     does not fit.
     """
 
-    def __init__(
-        self, node: LifecycleNode, settings: Settings, complain: Callable[[str, str, str], None]
-    ) -> None:
+    def __init__(self, node: LifecycleNode, settings: Settings, complain: Complain) -> None:
         self._node = node
-        self._complain = complain
-        self._correspondences = self._publisher(Correspondences, "correspondences")
-        self._relative_pose = self._publisher(RelativePose, "relative_pose")
-        self._matches_image = self._publisher(Image, "matches_image", depth=2)
-        self._markers = self._publisher(MarkerArray, "markers", depth=2)
+        publisher = partial(private_publisher, node, complain)
+        self._correspondences = publisher(Correspondences, "correspondences", output_qos())
+        self._relative_pose = publisher(RelativePose, "relative_pose", output_qos())
+        self._matches_image = publisher(Image, "matches_image", output_qos(depth=2))
+        self._markers = publisher(MarkerArray, "markers", output_qos(depth=2))
         self._motion = None
         if settings.metric:
-            self._motion = MotionOutputs(node, settings, self._publisher, complain)
+            self._motion = MotionOutputs(node, settings, publisher, complain)
 
     @property
     def motion_problem(self) -> str:
@@ -107,16 +105,6 @@ class Outputs:
             self._node.destroy_lifecycle_publisher(one)
         if self._motion is not None:
             self._motion.close()
-
-    def _publisher(self, kind: type[object], name: str, depth: int = 5) -> LifecyclePublisher:
-        topic = f"{self._node.get_fully_qualified_name()}/{name}"
-        return self._node.create_lifecycle_publisher(
-            kind,
-            f"~/{name}",
-            output_qos(depth),
-            qos_overriding_options=overrides(),
-            event_callbacks=output_events(partial(self._complain, "incompatible_qos", topic)),
-        )
 
     def _drawn(self, outcome: Outcome, settings: Settings) -> Image:
         picture = draw_matches(

@@ -57,7 +57,7 @@ class Desk:
         self.seconds = 0.0
         self.settings = Settings.from_values(parameters)
         node = SimpleNamespace(
-            create_lifecycle_publisher=lambda kind, name, qos: self._publisher(kind, name),
+            create_lifecycle_publisher=self._publisher,
             destroy_lifecycle_publisher=lambda one: self.publishers.pop(one.name),
             create_subscription=self._subscription,
             destroy_subscription=lambda topic: self.callbacks.pop(topic),
@@ -71,7 +71,7 @@ class Desk:
         )
         self.seconds = 2.0  # enough to have heard of other publishers
 
-    def _publisher(self, kind: Any, name: str, depth: int = 0) -> FakePublisher:
+    def _publisher(self, kind: Any, name: str, qos: Any) -> FakePublisher:
         return self.publishers.setdefault(name, FakePublisher(name))
 
     def _subscription(self, kind: Any, topic: str, callback: Any, qos: Any) -> str:

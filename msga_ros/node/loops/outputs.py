@@ -8,7 +8,6 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Path
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
-from rclpy.qos import QoSProfile
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
@@ -18,8 +17,9 @@ from msga_ros.loops.reports import Verdict
 from msga_ros.msg import LoopEdge
 from msga_ros.node.loops.markers import loop_markers
 from msga_ros.node.loops.messages import correction_message, edge_message, path_message
-from msga_ros.node.motion_outputs import TF_MISSING, listened_to
-from msga_ros.node.qos import output_events, output_qos, overrides, static_qos
+from msga_ros.node.motion_outputs import TF_MISSING
+from msga_ros.node.publishers import listened_to, private_publisher
+from msga_ros.node.qos import output_qos, static_qos
 from msga_ros.node.robot_frames import RobotFrames
 from msga_ros.odometry.mount import Mount
 from msga_ros.stream.loops.fields import ACCEPTED, TAKEN_BACK
@@ -46,15 +46,15 @@ class LoopOutputs:
     ) -> None:
         self._node = node
         self._session = session
-        self._complain = complain
         self._map_frame = settings.frame("map.frame")
         self._marker_size = max(settings.loops.keyframe_distance / 3, 0.01)
         self._camera_frame = ""
         self._mount: Mount | None = None
         self._said: set[tuple[int, int]] = set()  # edges that were published
-        self._edges = self._publisher(LoopEdge, "edges", static_qos(depth=10_000))
-        self._markers = self._publisher(MarkerArray, "loops", static_qos(depth=1))
-        self._path = self._publisher(Path, "path", static_qos(depth=1))
+        publisher = partial(private_publisher, node, complain)
+        self._edges = publisher(LoopEdge, "edges", static_qos(depth=10_000))
+        self._markers = publisher(MarkerArray, "loops", static_qos(depth=1))
+        self._path = publisher(Path, "path", static_qos(depth=1))
         self._stale: set[LifecyclePublisher] = set()  # pictures that changed since they went out
         self._stamp = Time()
         self._tolerance = round(settings["publish.tf_tolerance"] * 1e9)
@@ -155,13 +155,3 @@ class LoopOutputs:
 
     def _message(self, edge: Edge, action: int) -> LoopEdge:
         return edge_message(edge, self._session, self._camera_frame, self._mount, action)
-
-    def _publisher(self, kind: type[object], name: str, qos: QoSProfile) -> LifecyclePublisher:
-        topic = f"{self._node.get_fully_qualified_name()}/{name}"
-        return self._node.create_lifecycle_publisher(
-            kind,
-            f"~/{name}",
-            qos,
-            qos_overriding_options=overrides(),
-            event_callbacks=output_events(partial(self._complain, "incompatible_qos", topic)),
-        )
