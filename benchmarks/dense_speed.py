@@ -30,6 +30,15 @@ from msga_ros.network.dense.turning import padded
 
 SIZES = ((640, 480), (320, 240))
 MOST = 2000
+COLUMNS = (
+    "pair",
+    "second frame",
+    "features of one",
+    "graph",
+    "assignment",
+    "refinement",
+    "matches",
+)
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
@@ -83,12 +92,8 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     net = DenseMatcher.load(find_weights(given.weights)).folded()
-    print(
-        "| CPU ms | pair | second frame | features of one | graph | assignment | refinement |",
-        end="",
-    )
-    print(" matches |")
-    print("|---" * 8 + "|")
+    print(f"| CPU ms | {' | '.join(COLUMNS)} |")
+    print("|---" * (1 + len(COLUMNS)) + "|")
     pairs = pairs_of(given.images)
     for size in SIZES:
         rows = np.array([row(net, pair, size, given.repeat) for pair in pairs])

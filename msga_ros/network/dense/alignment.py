@@ -88,7 +88,7 @@ class Alignment(nn.Module):
             trusted = weight[..., 0] / (1 + squared / self.log_tolerance.exp().square())
             curvature = (products * trusted.unsqueeze(1)).sum(2)  # (M, 3): xx, xy, yy
             counted = (apart * trusted.unsqueeze(1)).flatten(1)
-            # A row times a matrix; the other way round it takes seven times as long on a CPU.
+            # A row times a matrix; the other way round it takes several times as long on a CPU.
             slope = (counted.unsqueeze(1) @ along.transpose(1, 2))[:, 0]
             step = -_solved(curvature, slope)
             points1 = points1 + step.clamp(-_LONGEST_STEP, _LONGEST_STEP)

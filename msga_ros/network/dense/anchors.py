@@ -66,7 +66,7 @@ def _smaller_eigenvalue(image: Tensor) -> Tensor:
 
 
 def _box_mean(maps: Tensor) -> Tensor:
-    """Of 3 x 3 places, zeros around the map; `F.avg_pool2d` takes seven times as long on a CPU."""
+    """Of 3 x 3 places, zeros around the map; `F.avg_pool2d` takes several times as long."""
     padded = F.pad(maps, (1, 1, 1, 1))
     rows = padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:]
     return (rows[..., :-2, :] + rows[..., 1:-1, :] + rows[..., 2:, :]) / 9
