@@ -103,6 +103,24 @@ def test_outliers_are_found_and_do_no_harm() -> None:
     assert np.linalg.norm(error(solution, scene)[:3]) < 0.02
 
 
+def test_inliers_and_points_stand_with_their_matches() -> None:
+    """Among more matches than the solution has points, in another order."""
+    rng = np.random.default_rng(5)
+    scene = Scene.drive(rng, 2)
+    observations = observe(scene, rng)
+    wrong = np.arange(len(observations)) % 4 == 0
+    observations.left1[wrong] = np.roll(observations.left1[wrong], 1, axis=0)
+    solution = solve(observations, scene, rng)
+    count = len(observations) + 7
+    rows = rng.permutation(count)[: len(observations)]
+    inlier, points = solution.among(rows, count)
+    assert inlier.sum() == solution.inlier.sum() < len(rows)
+    assert np.array_equal(inlier[rows], solution.inlier)
+    np.testing.assert_array_equal(points[rows], solution.points_in_current())
+    others = np.delete(np.arange(count), rows)
+    assert not inlier[others].any() and np.isnan(points[others]).all()
+
+
 def test_a_rig_out_of_calibration_is_found_and_corrected() -> None:
     """Vergence off by 0.15 degrees makes the motion several percent too long or too short."""
     rng = np.random.default_rng(4)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from msga_ros.network.dense.alignment import Alignment
-from msga_ros.network.dense.anchors import cell_centres, find_anchors
+from msga_ros.network.dense.anchors import _box_mean, cell_centres, find_anchors
 from msga_ros.network.dense.assignment import Assignment, two_largest
 from msga_ros.network.dense.config import DenseConfig
 from msga_ros.network.dense.losses import (
@@ -171,6 +171,11 @@ def test_anchors_are_corners_and_stay_in_their_cells() -> None:
     assert cell == 8
     assert (anchors.points[0, cell] - torch.tensor([20.5, 12.5])).norm() < 3
     assert torch.equal(find_anchors(image, anchored=False).points[0], centres)
+
+
+def test_the_mean_of_nine_places_is_that_of_torch() -> None:
+    maps = seeded(2, 3, 7, 9)
+    torch.testing.assert_close(_box_mean(maps), F.avg_pool2d(maps, 3, stride=1, padding=1))
 
 
 def test_divergence_is_zero_at_the_truth_and_infinite_nowhere() -> None:
