@@ -25,6 +25,7 @@ from tf2_msgs.msg import TFMessage
 
 from msga_ros.node.motion_diagnostics import OdometryCondition, odometry_status, rig_status
 from msga_ros.node.motion_outputs import MotionOutputs
+from msga_ros.node.publishers import listened_to
 from msga_ros.stream.settings import Settings
 from msga_ros.stream.stream_odometry import OdometryResult
 
@@ -88,6 +89,14 @@ class Desk:
 
     def send(self, odometry_result: OdometryResult) -> None:
         self.outputs.publish(with_ros_headers(odometry_result), self.settings)
+
+
+@pytest.mark.parametrize(
+    ("active", "subscribers", "heard"), [(True, 1, True), (True, 0, False), (False, 1, False)]
+)
+def test_nobody_hears_what_is_not_active(active: bool, subscribers: int, heard: bool) -> None:
+    publisher: Any = FakePublisher("pose", subscribers, active)
+    assert listened_to(publisher) is heard
 
 
 def with_ros_headers(odometry_result: OdometryResult) -> OdometryResult:
