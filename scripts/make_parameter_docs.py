@@ -26,9 +26,10 @@ _HEAD = """\
 All parameters of the node, made from their declarations by \
 `python scripts/make_parameter_docs.py`. \
 [`config/msga.yaml`](../config/msga.yaml) holds them with their defaults; `msga bag` takes all of \
-them, `msga match`, `msga eval` and `msga dump` those of the pipeline (`frontend`, `sieve`, \
-`network`, `pose`), and `msga vo` those of the pipeline and of `odometry` (not `run`, `frame` and \
-`path_*`). *live*: may change while the node runs (`ros2 param set`); *start*: given at start.
+them, `msga match`, `msga eval` and `msga dump` those of the pipeline (`frontend`, \
+`second_frontend`, `sieve`, `network`, `pose`), and `msga vo` those of the pipeline and of \
+`odometry` (not `run`, `frame` and `path_*`). *live*: may change while the node runs (`ros2 param \
+set`); *start*: given at start.
 
 A front end or a sieve of another package adds parameters of its own, `frontend.NAME.ENTRY` and \
 `sieve.NAME.ENTRY`.

@@ -188,7 +188,7 @@ def run(
     loops: LoopConfig = build(LoopConfig, "loops", of_loops)
     of_pipeline = {key: value for key, value in overrides.items() if not key.startswith(_GROUP)}
     source_of_views = open_views(source, wanted, config, of_pipeline, console)
-    settings = source_of_views.pipeline
+    settings = source_of_views.pipeline.alone  # stored keyframes have no image to ask about
     places = packaged_places(settings.frontend)
     pipeline = TwoViewPipeline(settings)
     described = {**source_of_views.described, "loops": dataclasses.asdict(loops)}

@@ -231,6 +231,7 @@ def _lines(
     detected = f"{counts.detected0} and {counts.detected1} keypoints"
     inliers = f"{counts.network_inliers} network inliers, {counts.geometric_inliers} inliers"
     yield "matches", f"{detected}, {counts.matched} putative matches, {inliers}"
+    yield "front end", _answering(result)
     yield "sieve", result.sieve
     if result.status is not Status.TOO_FEW_MATCHES:
         rows = (" ".join(f"{entry:9.6f}" for entry in row) for row in result.rotation)
@@ -245,6 +246,15 @@ def _lines(
         yield "error", f"rotation {errors[0]:.2f}, translation {errors[1]:.2f} degrees (true poses)"
     yield "time", ", ".join(f"{name} {value:.0f} ms" for name, value in result.timings.items())
     yield "picture", str(request.output)
+
+
+def _answering(result: TwoViewResult) -> str:
+    """Whose matches these are, and who else was asked."""
+    second, name = result.second, result.frontend
+    if second is None or second.stands:
+        return name if result.refused is None else f"{name}; {result.refused.frontend} had no pose"
+    said = f"failed: {second.problem}" if second.problem else "has no pose either"
+    return f"{name}; {second.frontend}, the second one, {said}"
 
 
 def _deviations(result: TwoViewResult) -> str:
@@ -278,6 +288,8 @@ def _as_json(
         "translation": result.translation.tolist() if known else None,
         "essential": result.essential.tolist() if known else None,
         "median_parallax_deg": math.degrees(result.median_parallax) if known else None,
+        "frontend": result.frontend,
+        "second_asked": result.second is not None,
         "sieve": result.sieve,
         "matched": result.counts.matched,
         "inliers": int(result.inlier.sum()),

@@ -35,6 +35,7 @@ class Features:
     descriptors on a device); it is kept as long as the view is. One with a true attribute
     `repeats_descriptors` says nothing new and may be left out. Not `fixed_keypoints`: the points
     are found when both images are seen, N is 0, and nothing can be tracked from view to view.
+    `kept`: the image, where another front end may be asked about it.
     `ids` (N,): of the points, from a front end that follows them from view to view
     (`TrackingFrontend`); None from any other. Not `independent`:
     descriptors are read from one map of the image, so neighbours err together.
@@ -50,6 +51,7 @@ class Features:
     fixed_keypoints: bool = True
     ids: NDArray[np.int64] | None = None
     independent: bool = True
+    kept: KeptImage | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def without_keypoints(cls, image_size: tuple[int, int], payload: Any) -> Features:
@@ -59,6 +61,25 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.keypoints)
+
+
+class KeptImage:
+    """An image that another front end may be asked about and, once it was, its features instead.
+
+    One thread at a time.
+    """
+
+    def __init__(self, image: NDArray[np.generic]) -> None:
+        self._image: NDArray[np.generic] | None = image
+        self._features: Features | None = None
+
+    def features(self, extract: Callable[[NDArray[np.generic]], Features]) -> Features:
+        """What `extract` says of the image; it is asked once, and the image given up then."""
+        if self._features is None:
+            assert self._image is not None
+            self._features = extract(self._image)
+            self._image = None
+        return self._features
 
 
 @dataclass(frozen=True)

@@ -202,8 +202,9 @@ class ConfiguredResources:
         outcome = processed.outcome
         if outcome is not None:
             result = outcome.result
+            counts = result.counts
             self._statistics.result(
-                result.status.name, result.counts.geometric_inliers, result.counts.matched
+                result.status.name, counts.geometric_inliers, counts.matched, result.second
             )
             with times.stage("publish"):
                 self._outputs.publish_pose(outcome)

@@ -54,13 +54,15 @@ class NodeCondition:
 
 @dataclass(frozen=True)
 class Condition:
-    """Of the node `msga`. `idle`: whether no output has a subscriber."""
+    """Of the node `msga`. `idle`: whether no output has a subscriber. `second`: name of the second
+    front end, "" without one."""
 
     node: NodeCondition
     mode: str
     idle: bool
     odometry: OdometryCondition
     rig_tolerance_px: float
+    second: str = ""
 
 
 def diagnostics_message(
@@ -146,6 +148,14 @@ def _processing(condition: Condition, now: Snapshot) -> tuple[bytes, str, Values
             ("inliers", now.inliers),
             ("last_status", now.last_status),
         ]
+    second = now.second
+    if condition.second:
+        values += [
+            ("second_frontend", condition.second),
+            ("second_asked", second.asked),
+            ("second_answered", second.answered),
+            ("second_failed", second.failed),
+        ]
     error = fresh_error(now)
     if error:
         return DiagnosticStatus.ERROR, error, values
@@ -154,6 +164,9 @@ def _processing(condition: Condition, now: Snapshot) -> tuple[bytes, str, Values
     if condition.idle:
         return DiagnosticStatus.OK, IDLE, values
     text = f"{now.rate:.1f} Hz"
+    if second.problem:
+        text += f"; the second front end failed when it was asked last: {second.problem}"
+        return DiagnosticStatus.WARN, text, values
     if now.last_status == "TOO_FEW_MATCHES":
         text += "; TOO_FEW_MATCHES: the last two views have too few matches that agree on a motion"
         return DiagnosticStatus.WARN, text, values

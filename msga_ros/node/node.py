@@ -72,6 +72,7 @@ class MsgaNode(ManagedNode[Settings, ConfiguredResources]):
 
     def _diagnostics_message(self, now: Snapshot) -> DiagnosticArray:
         settings = self.settings
+        second = settings.pipeline.second_frontend
         condition = Condition(
             node=self._condition(now),
             mode=settings["mode"],
@@ -84,6 +85,7 @@ class MsgaNode(ManagedNode[Settings, ConfiguredResources]):
                 settings["odometry.min_inliers"],
             ),
             rig_tolerance_px=settings["rig.tolerance_px"],
+            second=second.name if second.asked else "",
         )
         name, stamp = self.get_fully_qualified_name(), self.get_clock().now().to_msg()
         return diagnostics_message(name, stamp, condition, now)

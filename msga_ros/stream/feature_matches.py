@@ -11,10 +11,12 @@ NO_FIXED_KEYPOINTS = "the front end has no fixed keypoints that could be followe
 
 
 def feature_matches(result: TwoViewResult) -> MatchesLike:
-    """`result` itself, whose matches are known to be of features.
+    """`result` itself, whose matches are known to be of features; where a second front end has
+    spoken, whose matches are not, what the first one said.
 
     Raises `ValueError` where the front end has no fixed keypoints.
     """
-    if result.indices0 is None or result.indices1 is None:
+    of_features = result.of_features
+    if of_features.indices0 is None or of_features.indices1 is None:
         raise ValueError(NO_FIXED_KEYPOINTS)
-    return cast(MatchesLike, result)
+    return cast(MatchesLike, of_features)

@@ -11,7 +11,7 @@ from msga_ros.configuration.yaml_dataclass import ConfigError
 from msga_ros.stream.parameter_table import own_parameters
 from msga_ros.two_view.config import PipelineConfig
 
-_PIPELINE_GROUPS = ("frontend", "sieve", "network", "pose")
+_PIPELINE_GROUPS = ("frontend", "second_frontend", "sieve", "network", "pose")
 
 Own = TypeVar("Own", bound="NodeSettings")
 

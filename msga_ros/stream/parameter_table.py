@@ -11,13 +11,14 @@ from msga_ros.frontend.config import FrontendConfig
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.stream.input_parameters import INPUT_PARAMETERS
 from msga_ros.stream.output_parameters import ODOMETRY_PARAMETERS, OUTPUT_PARAMETERS
-from msga_ros.two_view.config import PoseConfig, SieveConfig
+from msga_ros.two_view.config import NO_SECOND, PoseConfig, SecondConfig, SieveConfig
 from msga_ros.two_view.sieves import AUTOMATIC, SIEVES
 from msga_ros.two_view.sieves.msga import NetworkConfig
 
 PARAMETERS: tuple[Parameter, ...] = (
     *INPUT_PARAMETERS,
     *parameters_of(FrontendConfig, "frontend"),
+    *parameters_of(SecondConfig, "second_frontend"),
     *parameters_of(SieveConfig, "sieve"),
     *parameters_of(NetworkConfig, "network"),
     *parameters_of(PoseConfig, "pose"),
@@ -30,18 +31,26 @@ BY_NAME: Mapping[str, Parameter] = {one.name: one for one in PARAMETERS}
 
 
 def own_parameters(values: Mapping[str, object]) -> tuple[Parameter, ...]:
-    """The settings that the front end and the sieve of `values` have of their own.
+    """The settings that the front ends and the sieves of `values`, the first and the second ones,
+    have of their own.
 
     A sieve that is not chosen by name has its defaults. Raises `FrontendError` or `SieveError` for
     a name that there is not.
     """
-    found: list[Parameter] = []
-    for group, registry in (("frontend", FRONTENDS), ("sieve", SIEVES)):
-        name = str(values.get(f"{group}.name", BY_NAME[f"{group}.name"].default))
-        if (group, name) == ("sieve", AUTOMATIC):
+    stages = (
+        ("frontend", "frontend.name", FRONTENDS),
+        ("frontend", "second_frontend.name", FRONTENDS),
+        ("sieve", "sieve.name", SIEVES),
+        ("sieve", "second_frontend.sieve", SIEVES),
+    )
+    found: dict[str, Parameter] = {}
+    for group, entry, registry in stages:
+        name = str(values.get(entry, BY_NAME[entry].default))
+        if (group, name) in (("sieve", AUTOMATIC), ("frontend", NO_SECOND)):
             continue
         kind = getattr(registry.load(name), "Config", None)
         if kind is not None:
             text = f"Of the {registry.kind} {name}."
-            found += parameters_of(kind, f"{group}.{name}", text)
-    return tuple(found)
+            own = parameters_of(kind, f"{group}.{name}", text)
+            found.update((one.name, one) for one in own)
+    return tuple(found.values())

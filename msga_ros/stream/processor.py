@@ -41,9 +41,15 @@ class Pipeline(Protocol):
         """Features of the right image of a pair whose left one has the features `left`."""
 
     def relate(
-        self, features0: Features, features1: Features, camera0: Camera, camera1: Camera
+        self,
+        features0: Features,
+        features1: Features,
+        camera0: Camera,
+        camera1: Camera,
+        *,
+        ask_second: bool = True,
     ) -> TwoViewResult:
-        """The motion between two views, and their matches."""
+        """The motion between two views, and their matches; not `ask_second`: of the features."""
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,9 @@ class ReferencePolicy:
         return not view.features.fixed_keypoints or len(view.features) >= self.min_features
 
     def replaces(self, current: View, result: TwoViewResult) -> bool:
-        """Whether `current` becomes the reference after `result`."""
+        """Whether `current` becomes the reference after `result`: of the front end that the
+        features are from, whatever a second one says, which would be asked of each view to come."""
+        result = result.of_features
         if not self.usable(current):
             return False
         if self.kind == "previous":

@@ -11,10 +11,31 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from msga_ros.stream.motion_report import MotionReport
+from msga_ros.two_view.result import SecondOpinion
 
 # Timings and rates are taken over so many frames and so many seconds at most.
 _WINDOW_FRAMES = 100
 _WINDOW_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class SecondCounts:
+    """How often a second front end was asked, stood by a pose, and failed; `problem`: why the last
+    time, "" where it did not."""
+
+    asked: int = 0
+    answered: int = 0
+    failed: int = 0
+    problem: str = ""
+
+    def after(self, opinion: SecondOpinion) -> SecondCounts:
+        """The counts with one question more."""
+        return SecondCounts(
+            self.asked + 1,
+            self.answered + opinion.stands,
+            self.failed + bool(opinion.problem),
+            opinion.problem,
+        )
 
 
 @dataclass(frozen=True)
@@ -39,6 +60,7 @@ class Snapshot:
     last_error: tuple[float, str] | None  # age, text
     unwanted: int  # complete sets that came while there was no subscriber
     motion: MotionReport | None = None  # of the last stereo pair
+    second: SecondCounts = SecondCounts()
 
 
 @dataclass
@@ -67,6 +89,7 @@ class Statistics:
         self._inliers: tuple[int, float] | None = None
         self._status = ""
         self._motion: MotionReport | None = None
+        self._second = SecondCounts()
         self._last_set = clock()
 
     def activated(self, topics: Iterable[str] = ()) -> None:
@@ -121,11 +144,15 @@ class Statistics:
                 window = self._recent.stages.setdefault(stage, deque(maxlen=_WINDOW_FRAMES))
                 window.append(value)
 
-    def result(self, status: str, inliers: int, matched: int) -> None:
-        """What the last two-view result said."""
+    def result(
+        self, status: str, inliers: int, matched: int, second: SecondOpinion | None = None
+    ) -> None:
+        """What the last two-view result said; `second`: that another front end was asked for it."""
         with self._lock:
             self._status = status
             self._inliers = (inliers, inliers / matched if matched else 0.0)
+            if second is not None:
+                self._second = self._second.after(second)
 
     def motion(self, report: MotionReport) -> None:
         """The last stereo pair: motion and rig."""
@@ -157,6 +184,7 @@ class Statistics:
                 last_error=None if last_error is None else (now - last_error[0], last_error[1]),
                 unwanted=self._unwanted,
                 motion=self._motion,
+                second=self._second,
             )
 
 

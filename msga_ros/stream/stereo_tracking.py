@@ -53,7 +53,7 @@ class StereoTracking(MotionTracking):
         if rig is None:
             self.report = MotionReport(wanted=wanted, problem=NO_BASELINE)
             return outcome, None
-        followed = outcome.result.indices0 is not None
+        followed = outcome.result.of_features.indices0 is not None
         odometry_result = None
         if wanted and followed:
             views = [outcome.reference, outcome.current]

@@ -142,7 +142,10 @@ class StreamOdometry:
 
 
 class RelateOnce:
-    """The pipeline's `relate`; the pair of the newest outcome is not related again."""
+    """The pipeline's `relate`; the pair of the newest outcome is not related again.
+
+    A second front end is not asked: its matches name no features.
+    """
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -162,7 +165,8 @@ class RelateOnce:
             and known.current.features is features1
         ):
             return feature_matches(known.result)
-        return feature_matches(self._pipeline.relate(features0, features1, camera0, camera1))
+        views = features0, features1, camera0, camera1
+        return feature_matches(self._pipeline.relate(*views, ask_second=False))
 
 
 def camera_parameters(views: list[View], rig: Rig | None) -> CameraParameters:

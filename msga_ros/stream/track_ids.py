@@ -26,14 +26,14 @@ class TrackIds:
         """An outcome of two views over time with its ids, 0 for outliers.
 
         Each outcome once, in the order of time. All ids are 0 where the front end has no fixed
-        keypoints: none could be followed.
+        keypoints: none could be followed; and where a second front end has spoken: the tracks go
+        on with what the first one matched, and its own matches are of none.
         """
-        if outcome.result.indices0 is None or outcome.current.features.ids is not None:
+        result = outcome.result
+        if result.of_features.indices0 is None or outcome.current.features.ids is not None:
             return outcome
-        ids = self._tracks.follow(
-            outcome.reference, outcome.current, feature_matches(outcome.result)
-        )
-        return replace(outcome, track_ids=ids)
+        ids = self._tracks.follow(outcome.reference, outcome.current, feature_matches(result))
+        return outcome if result.refused else replace(outcome, track_ids=ids)
 
     @property
     def next_id(self) -> int:
@@ -49,10 +49,10 @@ def with_ids_of_the_odometry(outcome: Outcome, update: OdometryUpdate) -> Outcom
     """A stereo outcome with ids that persist, as the odometry follows the left features.
 
     An outlier has the id of its left feature: the right one is not of the track. 0 for features
-    that the odometry does not follow (yet).
+    that the odometry does not follow (yet). The matches of a second front end have none.
     """
-    if outcome.reference.features.ids is not None:
-        return outcome  # it has them already
+    if outcome.reference.features.ids is not None or outcome.result.refused is not None:
+        return outcome  # it has them already, or its matches are of other features
     ids: NDArray[np.uint64] = update.feature_ids[feature_matches(outcome.result).indices0]
     # Two right features for one left feature: an inlier keeps the id, and the most probable one.
     outlier = ~np.asarray(outcome.result.inlier, dtype=bool)

@@ -2,7 +2,7 @@
 
 The same file serves the library and the node: either the groups stand at the top level, or below
 `<node>/ros__parameters` as in a ROS 2 parameter file. Groups and names are those of the node's
-parameters (`frontend.*`, `sieve.*`, `network.*`, `pose.*`).
+parameters (`frontend.*`, `second_frontend.*`, `sieve.*`, `network.*`, `pose.*`).
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from msga_ros.configuration.stage_settings import own_settings
 from msga_ros.configuration.yaml_dataclass import build, flatten, read_yaml, require
 from msga_ros.frontend import FRONTENDS
 from msga_ros.frontend.config import FrontendConfig
+from msga_ros.frontend.matchers import AUTOMATIC as FITTING
+from msga_ros.frontend.matchers import matcher_names
 from msga_ros.geometry.robust import SOLVERS
 from msga_ros.two_view.presets import configuration_file
 from msga_ros.two_view.sieves import AUTOMATIC, SIEVES, sieve_names
 from msga_ros.two_view.sieves.msga import NetworkConfig
 
 NO_REFINEMENT = "none"  # of the pose: the sieve's own solution stands
+NO_SECOND = "none"  # of `second_frontend.name`: nobody else is asked
 
 
 def refinements() -> tuple[str, ...]:
@@ -49,6 +52,58 @@ class SieveConfig:
         maximum=1000,
     )
     own: object | None = None  # `Config` of the sieve; None: as by default
+
+
+def second_names() -> tuple[str, ...]:
+    """What `second_frontend.name` may be."""
+    return (NO_SECOND, *FRONTENDS.names())
+
+
+@dataclass(frozen=True)
+class OwnSettings:
+    """What the second front end and its sieve have of their own; None: as by default."""
+
+    frontend: object | None = None
+    sieve: object | None = None
+
+
+@dataclass(frozen=True)
+class SecondConfig:
+    """A second front end for the pairs that the first one refuses."""
+
+    name: str = setting(
+        NO_SECOND,
+        "A second front end, which is asked about the two images where the matches of the first "
+        "one agree on no motion; its result stands where its status is OK. none: nobody is asked. "
+        "The other settings of frontend but name, matcher, max_keypoints and max_matches are for "
+        "both.",
+        choices=second_names,
+        at_start=True,
+    )
+    matcher: str = setting(
+        FITTING,
+        "As frontend.matcher, of the second front end.",
+        choices=matcher_names,
+        at_start=True,
+    )
+    sieve: str = setting(
+        AUTOMATIC, "As sieve.name, of the second front end.", choices=sieve_names, at_start=True
+    )
+    max_keypoints: int = setting(
+        2000, "As frontend.max_keypoints, of the second front end.", minimum=8, maximum=100_000
+    )
+    max_matches: int = setting(
+        0, "As frontend.max_matches, of the second front end.", minimum=0, maximum=1_000_000
+    )
+    own: OwnSettings | None = None
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "second_frontend")
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is a second front end."""
+        return self.name != NO_SECOND
 
 
 @dataclass(frozen=True)
@@ -133,6 +188,28 @@ class PipelineConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     pose: PoseConfig = field(default_factory=PoseConfig)
     sieve: SieveConfig = field(default_factory=SieveConfig)
+    second_frontend: SecondConfig = field(default_factory=SecondConfig)
+
+    @property
+    def alone(self) -> PipelineConfig:
+        """The same without a second front end."""
+        return replace(self, second_frontend=SecondConfig())
+
+    @property
+    def of_second(self) -> PipelineConfig:
+        """The configuration that the second front end works with."""
+        second = self.second_frontend
+        own = second.own or OwnSettings()
+        frontend = replace(
+            self.frontend,
+            name=second.name,
+            matcher=second.matcher,
+            max_keypoints=second.max_keypoints,
+            max_matches=second.max_matches,
+            own=own.frontend,
+        )
+        sieve = replace(self.sieve, name=second.sieve, own=own.sieve)
+        return replace(self.alone, frontend=frontend, sieve=sieve)
 
     @classmethod
     def load(cls, path: str | Path | None = None, **overrides: object) -> PipelineConfig:
@@ -155,11 +232,20 @@ class PipelineConfig:
             group, _, entry = name.partition(".")
             require(group in groups and bool(entry), f"unknown configuration entry {name!r}")
             groups[group][entry] = value
-        return cls(**{name: _group(name, entries) for name, entries in groups.items()})
+        made = {name: _group(name, entries) for name, entries in groups.items()}
+        second: SecondConfig = made["second_frontend"]
+        if second.asked:
+            own = OwnSettings(
+                _own("frontend", second.name, groups["frontend"]),
+                _own("sieve", second.sieve, groups["sieve"]),
+            )
+            made["second_frontend"] = replace(second, own=own)
+        return cls(**made)
 
 
 _GROUPS: dict[str, type] = {
     "frontend": FrontendConfig,
+    "second_frontend": SecondConfig,
     "sieve": SieveConfig,
     "network": NetworkConfig,
     "pose": PoseConfig,
@@ -170,8 +256,17 @@ _OWN = {"frontend": FRONTENDS, "sieve": SIEVES}  # groups whose implementations 
 def _group(name: str, entries: dict[str, object]) -> Any:
     common = {key: value for key, value in entries.items() if "." not in key}
     config = build(_GROUPS[name], name, common)
-    own = {key: value for key, value in entries.items() if "." in key}
-    if not own:
+    if len(common) == len(entries):
         return config
-    require(name in _OWN, f"unknown configuration entry '{name}.{next(iter(own), '')}'")
-    return replace(config, own=own_settings(_OWN[name], name, config.name, own))
+    require(name in _OWN, f"unknown configuration entry '{name}.{_dotted(entries)[0]}'")
+    return replace(config, own=_own(name, config.name, entries))
+
+
+def _own(group: str, name: str, entries: dict[str, object]) -> object | None:
+    """What the stage `name` has of its own among the entries of its group."""
+    own = {key: entries[key] for key in _dotted(entries)}
+    return own_settings(_OWN[group], group, name, own) if own else None
+
+
+def _dotted(entries: dict[str, object]) -> list[str]:
+    return [key for key in entries if "." in key]

@@ -25,12 +25,13 @@ from msga_ros.two_view.chosen_stages import (
 from msga_ros.two_view.config import NO_REFINEMENT, PipelineConfig
 from msga_ros.two_view.continuation import Continuation
 from msga_ros.two_view.relation import Stages
-from msga_ros.two_view.result import Counts, Status, TwoViewResult
+from msga_ros.two_view.result import Counts, SecondOpinion, Status, TwoViewResult
+from msga_ros.two_view.second_opinion import create_second, second_opinion, with_image
 from msga_ros.two_view.sieves.msga import MSGASieve
 from msga_ros.two_view.stage_clock import StageClock
 from msga_ros.two_view.stages import Frontend, OnDevice, Sieve, TrackingFrontend, beside, follow
 
-__all__ = ["Counts", "Status", "TwoViewPipeline", "TwoViewResult"]
+__all__ = ["Counts", "SecondOpinion", "Status", "TwoViewPipeline", "TwoViewResult"]
 
 # Entries that a running pipeline cannot change: see `TwoViewPipeline.reconfigure`.
 _FIXED_ENTRIES = (
@@ -38,6 +39,9 @@ _FIXED_ENTRIES = (
     "frontend.matcher",
     "frontend.device",
     "sieve.name",
+    "second_frontend.name",
+    "second_frontend.matcher",
+    "second_frontend.sieve",
     "network.weights",
     "network.device",
     "network.fused",
@@ -57,7 +61,8 @@ class TwoViewPipeline:
         sieve: Sieve | MSGANet | Network | None = None,
         frontend: Frontend | None = None,
     ) -> None:
-        """The stages are made as `config` says where they are not given.
+        """The stages are made as `config` says where they are not given; the second front end
+        always.
 
         `sieve` may also be a network, in evaluation mode on the CPU; `config.network` says where it
         shall run.
@@ -71,12 +76,10 @@ class TwoViewPipeline:
         name = fitting_sieve(config)
         if isinstance(sieve, (torch.nn.Module, Network)):
             name, sieve = "msga", MSGASieve(sieve, config.network)
-        self._stages = Stages(
-            config,
-            frontend or create_frontend(config.frontend),
-            sieve or create_sieve(config),
-            name,
-        )
+        frontend = frontend or create_frontend(config.frontend)
+        sieve = sieve or create_sieve(config)
+        second = create_second(config, sieve, name)
+        self._stages = Stages(config, frontend, sieve, name, second)
         self._writing = threading.Lock()
         self._continuation = Continuation()
 
@@ -124,9 +127,10 @@ class TwoViewPipeline:
     @property
     def device_problem(self) -> str:
         """Why a stage runs on the CPU though CUDA was meant; "" where all is well."""
-        stages = (self._stages.frontend, self._stages.sieve)
+        both = (self._stages, self._stages.second)
+        stages = [stage for one in both if one for stage in (one.frontend, one.sieve)]
         problems = (stage.device_problem for stage in stages if isinstance(stage, OnDevice))
-        return "; ".join(problem for problem in problems if problem)
+        return "; ".join(dict.fromkeys(problem for problem in problems if problem))
 
     def reconfigure(self, config: PipelineConfig) -> None:
         """Take over `config` from the next call on; cheap, and from any thread.
@@ -144,12 +148,7 @@ class TwoViewPipeline:
                     raise ConfigError(
                         f"{entry} cannot change while running: {before!r} to {after!r}"
                     )
-            frontend, sieve = old.frontend, old.sieve
-            if config.frontend != old.config.frontend:
-                frontend = frontend.reconfigured(config.frontend)
-            if (config.sieve, config.network) != (old.config.sieve, old.config.network):
-                sieve = sieve.reconfigured(config)
-            self._stages = Stages(config, frontend, sieve, old.sieve_name)
+            self._stages = old.reconfigured(config)
 
     def warm_up(self, image_size: tuple[int, int] = (640, 480)) -> None:
         """One run on made-up images (width, height), so that the first real one is quick."""
@@ -159,11 +158,16 @@ class TwoViewPipeline:
         )
         image = noise.repeat(4, axis=0).repeat(4, axis=1)[:height, :width]
         camera = Camera.pinhole(width, width, width / 2, height / 2)
-        self(image, np.roll(image, 8, axis=1), camera, camera)
+        views = image, np.roll(image, 8, axis=1)
+        self(*views, camera, camera)
+        if self._stages.second is not None:  # whatever the first one says of noise
+            seen0, seen1 = (self._stages.second.frontend.extract(view) for view in views)
+            relation.relate(self._stages.second, seen0, seen1, camera, camera)
 
     def extract(self, image: NDArray[np.generic]) -> Features:
         """Features of an image, mono or BGR of 8 or 16 bits; `FrontendError` from anything else."""
-        return self._stages.frontend.extract(image)
+        stages = self._stages
+        return with_image(stages, stages.frontend.extract(image), image)
 
     def follow(self, previous: Features | None, image: NDArray[np.generic]) -> Features:
         """`extract` of an image that comes after another of the same camera, if there was one.
@@ -171,11 +175,13 @@ class TwoViewPipeline:
         A front end that follows points finds those of `previous` again; any other looks at `image`
         alone.
         """
-        return follow(self._stages.frontend, previous, image)
+        stages = self._stages
+        return with_image(stages, follow(stages.frontend, previous, image), image)
 
     def beside(self, left: Features, image: NDArray[np.generic]) -> Features:
         """`extract` of the right image of a stereo pair; `left`: the features of the left one."""
-        return beside(self._stages.frontend, left, image)
+        stages = self._stages
+        return with_image(stages, beside(stages.frontend, left, image), image)
 
     def __call__(
         self,
@@ -186,10 +192,12 @@ class TwoViewPipeline:
     ) -> TwoViewResult:
         """Relate two images; see `extract` and `relate`."""
         stages, clock = self._stages, StageClock()
-        features0 = stages.frontend.extract(image0)
-        features1 = follow(stages.frontend, features0, image1)
+        features0 = with_image(stages, stages.frontend.extract(image0), image0)
+        followed = follow(stages.frontend, features0, image1)
+        features1 = with_image(stages, followed, image1)
         clock.lap("extract")
-        return relation.relate(stages, features0, features1, camera0, camera1, clock=clock)
+        pair = (features0, features1, camera0, camera1)
+        return second_opinion(stages, relation.relate(stages, *pair, clock=clock), *pair)
 
     def relate(
         self,
@@ -198,26 +206,22 @@ class TwoViewPipeline:
         camera0: Camera,
         camera1: Camera,
         fewest: int = 0,
+        ask_second: bool = True,
     ) -> TwoViewResult:
         """Match two views, remove the outliers, and estimate the motion `x1 = R x0 + t`.
 
         Too few or too poor matches are a `status`, not an exception. Where the sieve lets fewer
         than `fewest` matches through, no motion is looked for, which is most of the time on views
-        that have nothing in common: the status is TOO_FEW_MATCHES, and no match an inlier.
+        that have nothing in common: the status is TOO_FEW_MATCHES, and no match an inlier. Not
+        `ask_second`: the first front end alone, for who needs matches of the features.
 
         Raises:
             CameraError: a camera is of another image size than the features.
             FrontendError: the features are of two different front ends.
         """
-        return relation.relate(
-            self._stages,
-            features0,
-            features1,
-            camera0,
-            camera1,
-            continuation=self._continuation,
-            fewest=fewest,
-        )
+        stages, pair = self._stages, (features0, features1, camera0, camera1)
+        result = relation.relate(stages, *pair, continuation=self._continuation, fewest=fewest)
+        return second_opinion(stages, result, *pair) if ask_second else result
 
     def relate_features(
         self, features0: Features, features1: Features, camera0: Camera, camera1: Camera
@@ -226,7 +230,7 @@ class TwoViewPipeline:
 
         As `relate`, but matched by their descriptors alone, with the ratio test, the mutual check
         and the limit of the configuration (`frontend.ratio`, `mutual`, `max_matches`), whatever
-        front end it names.
+        front end it names. No second one is asked: it would need the images.
 
         Raises:
             CameraError: a camera is of another image size than the features.
@@ -262,10 +266,14 @@ class TwoViewPipeline:
 
 
 def _check_solved(config: PipelineConfig) -> None:
-    if config.pose.refine == NO_REFINEMENT and fitting_sieve(config) == "none":
-        raise ConfigError(
-            "pose.refine must not be none where sieve.name is none: no stage estimates the pose"
-        )
+    asked = {"sieve.name": config}
+    if config.second_frontend.asked:
+        asked["second_frontend.sieve"] = config.of_second
+    for entry, one in asked.items():
+        if one.pose.refine == NO_REFINEMENT and fitting_sieve(one) == "none":
+            raise ConfigError(
+                f"pose.refine must not be none where {entry} is none: no stage estimates the pose"
+            )
 
 
 def _entry(config: PipelineConfig, name: str) -> object:

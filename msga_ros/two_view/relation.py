@@ -23,12 +23,25 @@ from msga_ros.two_view.stages import Frontend, NormalisedMatches, Sieve, Trackin
 
 @dataclass(frozen=True)
 class Stages:
-    """What one call works with, from its beginning to its end."""
+    """What one call works with, from its beginning to its end. `second`: those of the second front
+    end, if there is one."""
 
     config: PipelineConfig
     frontend: Frontend
     sieve: Sieve
     sieve_name: str
+    second: Stages | None = None
+
+    def reconfigured(self, config: PipelineConfig) -> Stages:
+        """The same with other settings: no weights are loaded."""
+        frontend, sieve, second = self.frontend, self.sieve, self.second
+        if config.frontend != self.config.frontend:
+            frontend = frontend.reconfigured(config.frontend)
+        if (config.sieve, config.network) != (self.config.sieve, self.config.network):
+            sieve = sieve.reconfigured(config)
+        if second is not None:
+            second = second.reconfigured(config.of_second)
+        return Stages(config, frontend, sieve, self.sieve_name, second)
 
 
 def by_front_end(stages: Stages, features0: Features, features1: Features) -> Matches:
@@ -70,6 +83,8 @@ def relate(
     result = relate_matches(
         stages, matches, camera0, camera1, detected, clock, continuation, fewest
     )
+    if match is by_front_end:
+        result = replace(result, frontend=stages.frontend.name)
     if isinstance(stages.frontend, TrackingFrontend) and matches.followed is not None:
         stages.frontend.end(features1, matches.feature_indices[1][result.rejected])
     return result

@@ -32,14 +32,27 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class SecondOpinion:
+    """That a second front end was asked about a pair, and what came of it.
+
+    `frontend`: its name. `stands`: the result is its own, the first one's is in `refused`.
+    `problem`: why it could not say anything, where it failed.
+    """
+
+    frontend: str
+    stands: bool
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class TwoViewResult:
     """Putative matches of two views, which of them hold, and the motion between the views.
 
     Row i of the (N, ...) arrays is putative match i, in the front end's order.
 
     `keypoints0`, `keypoints1` (N, 2) float32: pixels of the images as received. `indices0`,
-    `indices1` (N,): into the `Features` of each view; None where keypoints are not fixed, and for
-    matches that were given. `inlier` (N,) bool: the match agrees with the
+    `indices1` (N,): into the `Features` of each view; None where keypoints are not fixed, of a
+    second front end, and for matches that were given. `inlier` (N,) bool: the match agrees with the
     pose. `inlier_probability` (N,) float32: the network's, 0.5 at `network.inlier_threshold`; 0 for
     a match that the camera model cannot explain.
 
@@ -50,12 +63,16 @@ class TwoViewResult:
     eight-point solution, of which `rotation` and `translation` are the nearest motion.
     `median_parallax`: of the inliers, in rad; NaN with status TOO_FEW_MATCHES.
 
-    `sieve`: name of the sieve that judged the matches ("none": the solver alone judged them).
+    `frontend`: name of the front end that the matches are from, "" where it was none of the
+    pipeline's; `sieve`: of the sieve that judged them ("none": the solver alone judged them).
+    `second`: what a second front end was asked, None where it was not; `refused`: the result of the
+    first one, where that of the second stands in its place.
 
     `timings`: milliseconds of the stages `match` (but for given matches), `network` (the sieve),
     `pose`, and `extract` (both views) where the pipeline did the extraction; the work of the device
-    is included. `cpu_timings`: CPU milliseconds of the same, of all threads of the process;
-    empty where another process computed.
+    is included. `second`: all that the second front end did; the others are those of the first.
+    `cpu_timings`: CPU milliseconds of the same, of all threads of the process; empty where another
+    process computed.
     """
 
     keypoints0: NDArray[np.float32]
@@ -74,6 +91,15 @@ class TwoViewResult:
     timings: dict[str, float]
     sieve: str = ""
     cpu_timings: dict[str, float] = field(default_factory=dict)
+    frontend: str = ""
+    second: SecondOpinion | None = None
+    refused: TwoViewResult | None = None
+
+    @property
+    def of_features(self) -> TwoViewResult:
+        """The result of the front end that the features of both views are from, whose matches name
+        them where its keypoints are fixed."""
+        return self.refused or self
 
     @property
     def rejected(self) -> NDArray[np.bool_]:

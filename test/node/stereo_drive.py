@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from odometry.rig_scene import CAMERA, RIG, Scene, same_index
 from stream.fakes import raw_header
 
@@ -36,6 +37,19 @@ def camera_infos(rig: Rig, camera: Camera = CAMERA) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class Related(FilteredMatches):
+    """What the tracking reads of a `TwoViewResult`."""
+
+    keypoints0: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 2), np.float32))
+    keypoints1: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 2), np.float32))
+    refused: Related | None = None
+
+    @property
+    def of_features(self) -> Related:
+        return self.refused or self
+
+
 class StereoDrive:
     """Frames of `scene` seen by the rig `true_rig`, while camera_info says `RIG`."""
 
@@ -60,14 +74,17 @@ class StereoDrive:
         """Part of a pipeline; nothing here has images."""
         raise AssertionError("nothing is extracted")
 
-    def relate(self, features0: Features, features1: Features, *cameras: Camera) -> Any:
+    def relate(
+        self, features0: Features, features1: Features, *cameras: Camera, ask_second: bool = True
+    ) -> Any:
         """The true matches; or an exception, if `fail`."""
+        assert not ask_second  # for the odometry, which needs matches of the features
         if self.fail:
             raise np.linalg.LinAlgError("singular")
         if min(len(features0), len(features1)) == 0:
             none = np.empty(0, np.int64)
-            return FilteredMatches(none, none, np.empty(0, bool), np.empty(0, np.float32))
-        return same_index(features0, features1, *cameras)
+            return Related(none, none, np.empty(0, bool), np.empty(0, np.float32))
+        return Related(**vars(same_index(features0, features1, *cameras)))
 
     def outcome(self, frame: int, blind: bool = False, stamp: int | None = None) -> Outcome:
         """What the processor would make of a frame."""
@@ -86,10 +103,10 @@ class StereoDrive:
             for side, features in zip(("left", "right"), seen, strict=True)
         ]
         matches = same_index(*seen, CAMERA, CAMERA)
-        result = SimpleNamespace(
+        result = Related(
+            **vars(matches),
             keypoints0=seen[0].keypoints[matches.indices0],
             keypoints1=seen[1].keypoints[matches.indices1],
-            **vars(matches),
         )
         none = np.empty(0, dtype=np.uint64)
         rig = rig_from_camera_info(self.infos["left"], self.infos["right"], False)

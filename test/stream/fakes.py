@@ -65,6 +65,7 @@ class FakePipeline:
     results: list[TwoViewResult] = field(default_factory=list)
     extracted: list[np.ndarray] = field(default_factory=list)
     related: list[tuple[Features, Features, Camera, Camera]] = field(default_factory=list)
+    asked_second: list[bool] = field(default_factory=list)
 
     def follow(self, previous: Features | None, image: np.ndarray) -> Features:
         return self.extract(image)
@@ -77,8 +78,9 @@ class FakePipeline:
         height, width = image.shape[:2]
         return make_features(self.features if image.any() else 0, (width, height))
 
-    def relate(self, *views: Any) -> TwoViewResult:
+    def relate(self, *views: Any, ask_second: bool = True) -> TwoViewResult:
         self.related.append(views)
+        self.asked_second.append(ask_second)
         few = min(len(views[0]), len(views[1])) == 0
         if few:
             return make_result(0, 0, status=Status.TOO_FEW_MATCHES)

@@ -14,6 +14,7 @@ from msga_ros.stream.cv_bridge_fallback import CvBridge
 from msga_ros.stream.message_set import STEREO_INPUTS, TEMPORAL_INPUTS, MessageSet
 from msga_ros.stream.processor import Outcome, Processor
 from msga_ros.stream.settings import Settings
+from msga_ros.two_view.result import Status
 
 STEREO = Settings.from_values({})
 TEMPORAL = Settings.from_values({"mode": "temporal"})
@@ -123,6 +124,22 @@ def test_keyframe_is_replaced_after_the_result_that_says_so() -> None:
     outcomes = [bench.frame(ns) for ns in range(1, 7)]
     references = [one.reference.header.stamp.nanosec for one in outcomes[1:] if one is not None]
     assert references == [1, 1, 3, 3, 5]
+
+
+def test_a_second_front_end_is_asked_and_its_time_and_matches_are_handed_on() -> None:
+    bench = Bench(KEYFRAME)
+    refused = make_result(inliers=0, status=Status.TOO_FEW_MATCHES)
+    found = make_result(
+        7, 6, indices0=None, indices1=None, refused=refused, timings={"match": 1.0, "second": 50.0}
+    )
+    bench.pipeline.results = [found]
+    assert bench.frame(1) is None
+    outcome = bench.frame(2)
+    assert outcome is not None and outcome.result is found
+    assert outcome.track_ids.tolist() == [0] * 7
+    assert bench.timings["second"] == 50.0 and bench.pipeline.asked_second == [True]
+    after = bench.frame(3)
+    assert after is not None and after.reference is outcome.current  # as after a refusal
 
 
 def test_reset_forgets_the_reference() -> None:

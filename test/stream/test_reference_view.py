@@ -41,6 +41,12 @@ def test_keyframe_stays_until_parallax_or_inliers_say_so(result: object, replace
     assert KEYFRAME.replaces(view(), result) is replaced
 
 
+def test_a_second_front_end_does_not_keep_the_keyframe_that_the_first_one_lost() -> None:
+    refused = make_result(inliers=0, status=Status.TOO_FEW_MATCHES)
+    result = make_result(inliers=80, parallax_deg=1.0, refused=refused)
+    assert KEYFRAME.replaces(view(), result)
+
+
 @pytest.mark.parametrize("kind", ["previous", "keyframe"])
 def test_a_view_without_features_is_never_the_reference(kind: str) -> None:
     policy = ReferencePolicy(kind, min_features=12)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from msga_ros.stream.statistics import Statistics, Throttle
+from msga_ros.stream.statistics import SecondCounts, Statistics, Throttle
+from msga_ros.two_view.result import SecondOpinion
 
 
 class Clock:
@@ -111,3 +112,17 @@ def test_a_throttle_counts_what_it_silences_for_each_key() -> None:
     assert throttle.admit("left") == 3
     clock.now += 5.0
     assert throttle.admit("left") == 0
+
+
+def test_questions_to_a_second_front_end_are_counted() -> None:
+    statistics = Statistics()
+    assert statistics.snapshot().second == SecondCounts()
+    statistics.result("OK", 80, 100)
+    statistics.result("OK", 80, 100, SecondOpinion("other", stands=True))
+    statistics.result("TOO_FEW_MATCHES", 0, 100, SecondOpinion("other", stands=False))
+    failed = SecondOpinion("other", stands=False, problem="RuntimeError: no memory")
+    statistics.result("TOO_FEW_MATCHES", 0, 100, failed)
+    now = statistics.snapshot().second
+    assert now == SecondCounts(asked=3, answered=1, failed=1, problem="RuntimeError: no memory")
+    statistics.result("TOO_FEW_MATCHES", 0, 100, SecondOpinion("other", stands=False))
+    assert statistics.snapshot().second == SecondCounts(asked=4, answered=1, failed=1)

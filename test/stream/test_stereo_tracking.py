@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -95,8 +94,8 @@ def test_another_scene_is_lost_with_a_covariance_to_match() -> None:
     drive = StereoDrive(frames=8)
     drive.go(0, 1, 2)
     stop = drive.relate
-    drive.relate = lambda *views: dataclasses.replace(  # type: ignore[method-assign]
-        stop(*views), inlier=np.zeros(len(stop(*views).inlier), dtype=bool)
+    drive.relate = lambda *views, **how: dataclasses.replace(  # type: ignore[method-assign]
+        stop(*views, **how), inlier=np.zeros(len(stop(*views, **how).inlier), dtype=bool)
     )
     # Five seconds later: a guess over fifty times as long is fifty times as uncertain.
     _, odometry_result = drive.follow(3, stamp=52 * STEP_NS)
@@ -262,7 +261,7 @@ def test_without_fixed_keypoints_the_rig_is_checked_and_nothing_followed() -> No
     drive = StereoDrive(true_rig=turned)
     for frame in range(10):
         outcome = drive.outcome(frame)
-        result = SimpleNamespace(**{**vars(outcome.result), "indices0": None, "indices1": None})
+        result = dataclasses.replace(outcome.result, indices0=None, indices1=None)
         same, odometry_result = drive.tracking.update(
             dataclasses.replace(outcome, result=result), 1, wanted=True
         )
@@ -272,3 +271,22 @@ def test_without_fixed_keypoints_the_rig_is_checked_and_nothing_followed() -> No
     assert report.rig is not None and not drive.errors
     without = drive.tracking.update(drive.outcome(0), 1, wanted=False)
     assert without[1] is None and drive.tracking.report.problem == ""
+
+
+def test_a_pair_of_a_second_front_end_counts_as_the_refusal_that_it_stands_for() -> None:
+    drives = [StereoDrive(), StereoDrive()]
+    for frame in range(6):
+        poses = []
+        for drive, second in zip(drives, (False, True), strict=True):
+            outcome = drive.outcome(frame)
+            if frame in (3, 5) and second:  # the odometry sees what the first one matched
+                first = outcome.result
+                other = dataclasses.replace(first, indices0=None, indices1=None, refused=first)
+                outcome = dataclasses.replace(outcome, result=other)
+            followed, result = drive.tracking.update(outcome, 1, True)
+            assert result is not None
+            poses.append(result.update.pose)
+            if frame in (3, 5):
+                assert len(followed.track_ids) == (0 if second else len(outcome.result.inlier))
+        np.testing.assert_array_equal(poses[0].matrix, poses[1].matrix)
+    assert drives[1].tracking.report.session == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from stream.fakes import CAMERA, make_features, make_result, raw_header
@@ -9,8 +11,8 @@ from stream.fakes import CAMERA, make_features, make_result, raw_header
 from msga_ros.stream.feature_matches import NO_FIXED_KEYPOINTS, feature_matches
 from msga_ros.stream.processor import Outcome
 from msga_ros.stream.reference_view import View
-from msga_ros.stream.track_ids import TrackIds
-from msga_ros.two_view.result import TwoViewResult
+from msga_ros.stream.track_ids import TrackIds, with_ids_of_the_odometry
+from msga_ros.two_view.result import SecondOpinion, Status, TwoViewResult
 
 WITHOUT = make_result(5, 3, indices0=None, indices1=None)
 
@@ -42,3 +44,36 @@ def test_features_are_asked_for_only_where_there_are_some() -> None:
     assert feature_matches(result) is result
     with pytest.raises(ValueError, match=NO_FIXED_KEYPOINTS):
         feature_matches(WITHOUT)
+
+
+def by_a_second_front_end(first: TwoViewResult) -> TwoViewResult:
+    """Seven matches of no features, where the first one had `first`."""
+    opinion = SecondOpinion("other", stands=True)
+    return make_result(7, 6, indices0=None, indices1=None, second=opinion, refused=first)
+
+
+def test_tracks_go_on_by_the_first_front_end_where_a_second_has_the_pose() -> None:
+    first = make_result(5, 3, status=Status.TOO_FEW_MATCHES)
+    ids, alone = TrackIds(), TrackIds()
+    made, without = outcome(by_a_second_front_end(first)), outcome(first)
+    followed = ids.follow(made)
+    alone.follow(without)
+    assert followed.result is made.result and followed.track_ids.tolist() == [0] * 7
+    assert made.current.tracks == without.current.tracks and len(made.current.tracks) == 3
+    assert ids.next_id == alone.next_id == 4
+    assert feature_matches(made.result) is first
+
+
+def test_a_first_front_end_without_fixed_keypoints_has_no_tracks_either_way() -> None:
+    made = outcome(by_a_second_front_end(WITHOUT))
+    assert not TrackIds().follow(made).track_ids.any() and not made.current.tracks
+    with pytest.raises(ValueError, match=NO_FIXED_KEYPOINTS):
+        feature_matches(made.result)
+
+
+def test_matches_of_a_second_front_end_have_no_ids_of_the_odometry() -> None:
+    update = SimpleNamespace(feature_ids=np.arange(1, 101, dtype=np.uint64))
+    first = outcome(make_result(5, 3))
+    assert with_ids_of_the_odometry(first, update).track_ids.tolist() == [1, 2, 3, 4, 5]
+    made = outcome(by_a_second_front_end(first.result))
+    assert with_ids_of_the_odometry(made, update) is made

@@ -227,8 +227,9 @@ class _OpenCVMethod:
 
 
 def _weights(config: PipelineConfig) -> list[str]:
-    """What is in the file of weights of the sieve, if it has one."""
-    if fitting_sieve(config) != "msga":
+    """What is in the file of weights of a sieve, if one has such a file."""
+    asked = [config, config.of_second] if config.second_frontend.asked else [config]
+    if "msga" not in [fitting_sieve(one) for one in asked]:
         return []
     path = find_weights(config.network.weights, config.network.device)
     return [hashlib.sha256(path.read_bytes()).hexdigest()]
