@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import bdtrc  # type: ignore[import-untyped]
 
 _SAMPLE = 5  # matches that determine an essential matrix
 
@@ -34,6 +35,17 @@ def expected_false_alarms(matches: int, inliers: int, probability: float) -> flo
         + (inliers - _SAMPLE) * math.log(min(max(probability, 1e-12), 1.0))
     )
     return math.exp(min(log_expected, 700.0))
+
+
+def chance_of_as_many(matches: int, inliers: int, probability: float) -> float:
+    """Probability that so many of `matches` unrelated points, or more, agree with a given motion.
+
+    `probability`: of one of them, see `chance_of_agreement`. Unlike `expected_false_alarms` this is
+    of a motion that was found without these matches: nothing was chosen to suit them.
+    """
+    if inliers <= 0:
+        return 1.0
+    return float(bdtrc(inliers - 1, matches, min(max(probability, 0.0), 1.0)))
 
 
 def chance_of_agreement(points: NDArray[np.float64], threshold: float) -> float:

@@ -95,6 +95,13 @@ class SecondConfig:
     max_matches: int = setting(
         0, "As frontend.max_matches, of the second front end.", minimum=0, maximum=1_000_000
     )
+    max_chance: float = setting(
+        1e-7,
+        "The second front end's motion stands only where as many of the first one's matches would "
+        "agree with it by chance with a probability below this; 1.0: do not look.",
+        minimum=1e-300,
+        maximum=1.0,
+    )
     own: OwnSettings | None = None
 
     def __post_init__(self) -> None:

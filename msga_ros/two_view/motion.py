@@ -71,13 +71,18 @@ def unknown_motion(motion: Motion) -> Motion:
     )
 
 
+def least_parallax_over_noise(config: PoseConfig, independent: bool) -> float:
+    """What a motion must have of it to be more than a turn on the spot."""
+    return config.min_parallax_over_noise * (_INDEPENDENT if independent else 1.0)
+
+
 def motion_status(motion: Motion, config: PoseConfig) -> Status:
     """What `motion` is worth by the limits of `config`."""
     by_chance = motion.false_alarms > config.max_false_alarms
     if not motion.known or motion.inlier.sum() < config.min_inliers or by_chance:
         return Status.TOO_FEW_MATCHES
     still = motion.median_parallax < math.radians(config.min_parallax_deg)
-    least = config.min_parallax_over_noise * (_INDEPENDENT if motion.independent else 1.0)
+    least = least_parallax_over_noise(config, motion.independent)
     if motion.ambiguous or still or motion.parallax_over_noise < least:
         return Status.DEGENERATE
     if motion.picked and motion.false_alarms > _PICKED * config.max_false_alarms:

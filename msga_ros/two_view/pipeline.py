@@ -26,7 +26,7 @@ from msga_ros.two_view.config import NO_REFINEMENT, PipelineConfig
 from msga_ros.two_view.continuation import Continuation
 from msga_ros.two_view.relation import Stages
 from msga_ros.two_view.result import Counts, SecondOpinion, Status, TwoViewResult
-from msga_ros.two_view.second_opinion import create_second, second_opinion, with_image
+from msga_ros.two_view.second_opinion import Pair, create_second, second_opinion, with_image
 from msga_ros.two_view.sieves.msga import MSGASieve
 from msga_ros.two_view.stage_clock import StageClock
 from msga_ros.two_view.stages import Frontend, OnDevice, Sieve, TrackingFrontend, beside, follow
@@ -197,7 +197,8 @@ class TwoViewPipeline:
         features1 = with_image(stages, followed, image1)
         clock.lap("extract")
         pair = (features0, features1, camera0, camera1)
-        return second_opinion(stages, relation.relate(stages, *pair, clock=clock), *pair)
+        result = relation.relate(stages, *pair, clock=clock)
+        return second_opinion(stages, result, Pair(*pair))
 
     def relate(
         self,
@@ -221,7 +222,7 @@ class TwoViewPipeline:
         """
         stages, pair = self._stages, (features0, features1, camera0, camera1)
         result = relation.relate(stages, *pair, continuation=self._continuation, fewest=fewest)
-        return second_opinion(stages, result, *pair) if ask_second else result
+        return second_opinion(stages, result, Pair(*pair)) if ask_second else result
 
     def relate_features(
         self, features0: Features, features1: Features, camera0: Camera, camera1: Camera

@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 
 # Matches of a network that looks at all of them are independent at this distance, normalised units:
 # some 25 pixels of an image of 640. Chosen on the development places.
-_CONTEXT = 0.04
+CONTEXT = 0.04
 _FEWEST = 8  # matches that a motion is refined from
 _WIDE = 3.0  # times the distance of an inlier: what a motion is off by before it is refined
 
@@ -216,5 +216,5 @@ def _false_alarms(solution: _Solution, correspondences: Array, independent: bool
         inlier = solution.candidate.copy()
         inlier[solution.candidate] = agree
         valid = np.isfinite(correspondences).all(1)
-        agree = inlier[valid][spread(correspondences[valid], _CONTEXT)]
+        agree = inlier[valid][spread(correspondences[valid], CONTEXT)]
     return expected_false_alarms(len(agree), int(agree.sum()), chance)

@@ -1,14 +1,15 @@
 """A second front end, which is asked about the pairs that the first one refuses.
 
 Both see the same two images, each with a matcher and a sieve of its own; the solver and the checks
-of its pose are the same. What the second one says stands where its status is OK; otherwise the
-result is that of the first, as if nobody had been asked.
+of its pose are the same. What the second one says stands where its status is OK and more of the
+first one's matches agree with it than by chance: they had no part in its motion, so that even few
+of them are a strong witness. Otherwise the result is that of the first, as if nobody was asked.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -23,7 +24,8 @@ from msga_ros.two_view.config import PipelineConfig
 from msga_ros.two_view.relation import Stages
 from msga_ros.two_view.result import SecondOpinion, Status, TwoViewResult
 from msga_ros.two_view.stage_clock import StageClock
-from msga_ros.two_view.stages import Sieve, TrackingFrontend
+from msga_ros.two_view.stages import Frontend, Sieve, TrackingFrontend
+from msga_ros.two_view.witness import chance_of, hardly_moved
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -63,61 +65,92 @@ def with_image(stages: Stages, features: Features, image: NDArray[np.generic]) -
     return replace(features, kept=KeptImage(np.array(image)))
 
 
-def second_opinion(
-    stages: Stages,
-    first: TwoViewResult,
-    features0: Features,
-    features1: Features,
-    camera0: Camera,
-    camera1: Camera,
-) -> TwoViewResult:
-    """The result of the pair: `first`, or that of the second front end if `first` was refused.
+@dataclass(frozen=True)
+class Pair:
+    """Two views, by the features of the first front end."""
 
-    Nobody is asked where an image is not there, or shows the first front end nothing at all. What
+    features0: Features
+    features1: Features
+    camera0: Camera
+    camera1: Camera
+
+    @property
+    def cameras(self) -> tuple[Camera, Camera]:
+        """Of both views."""
+        return self.camera0, self.camera1
+
+    @property
+    def shown(self) -> bool:
+        """Whether the images of both are there, and the first front end sees something in each."""
+        return all(
+            one.kept is not None and not (one.fixed_keypoints and len(one) == 0)
+            for one in (self.features0, self.features1)
+        )
+
+    @property
+    def independent(self) -> bool:
+        """Whether the matches of the first front end err each for itself."""
+        return self.features0.independent and self.features1.independent
+
+    def seen_by(self, frontend: Frontend) -> Pair:
+        """The same by the features of another front end; each image is extracted once."""
+        assert self.features0.kept is not None and self.features1.kept is not None
+        features0 = self.features0.kept.features(frontend.extract)
+        features1 = self.features1.kept.features(frontend.extract)
+        return Pair(features0, features1, self.camera0, self.camera1)
+
+
+def second_opinion(stages: Stages, first: TwoViewResult, pair: Pair) -> TwoViewResult:
+    """The result of `pair`: `first`, or that of the second front end if `first` was refused.
+
+    Nobody is asked where an image is not there, or shows the first front end nothing at all, nor
+    where the camera has turned on the spot: no front end finds a parallax that is not there. What
     the second one raises is logged, once, and a `problem` of the result.
     """
-    views = (features0, features1)
-    if stages.second is None or first.status is Status.OK or not all(map(_visible, views)):
+    if stages.second is None or not _worth_asking(first, pair, stages.config):
         return first
     clock, name = StageClock(), stages.second.frontend.name
     opinion = SecondOpinion(name, stands=False)
-    other = None
+    result = first
     try:
-        other = _asked(stages.second, features0, features1, camera0, camera1)
+        other = _related(stages.second, pair)
+        if _stands(other, first, pair, stages.config):
+            opinion = replace(opinion, stands=True)
+            # The indices are of features that nobody else has.
+            result = replace(other, indices0=None, indices1=None, refused=first)
     except Exception as error:  # whatever it is: the first result is there
         opinion = replace(opinion, problem=f"{type(error).__name__}: {error}")
         _say_once(f"the second front end {name} failed: {opinion.problem}")
     clock.lap(STAGE)
-    result = replace(first, second=opinion)
-    if other is not None and other.status is Status.OK:
-        result = replace(
-            other,
-            indices0=None,  # of features that nobody else has
-            indices1=None,
-            second=replace(opinion, stands=True),
-            refused=first,
-        )
     return replace(
         result,
+        second=opinion,
         timings=first.timings | clock.wall,
         cpu_timings=first.cpu_timings | clock.cpu,
     )
 
 
+def _worth_asking(first: TwoViewResult, pair: Pair, config: PipelineConfig) -> bool:
+    if first.status is Status.OK or not pair.shown:
+        return False
+    degenerate = first.status is Status.DEGENERATE
+    return not (degenerate and hardly_moved(first, pair.cameras, config.pose, pair.independent))
+
+
+def _related(second: Stages, pair: Pair) -> TwoViewResult:
+    seen = pair.seen_by(second.frontend)
+    return relation.relate(second, seen.features0, seen.features1, pair.camera0, pair.camera1)
+
+
+def _stands(other: TwoViewResult, first: TwoViewResult, pair: Pair, config: PipelineConfig) -> bool:
+    """Whether the result of the second front end is OK, and the matches of the first say so too."""
+    most = config.second_frontend.max_chance
+    if other.status is not Status.OK or most >= 1:
+        return other.status is Status.OK
+    threshold = config.pose.threshold_px
+    return chance_of(other.essential, first, pair.cameras, threshold, pair.independent) < most
+
+
 @lru_cache(maxsize=64)
 def _say_once(text: str) -> None:
     _LOGGER.warning("%s", text)
-
-
-def _visible(features: Features) -> bool:
-    dark = features.fixed_keypoints and len(features) == 0
-    return features.kept is not None and not dark
-
-
-def _asked(
-    second: Stages, features0: Features, features1: Features, camera0: Camera, camera1: Camera
-) -> TwoViewResult:
-    extract = second.frontend.extract
-    assert features0.kept is not None and features1.kept is not None
-    seen = features0.kept.features(extract), features1.kept.features(extract)
-    return relation.relate(second, *seen, camera0, camera1)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ from msga_ros.two_view.pipeline import Status, TwoViewPipeline, TwoViewResult
 from msga_ros.two_view.stages import Frontend
 
 # The first one sees too little to find a motion, the second one enough.
-POOR = {"frontend.name": "orb", "frontend.max_keypoints": 20, "sieve.name": "none"}
+POOR = {"frontend.name": "orb", "frontend.max_keypoints": 40, "sieve.name": "none"}
 GOOD = {**POOR, "frontend.max_keypoints": 2000}
 SECOND = {
     "second_frontend.name": "sift",
@@ -225,6 +226,44 @@ def test_where_the_second_one_fails_the_first_has_spoken_and_it_is_told_once(
     assert said == [f"the second front end sift failed: {type(error).__name__}: {error}"]
     spy.fails = None
     assert run(pipeline, fountain).status is Status.OK
+
+
+def test_a_motion_that_the_first_ones_matches_do_not_confirm_does_not_stand(
+    spied: Callable[..., Any], fountain: PosedPair
+) -> None:
+    hardly_any = {"frontend.max_keypoints": 20}  # four of eight agree: one time in ten thousand
+    pipeline, spy = spied(**hardly_any)
+    result = run(pipeline, fountain)
+    assert result.status is Status.TOO_FEW_MATCHES and spy.matched == 1
+    assert result.second is not None and not result.second.stands and not result.second.problem
+    assert same(result, run(TwoViewPipeline.from_config(**{**POOR, **hardly_any}), fountain))
+    for chance, stands in ((1e-3, True), (1e-5, False), (1.0, True)):
+        pipeline, _ = spied(**hardly_any, **{"second_frontend.max_chance": chance})
+        result = run(pipeline, fountain)
+        assert (result.status is Status.OK, result.second.stands) == (stands, stands)
+
+
+def test_it_is_asked_where_another_motion_fits_as_well(
+    spied: Callable[..., Any], fountain: PosedPair
+) -> None:
+    pipeline, _ = spied(**{"frontend.max_keypoints": 80})
+    result = run(pipeline, fountain)
+    assert result.refused is not None and result.refused.status is Status.DEGENERATE
+    assert result.status is Status.OK and error_deg(result, fountain) < 2.0
+
+
+@pytest.mark.parametrize("degrees", [0.0, 8.0])
+def test_nobody_is_asked_where_the_camera_only_turned(
+    spied: Callable[..., Any], fountain: PosedPair, degrees: float
+) -> None:
+    k, size = fountain.camera0.k, fountain.image0.shape[::-1]
+    turn, _ = cv2.Rodrigues(np.radians(degrees) * np.array([0.6, -0.7, 0.3]))
+    turned = cv2.warpPerspective(fountain.image0, k @ turn @ np.linalg.inv(k), size)
+    noise = np.random.default_rng(0).normal(0, 2, turned.shape)
+    image1 = np.clip(turned + noise, 0, 255).astype(np.uint8)
+    pipeline, spy = spied(**GOOD)
+    result = run(pipeline, replace(fountain, image1=image1, camera1=fountain.camera0))
+    assert result.status is Status.DEGENERATE and result.second is None and not spy.extracted
 
 
 def test_nobody_is_asked_about_a_black_image(
