@@ -206,6 +206,8 @@ class _Work:
             if outcome.stereo and odometry_result is not None:
                 outcome = with_ids_of_the_odometry(outcome, odometry_result.update)
             header["status"] = outcome.result.status.name
+            second = outcome.result.second
+            header["second"] = None if second is None else second.stands
             messages += serialised(outcome, one.time_ns, outputs)
         return Entry(header, messages)
 

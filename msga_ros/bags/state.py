@@ -163,8 +163,10 @@ class _Writer:
             return ["enum", _NAMES[kind], one.name]
         held = {**vars(one)}
         _check_fields(kind, list(held))
-        if kind is Features and getattr(one.payload, "repeats_descriptors", False):
-            held["payload"] = None  # matchers do without
+        if isinstance(one, Features):
+            held["kept"] = None  # no other front end is asked about a view of before
+            if getattr(one.payload, "repeats_descriptors", False):
+                held["payload"] = None  # matchers do without
         return ["object", _NAMES[kind], *([name, self.value(v)] for name, v in held.items())]
 
     def _array(self, array: NDArray[np.generic]) -> int:

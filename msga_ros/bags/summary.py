@@ -55,6 +55,7 @@ class Account:
 
     def __init__(self) -> None:
         self.by_status: Counter[str] = Counter()
+        self.second: Counter[bool] = Counter()  # asked: whether its pose stands
         self.bad: Counter[tuple[str, str]] = Counter()  # kind and topic of sets that were unusable
         self.poses: list[StampedPose] = []
         self.motions: list[str] = []  # of these poses, names of `OdometryStatus`
@@ -63,6 +64,8 @@ class Account:
         """Take in what an entry of the journal says."""
         if header["status"] is not None:
             self.by_status[header["status"]] += 1
+        if header.get("second") is not None:
+            self.second[header["second"]] += 1
         if header["bad"] is not None:
             self.bad[tuple(header["bad"])] += 1
         pose = header["pose"]
@@ -75,6 +78,8 @@ class Account:
 @dataclass(frozen=True)
 class Summary:
     """What a run did. `resumed`: sets that an earlier run had done; `by_status`: of the poses.
+    `second_asked`, `second_answered`: pairs that a second front end was asked about, and of which
+    its pose stands.
 
     `poses`: of the trajectory, `guessed` of them without a measured motion, or without its length.
     `length`, `guessed_length`: of the trajectory, metres in mode stereo. `reasons`: why little or
@@ -94,6 +99,8 @@ class Summary:
     usable: bool
     tally: Tally
     files: tuple[Path, ...]
+    second_asked: int = 0
+    second_answered: int = 0
 
 
 def summarise(
@@ -131,6 +138,8 @@ def summarise(
         usable=usable,
         tally=tally,
         files=files,
+        second_asked=account.second.total(),
+        second_answered=account.second[True],
     )
 
 

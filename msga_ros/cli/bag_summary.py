@@ -35,6 +35,7 @@ def _made(target: str, summary: Summary) -> Table:
         "pairs of views": str(pairs),
         "  OK": f"{ok} ({_share(ok, pairs)})" if pairs else "",
         **{f"  {name}": f"{count} ({_share(count, pairs)})" for name, count in others.items()},
+        "second front end": _second(summary),
         "jumps back in time": str(summary.tally.jumps) if summary.tally.jumps else "",
         "poses of the trajectory": str(summary.poses) if summary.poses else "",
         "  guessed": _guessed(summary) if summary.poses else "",
@@ -44,6 +45,11 @@ def _made(target: str, summary: Summary) -> Table:
         if value:
             table.add_row(name, value)
     return table
+
+
+def _second(summary: Summary) -> str:
+    asked, answered = summary.second_asked, summary.second_answered
+    return f"asked about {asked} pairs, {answered} OK by it" if asked else ""
 
 
 def _guessed(summary: Summary) -> str:

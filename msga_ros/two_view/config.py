@@ -96,7 +96,7 @@ class SecondConfig:
         0, "As frontend.max_matches, of the second front end.", minimum=0, maximum=1_000_000
     )
     max_chance: float = setting(
-        1e-7,
+        1e-6,
         "The second front end's motion stands only where as many of the first one's matches would "
         "agree with it by chance with a probability below this; 1.0: do not look.",
         minimum=1e-300,
