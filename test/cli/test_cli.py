@@ -237,6 +237,28 @@ def test_match_of_a_real_pair_knows_its_camera_and_its_error(
     assert pose["translation_error_deg"] < 2.0
 
 
+def test_match_says_whose_pose_it_is(tmp_path: Path) -> None:
+    folder, out = shared_path(FOUNTAIN), tmp_path / "pose.json"
+    poor = ("--frontend", "orb", "--set", "frontend.max_keypoints=40", "--set", "sieve.name=none")
+    second = ("second_frontend.name=sift", "second_frontend.sieve=none")
+    more = ("-o", tmp_path / "m.jpg", "--json", out)
+
+    def matched(*settings: str) -> tuple[int, str]:
+        extra = [part for one in settings for part in ("--set", one)]
+        result = msga("match", folder / "0003.jpg", folder / "0005.jpg", *poor, *extra, *more)
+        return result.exit_code, " ".join(result.output.split())
+
+    code, text = matched()
+    assert code == 1 and "front end orb" in text
+    code, text = matched(*second)
+    assert code == 0 and "front end sift; orb had no pose" in text and "second " in text
+    pose = json.loads(out.read_text())
+    assert (pose["frontend"], pose["second_asked"]) == ("sift", True)
+    assert max(pose["rotation_error_deg"], pose["translation_error_deg"]) < 2.0
+    code, text = matched(*second, "second_frontend.max_keypoints=8")
+    assert code == 1 and "front end orb; sift, the second one, has no pose either" in text
+
+
 def test_match_without_a_pose_says_so_and_exits_with_one(
     images: tuple[Path, Path], weights: Path, tmp_path: Path
 ) -> None:

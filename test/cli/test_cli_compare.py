@@ -97,3 +97,26 @@ def test_mistakes_are_one_clear_line(
     assert code == 2, text
     assert part in text.replace("\n", " ") and "Traceback" not in text
     assert (tmp_path / "picture.png").read_bytes() == b"\x89PNG\r\n"  # another's file is left alone
+
+
+def test_a_second_front_end_is_part_of_a_method(scenes: list[Path], tmp_path: Path) -> None:
+    first = "orb+none,frontend.max_keypoints=60"
+    both = f"{first},second_frontend.name=sift,second_frontend.sieve=none"
+    rows_file = tmp_path / "r.json"
+    code, text = msga(
+        *("compare", *scenes, "-m", first, "-m", both, "--pairs", 3, "--unrelated", 2),
+        *("--json", rows_file),
+    )
+    assert code == 0, text
+    alone, asked = json.loads(rows_file.read_text())
+    assert alone["asked_second"] == 0 and "second" not in alone["cpu_stages"]
+    assert 0 < asked["asked_second"] <= alone["refused"] and asked["cpu_stages"]["second"] > 0
+    assert asked["refused"] < alone["refused"] and asked["confidently_wrong"] == 0
+    assert asked["right"] > alone["right"] and asked["cpu_ms"] > alone["cpu_ms"]
+
+
+def test_a_second_front_end_that_cannot_be_is_one_clear_line(scenes: list[Path]) -> None:
+    for name, reason in (("orb", "another front end"), ("surf", "unknown front end 'surf'")):
+        code, text = msga("compare", scenes[0], "-m", f"orb+none,second_frontend.name={name}")
+        assert code == 2, text
+        assert reason in text.replace("\n", " ") and "Traceback" not in text

@@ -48,6 +48,7 @@ class ComparisonRow:
     refused: int
     missed: int
     confidently_wrong: int
+    asked_second: int
     agreeing: float
     inliers: float
     cpu_ms: float
@@ -154,6 +155,7 @@ def _row(
         refused=len(refused),
         missed=sum(_is_missed(by_pair[record.pair]) for record in refused),
         confidently_wrong=sum(_is_confidently_wrong(record) for record in own),
+        asked_second=sum("second" in record.stages for record in own),
         agreeing=_agreeing(own, first),
         inliers=float(np.median([record.inliers for record in own])),
         cpu_ms=cpu,
