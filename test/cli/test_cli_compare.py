@@ -104,8 +104,7 @@ def test_a_second_front_end_is_part_of_a_method(scenes: list[Path], tmp_path: Pa
     both = f"{first},second_frontend.name=sift,second_frontend.sieve=none"
     rows_file = tmp_path / "r.json"
     code, text = msga(
-        *("compare", *scenes, "-m", first, "-m", both, "--pairs", 3, "--unrelated", 2),
-        *("--json", rows_file),
+        *("compare", *scenes, "-m", first, "-m", both, "--pairs", 3, "--json", rows_file)
     )
     assert code == 0, text
     alone, asked = json.loads(rows_file.read_text())
