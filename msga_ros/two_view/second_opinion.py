@@ -25,7 +25,7 @@ from msga_ros.two_view.relation import Stages
 from msga_ros.two_view.result import SecondOpinion, Status, TwoViewResult
 from msga_ros.two_view.stage_clock import StageClock
 from msga_ros.two_view.stages import Frontend, Sieve, TrackingFrontend
-from msga_ros.two_view.witness import chance_of, hardly_moved
+from msga_ros.two_view.witness import Witnesses, hardly_moved
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -92,6 +92,10 @@ class Pair:
         """Whether the matches of the first front end err each for itself."""
         return self.features0.independent and self.features1.independent
 
+    def witnesses(self, first: TwoViewResult, config: PipelineConfig) -> Witnesses:
+        """The matches of the first front end, for a motion of the second."""
+        return Witnesses.of(first, self.cameras, config.pose.threshold_px, self.independent)
+
     def seen_by(self, frontend: Frontend) -> Pair:
         """The same by the features of another front end; each image is extracted once."""
         assert self.features0.kept is not None and self.features1.kept is not None
@@ -103,9 +107,9 @@ class Pair:
 def second_opinion(stages: Stages, first: TwoViewResult, pair: Pair) -> TwoViewResult:
     """The result of `pair`: `first`, or that of the second front end if `first` was refused.
 
-    Nobody is asked where an image is not there, or shows the first front end nothing at all, nor
-    where the camera has turned on the spot: no front end finds a parallax that is not there. What
-    the second one raises is logged, once, and a `problem` of the result.
+    Nobody is asked where an image is not there, where the first front end has too few matches to
+    confirm any motion, nor where the camera has turned on the spot: no front end finds a parallax
+    that is not there. What the second one raises is logged, once, and a `problem` of the result.
     """
     if stages.second is None or not _worth_asking(first, pair, stages.config):
         return first
@@ -133,8 +137,10 @@ def second_opinion(stages: Stages, first: TwoViewResult, pair: Pair) -> TwoViewR
 def _worth_asking(first: TwoViewResult, pair: Pair, config: PipelineConfig) -> bool:
     if first.status is Status.OK or not pair.shown:
         return False
-    degenerate = first.status is Status.DEGENERATE
-    return not (degenerate and hardly_moved(first, pair.cameras, config.pose, pair.independent))
+    if first.status is Status.DEGENERATE:
+        return not hardly_moved(first, pair.cameras, config.pose, pair.independent)
+    most = config.second_frontend.max_chance
+    return most >= 1 or pair.witnesses(first, config).least_chance < most
 
 
 def _related(second: Stages, pair: Pair) -> TwoViewResult:
@@ -147,8 +153,7 @@ def _stands(other: TwoViewResult, first: TwoViewResult, pair: Pair, config: Pipe
     most = config.second_frontend.max_chance
     if other.status is not Status.OK or most >= 1:
         return other.status is Status.OK
-    threshold = config.pose.threshold_px
-    return chance_of(other.essential, first, pair.cameras, threshold, pair.independent) < most
+    return pair.witnesses(first, config).chance_of(other.essential) < most
 
 
 @lru_cache(maxsize=64)

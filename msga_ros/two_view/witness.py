@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,28 +21,49 @@ from msga_ros.two_view.result import TwoViewResult
 Array = NDArray[np.float64]
 
 
-def chance_of(
-    essential: Array,
-    result: TwoViewResult,
-    cameras: tuple[Camera, Camera],
-    threshold_px: float,
-    independent: bool,
-) -> float:
-    """Probability that by chance as many matches of `result` agree with the motion `essential`.
+@dataclass(frozen=True)
+class Witnesses:
+    """Putative matches as witnesses of motions that were found without them.
 
-    All putative matches of `result` count, and the motion must be from others. `threshold_px`:
-    largest epipolar distance of one that agrees. Not `independent`: they err together where they
-    are close to each other.
+    `rows` (N, 4) and `threshold`, the largest epipolar distance of one that agrees: normalised.
+    `by_chance`: probability of one that is false to agree with a motion.
     """
-    rows = _rows(result, cameras, np.ones(len(result.inlier), dtype=bool))
-    if not independent:
-        rows = rows[spread(rows, CONTEXT)]
-    threshold = threshold_px * 2 / (cameras[0].mean_focal + cameras[1].mean_focal)
-    squared = sampson_distance_squared(torch.from_numpy(rows), torch.from_numpy(essential)).numpy()
-    # Where both lines are as far from their points, that distance is sqrt(2) times Sampson's.
-    reach = math.sqrt(2) * threshold
-    chance = max(chance_of_agreement(rows[:, side], reach) for side in (slice(2), slice(2, 4)))
-    return chance_of_as_many(len(rows), int((squared < threshold**2).sum()), chance)
+
+    rows: Array
+    threshold: float
+    by_chance: float
+
+    @classmethod
+    def of(
+        cls,
+        result: TwoViewResult,
+        cameras: tuple[Camera, Camera],
+        threshold_px: float,
+        independent: bool,
+    ) -> Witnesses:
+        """All matches of `result`. Not `independent`: they err together where they are close to
+        each other, so that of those one counts."""
+        rows = _rows(result, cameras, np.ones(len(result.inlier), dtype=bool))
+        if not independent:
+            rows = rows[spread(rows, CONTEXT)]
+        threshold = threshold_px * 2 / (cameras[0].mean_focal + cameras[1].mean_focal)
+        # Where both lines are as far from their points, that distance is sqrt(2) times Sampson's.
+        reach = math.sqrt(2) * threshold
+        sides = (rows[:, :2], rows[:, 2:])
+        return cls(rows, threshold, max(chance_of_agreement(one, reach) for one in sides))
+
+    def chance_of(self, essential: Array) -> float:
+        """Probability that by chance as many of them agree with the motion `essential` (3, 3)."""
+        squared = sampson_distance_squared(
+            torch.from_numpy(self.rows), torch.from_numpy(essential)
+        ).numpy()
+        agree = int((squared < self.threshold**2).sum())
+        return chance_of_as_many(len(self.rows), agree, self.by_chance)
+
+    @property
+    def least_chance(self) -> float:
+        """That of a motion which all of them agree with."""
+        return chance_of_as_many(len(self.rows), len(self.rows), self.by_chance)
 
 
 def hardly_moved(

@@ -18,7 +18,7 @@ from msga_ros.configuration.yaml_dataclass import ConfigError
 from msga_ros.datasets.posed.base import PosedImage, PosedScene
 from msga_ros.datasets.sequences.picture_folder import PictureFolder
 from msga_ros.datasets.sequences.synthetic import SyntheticOptions, SyntheticSequence
-from msga_ros.evaluation.comparison.methods import Answer, MethodError, method
+from msga_ros.evaluation.comparison.methods import Answer, MethodError, _weights, method
 from msga_ros.evaluation.comparison.pairs import (
     FootagePairs,
     ImagePair,
@@ -324,3 +324,12 @@ def test_the_preset_for_a_gpu_says_that_the_cpu_does_the_work() -> None:
 def test_an_unknown_preset_is_named() -> None:
     with pytest.raises(ConfigError, match="balanced"):
         preset_path("fast")
+
+
+def test_weights_of_a_sieve_behind_a_second_front_end_are_part_of_a_method() -> None:
+    alone = PipelineConfig.load(**{"frontend.name": "orb", "sieve.name": "none"})
+    assert _weights(alone) == []
+    both = PipelineConfig.load(
+        **{"frontend.name": "orb", "sieve.name": "none", "second_frontend.name": "sift"}
+    )
+    assert len(_weights(both)) == 1 and _weights(both) == _weights(PipelineConfig.load())

@@ -180,3 +180,15 @@ def test_own_settings_without_a_description_say_whose_they_are() -> None:
     }
     assert found["sieve.tiny.least"].description == "Of the sieve tiny."
     assert found["frontend.tiny.most"].description == "Points looked at in each image."
+
+
+def test_a_second_front_end_has_its_own_settings_too() -> None:
+    both = {"second_frontend.name": "msga_dense", "frontend.msga_dense.longest": 320}
+    config = Settings.from_values(both).pipeline
+    assert config.of_second.frontend.own.longest == 320  # type: ignore[attr-defined]
+    assert config.of_second.frontend.own.min_confidence == 0.3  # type: ignore[attr-defined]
+    assert config.frontend.own is None
+    with pytest.raises(SettingsError, match=r"frontend\.msga_dense\.longest"):
+        Settings.from_values({"frontend.msga_dense.longest": 320})  # nobody asks it
+    with pytest.raises(SettingsError, match=r"second_frontend\.name must be one of none, sift"):
+        Settings.from_values({"second_frontend.name": "surf"})

@@ -266,6 +266,18 @@ def test_nobody_is_asked_where_the_camera_only_turned(
     assert result.status is Status.DEGENERATE and result.second is None and not spy.extracted
 
 
+def test_nobody_is_asked_where_no_motion_could_be_confirmed(
+    spied: Callable[..., Any], fountain: PosedPair
+) -> None:
+    none = {"frontend.max_keypoints": 8, "frontend.ratio": 0.5}
+    pipeline, spy = spied(**none)
+    result = run(pipeline, fountain)
+    assert len(result.inlier) < 3 and result.status is Status.TOO_FEW_MATCHES
+    assert result.second is None and not spy.extracted
+    pipeline, spy = spied(**none, **{"second_frontend.max_chance": 1.0})
+    assert run(pipeline, fountain).status is Status.OK and spy.matched == 1
+
+
 def test_nobody_is_asked_about_a_black_image(
     spied: Callable[..., Any], fountain: PosedPair
 ) -> None:

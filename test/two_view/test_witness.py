@@ -15,7 +15,7 @@ from msga_ros.geometry.pose import essential_matrix
 from msga_ros.geometry.significance import chance_of_as_many
 from msga_ros.two_view.config import PoseConfig
 from msga_ros.two_view.result import TwoViewResult
-from msga_ros.two_view.witness import chance_of, hardly_moved
+from msga_ros.two_view.witness import Witnesses, hardly_moved
 
 BOTH = (CAMERA, CAMERA)
 
@@ -29,6 +29,12 @@ def seen(scene: TwoViewScene, **fields: Any) -> TwoViewResult:
     none = np.zeros(len(pixels[0]), dtype=bool)
     values = {"keypoints0": pixels[0], "keypoints1": pixels[1], "inlier": none, **fields}
     return make_result(len(none), 0, **values)
+
+
+def chance_of(
+    essential: np.ndarray, result: TwoViewResult, cameras: Any, px: float, independent: bool
+) -> float:
+    return Witnesses.of(result, cameras, px, independent).chance_of(essential)
 
 
 def true_essential(scene: TwoViewScene) -> np.ndarray:
@@ -87,6 +93,15 @@ def test_without_matches_nothing_is_confirmed() -> None:
     assert chance_of(true_essential(scene), none, BOTH, 1.0, True) == 1.0
     unknown = seen(replace(scene, points0=np.full_like(scene.points0, np.nan)))
     assert chance_of(true_essential(scene), unknown, BOTH, 1.0, True) == 1.0
+
+
+def test_what_so_few_could_confirm_at_best() -> None:
+    for count, least, most in ((0, 1.0, 1.0), (2, 1e-5, 1e-2), (8, 0.0, 1e-12)):
+        scene = random_scene(1, 60)
+        few = replace(scene, points0=scene.points0[:count], points1=scene.points1[:count])
+        witnesses = Witnesses.of(seen(few), BOTH, 1.0, True)
+        assert least <= witnesses.least_chance <= most
+        assert witnesses.least_chance == witnesses.chance_of(true_essential(scene))
 
 
 def test_whether_the_camera_moved() -> None:
