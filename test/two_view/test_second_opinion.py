@@ -243,6 +243,18 @@ def test_a_motion_that_the_first_ones_matches_do_not_confirm_does_not_stand(
         assert (result.status is Status.OK, result.second.stands) == (stands, stands)
 
 
+def test_a_motion_that_the_second_one_does_not_stand_by_is_not_confirmed_by_any(
+    spied: Callable[..., Any], fountain: PosedPair
+) -> None:
+    unsure = {"frontend.name": "sift", "frontend.max_keypoints": 150, "sieve.name": "none"}
+    alone = run(TwoViewPipeline.from_config(**unsure), fountain)
+    assert alone.status is Status.DEGENERATE and error_deg(alone, fountain) < 10.0
+    for chance in (1e-6, 1.0):
+        more = {"second_frontend.max_keypoints": 150, "second_frontend.max_chance": chance}
+        result = run(spied(**more)[0], fountain)
+        assert result.status is Status.TOO_FEW_MATCHES and result.frontend == "orb"
+
+
 def test_it_is_asked_where_another_motion_fits_as_well(
     spied: Callable[..., Any], fountain: PosedPair
 ) -> None:
