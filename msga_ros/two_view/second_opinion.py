@@ -81,11 +81,8 @@ class Pair:
 
     @property
     def shown(self) -> bool:
-        """Whether the images of both are there, and the first front end sees something in each."""
-        return all(
-            one.kept is not None and not (one.fixed_keypoints and len(one) == 0)
-            for one in (self.features0, self.features1)
-        )
+        """Whether the images of both are there."""
+        return self.features0.kept is not None and self.features1.kept is not None
 
     @property
     def independent(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from node.stereo_drive import Related
 from odometry.rig_scene import CAMERA, Scene, same_index, with_outliers
 from odometry.test_rgbd import FARTHEST, KNOWN_NOISE, LITTLE_PARALLAX, view
 from scipy import stats
@@ -191,8 +192,9 @@ class Matching:
         views = [] if stream is None else stream.views
         self._numbers = {id(one.features): number for number, one in enumerate(views)}
 
-    def relate(self, *views: Any) -> Any:
-        matches = same_index(*views)
+    def relate(self, *views: Any, ask_second: bool) -> Any:
+        assert not ask_second  # for the odometry, which needs matches of the features
+        matches = Related(**vars(same_index(*views)))
         first, last = (self._numbers.get(id(one), 0) for one in views[:2])
         if last - first > self._in_sight:
             return replace(matches, inlier=np.zeros_like(matches.inlier))
