@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from msga_ros.datasets.posed.sources import open_scene
+from msga_ros.devices.freed_memory import keep_freed_memory
 from msga_ros.evaluation.comparison.pairs import PosedPairs
 from msga_ros.frontend.images import to_grey
 from msga_ros.network.checkpoint import find_weights
@@ -91,6 +92,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=15)
     given = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()  # as the front end does
     net = DenseMatcher.load(find_weights(given.weights)).folded()
     print(f"| CPU ms | {' | '.join(COLUMNS)} |")
     print("|---" * (1 + len(COLUMNS)) + "|")

@@ -126,21 +126,21 @@ class GraphAttentionLayer(nn.Module):
         """`(B, N, C)`, from the nodes of both images at the other ends of the edges."""
         split = (self.heads, seen.query.shape[-1] // self.heads)
         there = gathered(torch.cat((seen.alike, other.alike), 1), indices)
-        alike = there @ seen.alike.unsqueeze(-1)  # (B, N, k, 1)
-        # A query stands in the rows of its head alone, so that one product answers for all heads:
-        # the products of all keys, or values, number by number, are never held.
+        # Rows times matrices throughout: the other way round takes three times as long on a CPU.
+        alike = seen.alike.unsqueeze(2) @ there.transpose(2, 3)  # (B, N, 1, k)
+        # A query stands in the columns of its head alone, so that one product answers for all
+        # heads: the products of all keys, or values, number by number, are never held.
         query = torch.diag_embed(seen.query.unflatten(-1, split).transpose(2, 3))
-        query = query.transpose(2, 3).flatten(2, 3)  # (B, N, C, heads)
-        logits = gathered(torch.cat((seen.key, other.key), 1), indices) @ query
-        logits = logits / split[1] ** 0.5 + alike * self.likeness_gain
-        of_place = places @ seen.query_of_place.transpose(2, 3)
-        weights = (logits + of_place).softmax(2)  # (B, N, k, heads)
+        query = query.permute(0, 1, 4, 3, 2).flatten(3)  # (B, N, heads, C)
+        keys = gathered(torch.cat((seen.key, other.key), 1), indices)
+        logits = query @ keys.transpose(2, 3)
+        logits = logits / split[1] ** 0.5 + alike * self.likeness_gain.unsqueeze(1)
+        of_place = seen.query_of_place @ places.transpose(2, 3)
+        weights = (logits + of_place).softmax(3)  # (B, N, heads, k)
         values = gathered(torch.cat((seen.value, other.value), 1), indices)
-        means = weights.transpose(2, 3) @ values
-        own_part = means.unflatten(-1, split).diagonal(dim1=2, dim2=3)  # (B, N, C / heads, heads)
-        message = own_part.transpose(2, 3).flatten(2)
-        mean_place = weights.transpose(2, 3) @ places
-        return message + cast(Tensor, self.value_of_place(mean_place.flatten(2)))
+        own_part = (weights @ values).unflatten(-1, split).diagonal(dim1=2, dim2=3)
+        message = own_part.transpose(2, 3).flatten(2)  # from (B, N, C / heads, heads)
+        return message + cast(Tensor, self.value_of_place((weights @ places).flatten(2)))
 
 
 def _waves(relative: Tensor) -> Tensor:

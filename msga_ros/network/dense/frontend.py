@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from msga_ros.configuration.setting import check_ranges, setting
 from msga_ros.devices.fallback import DeviceFallback, NetworkOnDevice
+from msga_ros.devices.freed_memory import keep_freed_memory
 from msga_ros.frontend.base import Features, FrontendError, Matches
 from msga_ros.frontend.config import FrontendConfig
 from msga_ros.frontend.images import ScaledImage, prepare
@@ -141,6 +142,7 @@ def create(config: FrontendConfig) -> DenseFrontend:
         net = DenseMatcher.load(find_weights(config.own.weights or "msga_dense")).folded()
     except CheckpointError as error:
         raise FrontendError(f"the front end msga_dense: {error}") from error
+    keep_freed_memory()
     return DenseFrontend(config, placed("the front end msga_dense", net, config.device))
 
 

