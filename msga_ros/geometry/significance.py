@@ -43,8 +43,6 @@ def chance_of_as_many(matches: int, inliers: int, probability: float) -> float:
     `probability`: of one of them, see `chance_of_agreement`. Unlike `expected_false_alarms` this is
     of a motion that was found without these matches: nothing was chosen to suit them.
     """
-    if inliers <= 0:
-        return 1.0
     return float(bdtrc(inliers - 1, matches, min(max(probability, 0.0), 1.0)))
 
 

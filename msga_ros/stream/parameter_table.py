@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from msga_ros.configuration.parameter import Parameter
 from msga_ros.configuration.setting import parameters_of
@@ -11,7 +12,7 @@ from msga_ros.frontend.config import FrontendConfig
 from msga_ros.odometry.config import OdometryConfig
 from msga_ros.stream.input_parameters import INPUT_PARAMETERS
 from msga_ros.stream.output_parameters import ODOMETRY_PARAMETERS, OUTPUT_PARAMETERS
-from msga_ros.two_view.config import NO_SECOND, PoseConfig, SecondConfig, SieveConfig
+from msga_ros.two_view.config import AS_SECOND, NO_SECOND, PoseConfig, SecondConfig, SieveConfig
 from msga_ros.two_view.sieves import AUTOMATIC, SIEVES
 from msga_ros.two_view.sieves.msga import NetworkConfig
 
@@ -51,6 +52,9 @@ def own_parameters(values: Mapping[str, object]) -> tuple[Parameter, ...]:
         kind = getattr(registry.load(name), "Config", None)
         if kind is not None:
             text = f"Of the {registry.kind} {name}."
-            own = parameters_of(kind, f"{group}.{name}", text)
-            found.update((one.name, one) for one in own)
+            for one in parameters_of(kind, f"{group}.{name}", text):
+                if entry == "second_frontend.name":
+                    default = AS_SECOND.get(name, {}).get(one.name.rpartition(".")[2], one.default)
+                    one = replace(one, default=default)
+                found[one.name] = one
     return tuple(found.values())

@@ -7,6 +7,7 @@ parameters (`frontend.*`, `second_frontend.*`, `sieve.*`, `network.*`, `pose.*`)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ from msga_ros.two_view.sieves.msga import NetworkConfig
 
 NO_REFINEMENT = "none"  # of the pose: the sieve's own solution stands
 NO_SECOND = "none"  # of `second_frontend.name`: nobody else is asked
+
+# Settings of its own that a front end has otherwise by default where it is the second one. Turned
+# images: what keypoints have found in them is asked about seldom, and costs the most.
+AS_SECOND: Mapping[str, Mapping[str, float]] = {"msga_dense": {"turn_below": 0.0}}
 
 
 def refinements() -> tuple[str, ...]:
@@ -213,7 +218,7 @@ class PipelineConfig:
             matcher=second.matcher,
             max_keypoints=second.max_keypoints,
             max_matches=second.max_matches,
-            own=own.frontend,
+            own=own.frontend or _own("frontend", second.name, _as_second(second.name)),
         )
         sieve = replace(self.sieve, name=second.sieve, own=own.sieve)
         return replace(self.alone, frontend=frontend, sieve=sieve)
@@ -243,7 +248,7 @@ class PipelineConfig:
         second: SecondConfig = made["second_frontend"]
         if second.asked:
             own = OwnSettings(
-                _own("frontend", second.name, groups["frontend"]),
+                _own("frontend", second.name, _as_second(second.name) | groups["frontend"]),
                 _own("sieve", second.sieve, groups["sieve"]),
             )
             made["second_frontend"] = replace(second, own=own)
@@ -273,6 +278,10 @@ def _own(group: str, name: str, entries: dict[str, object]) -> object | None:
     """What the stage `name` has of its own among the entries of its group."""
     own = {key: entries[key] for key in _dotted(entries)}
     return own_settings(_OWN[group], group, name, own) if own else None
+
+
+def _as_second(name: str) -> dict[str, object]:
+    return {f"{name}.{entry}": value for entry, value in AS_SECOND.get(name, {}).items()}
 
 
 def _dotted(entries: dict[str, object]) -> list[str]:

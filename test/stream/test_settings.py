@@ -187,6 +187,9 @@ def test_a_second_front_end_has_its_own_settings_too() -> None:
     config = Settings.from_values(both).pipeline
     assert config.of_second.frontend.own.longest == 320  # type: ignore[attr-defined]
     assert config.of_second.frontend.own.min_confidence == 0.3  # type: ignore[attr-defined]
+    assert config.of_second.frontend.own.turn_below == 0.0  # type: ignore[attr-defined]
+    first = Settings.from_values({"frontend.name": "msga_dense"})
+    assert first["frontend.msga_dense.turn_below"] == 0.1
     assert config.frontend.own is None
     with pytest.raises(SettingsError, match=r"frontend\.msga_dense\.longest"):
         Settings.from_values({"frontend.msga_dense.longest": 320})  # nobody asks it

@@ -22,7 +22,7 @@ from msga_ros.frontend.config import FrontendConfig
 from msga_ros.geometry.pose import pose_error_deg
 from msga_ros.two_view import second_opinion
 from msga_ros.two_view.chosen_stages import create_frontend
-from msga_ros.two_view.config import PipelineConfig
+from msga_ros.two_view.config import PipelineConfig, SecondConfig
 from msga_ros.two_view.pipeline import Status, TwoViewPipeline, TwoViewResult
 from msga_ros.two_view.stages import Frontend
 
@@ -375,12 +375,27 @@ def test_settings_of_both_and_of_each(spied: Callable[..., Any]) -> None:
     )
     assert (own.max_keypoints, own.max_matches) == (2000, 700)
     assert own.own.longest == 256 and config.frontend.own is None  # type: ignore[attr-defined]
+    assert own.own.turn_below == 0.0  # type: ignore[attr-defined]  # by default where it is second
     assert config.of_second.sieve.name == "auto" and not config.of_second.second_frontend.asked
     assert not config.alone.second_frontend.asked and config.alone.frontend == config.frontend
     with pytest.raises(ConfigError, match=r"frontend\.msga_dense\.longer"):
         PipelineConfig.load(
             **{"second_frontend.name": "msga_dense", "frontend.msga_dense.longer": 1}
         )
+
+
+def test_a_second_one_may_have_other_defaults() -> None:
+    dense = {"second_frontend.name": "msga_dense"}
+    for config, expected in (
+        (PipelineConfig.load(**dense), 0.0),
+        (PipelineConfig(second_frontend=SecondConfig(name="msga_dense")), 0.0),
+        (PipelineConfig.load(**dense, **{"frontend.msga_dense.turn_below": 0.2}), 0.2),
+        (PipelineConfig.load(**{"second_frontend.name": "akaze"}), None),
+    ):
+        own = config.of_second.frontend.own
+        assert getattr(own, "turn_below", None) == expected
+    first = create_frontend(PipelineConfig.load(**{"frontend.name": "msga_dense"}).frontend)
+    assert first._own.turn_below == 0.1  # type: ignore[attr-defined]
 
 
 def test_what_can_change_while_running_and_what_cannot(spied: Callable[..., Any]) -> None:

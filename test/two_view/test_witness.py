@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import binom
 from stream.fakes import CAMERA, make_result
 from two_view_scene import TwoViewScene, random_scene
 
+from msga_ros.geometry.epipolar import sampson_distance_squared
 from msga_ros.geometry.pose import essential_matrix
 from msga_ros.geometry.significance import chance_of_as_many
 from msga_ros.two_view.config import PoseConfig
@@ -71,6 +73,35 @@ def test_unrelated_matches_agree_with_a_motion_about_as_often_as_is_expected() -
     ]
     assert np.mean(np.array(chances) < 1e-3) <= 0.02  # it promises less than one in a thousand
     assert np.mean(np.array(chances) < 0.5) > 0.05  # and is not far from what it promises
+
+
+def test_false_matches_agree_no_more_often_than_their_band_says() -> None:
+    shares, promised = [], []
+    for seed in range(40):
+        scene = random_scene(seed, 400, outliers=1.0)
+        drawn = np.random.default_rng(seed).uniform(-0.5, 0.5, (2, 400, 2))  # all over both images
+        false = replace(scene, points0=drawn[0], points1=drawn[1])
+        witnesses = Witnesses.of(seen(false), BOTH, 4.0, True)
+        essential = true_essential(random_scene(100 + seed))
+        squared = sampson_distance_squared(
+            torch.from_numpy(witnesses.rows), torch.from_numpy(essential)
+        )
+        shares.append(float((squared < witnesses.threshold**2).double().mean()))
+        promised.append(witnesses.by_chance)
+    assert 0.3 < np.mean(shares) / np.mean(promised) < 1.0
+
+
+def test_a_match_that_the_camera_cannot_explain_is_no_witness() -> None:
+    scene = random_scene(1, 60, outliers=0.8)
+    unknown = scene.points0.copy()
+    unknown[::4] = np.nan
+    rest = replace(
+        scene,
+        points0=np.delete(scene.points0, np.s_[::4], 0),
+        points1=np.delete(scene.points1, np.s_[::4], 0),
+    )
+    found = chance_of(true_essential(scene), seen(replace(scene, points0=unknown)), BOTH, 1.0, True)
+    assert found == chance_of(true_essential(scene), seen(rest), BOTH, 1.0, True) < 0.1
 
 
 def test_matches_that_err_together_count_once() -> None:
