@@ -13,12 +13,18 @@ import pytest
 for needed in ("rclpy", "msga_ros.msg"):
     pytest.importorskip(needed, reason="needs the built ROS package")
 
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticStatus
 from msga_ros.msg import CameraImage, ImagePair, RelativePose
 from msga_ros.srv import RelateImages
 from node.harness import STEREO, TEMPORAL, NodeProcess
 from node.scenes import StereoSequence, direction_error_deg, rotation_error_deg, transform_of
 
+from msga_ros.node.diagnostics import Condition, NodeCondition, diagnostics_message
+from msga_ros.node.motion_diagnostics import OdometryCondition
 from msga_ros.node.qos import service_qos
+from msga_ros.stream.statistics import Statistics
+from msga_ros.two_view.result import SecondOpinion
 
 pytestmark = pytest.mark.ros
 
@@ -111,3 +117,18 @@ def test_a_second_front_end_that_cannot_be_is_a_failed_configuration() -> None:
         reason = "second_frontend.name must be another front end than frontend.name"
         assert reason in run.log()
         run.wait_for(lambda: reason in run.diagnostic("model").get("message", ""), what="reason")
+
+
+@pytest.mark.parametrize("problem", ["", "RuntimeError: no memory"])
+def test_the_diagnostics_warn_while_the_second_one_fails(problem: str) -> None:
+    statistics = Statistics()
+    statistics.result("DEGENERATE", 20, 100, SecondOpinion("sift", False, problem))
+    node = NodeCondition(*("active", "", "", "cpu", "cpu", "cpu", "", "orb"), True, "", {}, {})
+    for second in ("sift", ""):
+        condition = Condition(node, "temporal", False, OdometryCondition(), 2.0, second)
+        message = diagnostics_message("/msga", Time(), condition, statistics.snapshot())
+        (status,) = [one for one in message.status if one.name == "msga: processing"]
+        values = {one.key: one.value for one in status.values}
+        assert values.get("second_failed") == (str(int(bool(problem))) if second else None)
+        assert (status.level == DiagnosticStatus.WARN) is bool(problem)
+        assert problem in status.message

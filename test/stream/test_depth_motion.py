@@ -120,6 +120,19 @@ def test_a_turn_on_the_spot_is_known_where_the_essential_matrix_knows_nothing() 
     assert np.linalg.norm(metric.position) < 0.02
 
 
+def test_matches_of_a_second_front_end_get_their_depths_as_any_others() -> None:
+    stream = Stream(Scene.drive(np.random.default_rng(3), 4, points=300))
+    first = make_result(8, 0, status=Status.TOO_FEW_MATCHES)
+    found = replace(stream.result(0, 3), frontend="other", refused=first)
+    plain = in_metres(stream.result(0, 3), stream.views[0], stream.views[3], KNOWN_NOISE)[1]
+    second = replace(found, indices0=None, indices1=None)
+    result, metric = in_metres(second, stream.views[0], stream.views[3], KNOWN_NOISE)
+    assert plain is not None and metric is not None
+    np.testing.assert_array_equal(metric.matrix, plain.matrix)
+    assert (result.status, result.frontend) == (Status.OK, "other")
+    assert result.of_features is first
+
+
 def test_matches_that_the_depths_contradict_are_no_inliers() -> None:
     stream = Stream(Scene.drive(np.random.default_rng(5), 2, points=400))
     result, metric = stream.related(0, 1, outliers=0.2)
