@@ -41,10 +41,16 @@ RADIUS, ALIKE, SUPPORTERS = 2, 0.3, 2  # of a match that its neighbours support,
 
 @dataclass(frozen=True)
 class Way:
-    """What PoseLib gets: `(N, 4)` normalised matches, the surest first, and its threshold."""
+    """What PoseLib gets: `(N, 4)` normalised matches, the surest first, and its threshold.
+
+    `questioned` `(N,)`: which are left out only where they are false, or only where they are true,
+    as `left_out` says; none where that is None.
+    """
 
     matches: Array
     threshold_px: float = 1.0
+    questioned: Mask | None = None
+    left_out: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,12 @@ def ways(net: DenseMatcher, pair: ImagePair) -> tuple[dict[str, Way], float]:
         "from 0.3, and supported from 0.1": Way(
             matches[sure | (confidence >= LESS_SURE) & ~lonely]
         ),
+        "from 0.3 but the true ones without support": Way(
+            matches[sure], questioned=lonely[sure], left_out=True
+        ),
+        "from 0.3 but the false ones without support": Way(
+            matches[sure], questioned=lonely[sure], left_out=False
+        ),
     }, float(focal)
 
 
@@ -118,6 +130,10 @@ def judged(way: Way, pair: ImagePair, focal: float, seeds: int) -> Result:
     motion, matches = pair.motion, way.matches
     matrix = torch.from_numpy(essential_matrix(motion.rotation, motion.translation))
     squared = sampson_distance_squared(torch.from_numpy(matches)[None], matrix[None])[0].numpy()
+    true = np.sqrt(squared) * focal < TRUE_PX
+    if way.questioned is not None:
+        kept = ~(way.questioned & (true == way.left_out))
+        matches, true = matches[kept], true[kept]
     errors = []
     for seed in range(seeds):
         found = solver("poselib")(
@@ -125,7 +141,7 @@ def judged(way: Way, pair: ImagePair, focal: float, seeds: int) -> Result:
         )
         pose = (found.rotation, found.translation, motion.rotation, motion.translation)
         errors.append(float(max(pose_error_deg(*pose))) if found.success else 180.0)
-    return Result(errors, len(matches), int((np.sqrt(squared) * focal < TRUE_PX).sum()))
+    return Result(errors, len(matches), int(true.sum()))
 
 
 def row(name: str, results: list[Result], first: list[Result]) -> str:

@@ -77,6 +77,12 @@ def test_a_way_is_judged_by_the_true_motion(benchmark: ModuleType) -> None:
     assert max(result.errors) < 0.5
     assert result.matches == 200
     assert 150 <= result.true < 160
+    questioned = np.arange(200) < 100  # 50 of them false
+    for left_out, others in ((True, 150), (False, 150)):
+        way = benchmark.Way(rows, questioned=questioned, left_out=left_out)
+        part = benchmark.judged(way, pair, 500.0, 1)
+        assert part.matches == pytest.approx(others, abs=3)
+        assert part.true == pytest.approx(result.true - (50 if left_out else 0), abs=3)
     few = benchmark.judged(benchmark.Way(rows[:4]), pair, 500.0, 1)
     assert few.errors == [180.0]
 
