@@ -79,7 +79,8 @@ class SecondConfig:
     name: str = setting(
         NO_SECOND,
         "A second front end, which is asked about the two images where the matches of the first "
-        "one agree on no motion; its result stands where its status is OK. none: nobody is asked. "
+        "one agree on no motion; its result stands where its status is OK and matches of the first "
+        "one confirm it. none: nobody is asked. "
         "The other settings of frontend but name, matcher, max_keypoints and max_matches are for "
         "both.",
         choices=second_names,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -13,17 +12,12 @@ from synthetic_dump import synthetic_pair, write_dump
 
 from msga_ros.datasets.dumps import INLIER_THRESHOLD, Pair
 
-BENCHMARKS = str(Path(__file__).resolve().parents[2] / "benchmarks")
 PREFILTERED, ACCIDENTAL = "prefiltered", "prefiltered, accidental"
 
 
 @pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    import accidental_matches
-
-    yield accidental_matches
-    del sys.modules["accidental_matches"]
+def benchmark(benchmark_module: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_module("accidental_matches")
 
 
 def kept(pair: Pair) -> np.ndarray:
@@ -51,19 +45,10 @@ def test_the_sets_of_matches(benchmark: ModuleType) -> None:
     assert 0 < len(accidental) < 0.2 * (~shown).sum()
 
 
-def test_the_table(
-    benchmark: ModuleType,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_the_table(tmp_path: Path, printed_rows: Callable[..., list[list[str]]]) -> None:
     dump = write_dump(tmp_path / "pairs.h5", [synthetic_pair(seed) for seed in range(3)])
-    monkeypatch.setattr(sys, "argv", ["accidental_matches", str(dump), "--stride", "2"])
-    benchmark.main()
-    rows = [
-        line for line in capsys.readouterr().out.splitlines() if "/" in line and "AUC" not in line
-    ]
-    assert [row.split("│")[1].strip() for row in rows] == ["oracle", PREFILTERED, ACCIDENTAL]
-    counts = [float(row.split("│")[2]) for row in rows]
+    rows = printed_rows("accidental_matches", dump, "--stride", "2")
+    assert [row[0] for row in rows] == ["oracle", PREFILTERED, ACCIDENTAL]
+    counts = [float(row[1]) for row in rows]
     assert counts[0] > counts[1] > 0 and counts[2] >= counts[1]
-    assert all(float(row.split("│")[3].split("/")[0]) > 80 for row in rows)
+    assert all(float(row[2].split("/")[0]) > 80 for row in rows)

@@ -22,8 +22,8 @@ COLUMNS, ROWS = 8, 6
 
 
 @pytest.fixture
-def benchmark(gpu_module: Callable[[str], ModuleType]) -> ModuleType:
-    return gpu_module("dense_pose")
+def benchmark(benchmark_module: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_module("dense_pose")
 
 
 def matches(cells: Tensor, points1: Tensor, confidence: float = 0.9) -> DenseMatches:
@@ -97,8 +97,8 @@ def test_a_row_says_how_much_is_gained(benchmark: ModuleType) -> None:
     assert benchmark.row("a", first, first).endswith("|  |")
 
 
-def test_the_share_of_the_first_thousand(gpu_module: Callable[[str], ModuleType]) -> None:
-    share = gpu_module("dense_variants").share
+def test_the_share_of_the_first_thousand(benchmark_module: Callable[[str], ModuleType]) -> None:
+    share = benchmark_module("dense_variants").share
     near = np.zeros(2000, bool)
     near[500:1500] = True
     assert share(near) == 0.5

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -15,16 +14,10 @@ from msga_ros.network.evidence import EVIDENCE
 from msga_ros.network.match_scores import MatchScores
 from msga_ros.two_view.stages import NormalisedMatches
 
-BENCHMARKS = str(Path(__file__).resolve().parents[2] / "benchmarks")
-
 
 @pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    import evidence_worth
-
-    yield evidence_worth
-    del sys.modules["evidence_worth"]
+def benchmark(benchmark_module: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_module("evidence_worth")
 
 
 class Listening:
@@ -58,19 +51,12 @@ def test_share_of_pairs_in_the_right_order(benchmark: ModuleType) -> None:
     assert np.isnan(benchmark.roc_auc(np.ones(2), np.ones(2, bool)))
 
 
-def test_the_table(
-    benchmark: ModuleType,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_the_table(tmp_path: Path, printed_rows: Callable[..., list[list[str]]]) -> None:
     """Of these pairs the ratio alone is known: what they lack anyway cannot be missed."""
     dump = write_dump(tmp_path / "pairs.h5", [synthetic_pair(seed) for seed in range(4)])
-    monkeypatch.setattr(sys, "argv", ["evidence_worth", str(dump), "-w", "msga_net_lite"])
-    benchmark.main()
-    rows = [line.split("│") for line in capsys.readouterr().out.splitlines() if "msga_net" in line]
-    ranked = {row[2].strip(): float(row[4]) for row in rows}
+    rows = printed_rows("evidence_worth", dump, "-w", "msga_net_lite")
+    ranked = {without: float(score) for _, without, _, score in rows}
     assert list(ranked) == ["-", "ratio", "rotation", "log_scale", "distance", "all"]
     assert ranked["-"] == ranked["rotation"] == ranked["log_scale"] == ranked["distance"]
     assert ranked["ratio"] != ranked["-"]
-    assert all(row[3].strip() for row in rows)
+    assert all(float(areas.split("/")[0]) > 50 for _, _, areas, _ in rows)

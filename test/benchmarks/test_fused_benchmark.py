@@ -11,8 +11,8 @@ import torch
 
 
 @pytest.fixture
-def speed(gpu_module: Callable[[str], ModuleType]) -> Any:
-    return gpu_module("fused_speed")
+def speed(benchmark_module: Callable[[str], ModuleType]) -> Any:
+    return benchmark_module("fused_speed")
 
 
 class Records:

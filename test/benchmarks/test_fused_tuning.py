@@ -13,9 +13,9 @@ from msga_ros.network.fused.operations import plain
 
 
 @pytest.fixture
-def tuning(gpu_module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> Any:
+def tuning(benchmark_module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> Any:
     """With operations by torch, checked in this process."""
-    module: Any = gpu_module("fused_tuning")
+    module: Any = benchmark_module("fused_tuning")
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     monkeypatch.setattr(module, "kernel", plain)
     monkeypatch.setattr(module, "_compiled", lambda jobs, device: module._check(jobs, str(device)))

@@ -43,8 +43,10 @@ def features(count: int) -> Features:
     )
 
 
-def test_each_turn_has_numbers_that_were_not_seen(gpu_module: Callable[[str], ModuleType]) -> None:
-    unseen_numbers = gpu_module("unseen_numbers").unseen_numbers
+def test_each_turn_has_numbers_that_were_not_seen(
+    benchmark_module: Callable[[str], ModuleType],
+) -> None:
+    unseen_numbers = benchmark_module("unseen_numbers").unseen_numbers
     front_end = Counting()
     entry = unseen_numbers(front_end, (features(400), features(300)), torch.device("cpu"), False)
     assert len(front_end.seen) == 12
@@ -54,17 +56,17 @@ def test_each_turn_has_numbers_that_were_not_seen(gpu_module: Callable[[str], Mo
     assert set(entry) == {"unseen_ms", "unseen_most_ms"}  # cuDNN is of CUDA
 
 
-def test_few_keypoints_leave_one(gpu_module: Callable[[str], ModuleType]) -> None:
+def test_few_keypoints_leave_one(benchmark_module: Callable[[str], ModuleType]) -> None:
     front_end = Counting()
-    unseen_numbers = gpu_module("unseen_numbers").unseen_numbers
+    unseen_numbers = benchmark_module("unseen_numbers").unseen_numbers
     unseen_numbers(front_end, (features(20), features(5)), torch.device("cpu"), True)
     assert front_end.seen == [(9, 1), (1, 1)]
 
 
 def test_on_cuda_also_with_cudnn_of_new_numbers(
-    gpu_module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+    benchmark_module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = gpu_module("unseen_numbers")
+    module = benchmark_module("unseen_numbers")
     monkeypatch.setattr(module, "synchronise", lambda _: None)
     front_end = Counting()
     views = features(400), features(300)
