@@ -91,6 +91,18 @@ def test_false_matches_agree_no_more_often_than_their_band_says() -> None:
     assert 0.3 < np.mean(shares) / np.mean(promised) < 1.0
 
 
+def test_the_band_of_a_sideways_motion_is_as_wide_as_it_is() -> None:
+    """Both lines are as far from their points then: a strip of the height of the band across a
+    square, where the promise is of its diagonal."""
+    drawn = np.random.default_rng(0).uniform(-0.4, 0.4, (2, 20_000, 2))
+    false = replace(random_scene(0, 20_000), points0=drawn[0], points1=drawn[1])
+    witnesses = Witnesses.of(seen(false), BOTH, 4.0, True)
+    sideways = essential_matrix(np.eye(3), [1.0, 0.0, 0.0])
+    squared = sampson_distance_squared(torch.from_numpy(witnesses.rows), torch.from_numpy(sideways))
+    share = float((squared < witnesses.threshold**2).double().mean())
+    assert share / witnesses.by_chance == pytest.approx(np.sqrt(0.5), rel=0.12)
+
+
 def test_a_match_that_the_camera_cannot_explain_is_no_witness() -> None:
     scene = random_scene(1, 60, outliers=0.8)
     unknown = scene.points0.copy()

@@ -98,6 +98,8 @@ def test_each_head_attends_by_its_own_part_of_queries_keys_and_values() -> None:
     """One node at a time, one head at a time, by the formula of attention."""
     torch.manual_seed(0)
     layer = GraphAttentionLayer(12, 3, 8).eval()
+    with torch.no_grad():  # each head its own
+        layer.likeness_gain.copy_(torch.tensor([0.5, 2.0, 4.0]))
     nodes, other = (Nodes(seeded(1, 5, 12, seed=one), torch.rand(5, 2)) for one in (1, 2))
     neighbours = Neighbours(torch.randint(0, 5, (1, 5, 2)), torch.randint(0, 5, (1, 5, 4)))
     edges = neighbours.edges(nodes, other)
